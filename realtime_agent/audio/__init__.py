@@ -1,0 +1,1 @@
+"""Paced output and audio files."""

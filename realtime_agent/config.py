@@ -1,0 +1,123 @@
+"""The environment and .env, as one frozen Settings.
+
+A setting's name is its environment variable in lower case; `.env.example` lists them all with their defaults.
+Nothing is read at import: call `load_settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from realtime_agent.errors import ConfigError
+
+__all__ = ["Settings", "load_settings"]
+
+Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
+Timeout = Annotated[float, Field(gt=0, le=3600)]
+Milliseconds = Annotated[int, Field(ge=0, le=2000)]
+
+
+class Settings(BaseModel):
+    """Everything that a deployment may choose. Durations are seconds unless the name ends in `_ms`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server_host: str = "127.0.0.1"
+    server_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    max_agents: Annotated[int, Field(ge=1)] = 100
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    openai_api_key: SecretStr = SecretStr("")
+    openai_model: str = "gpt-realtime-2.1"
+    realtime_api_base_uri: str = ""
+    transcription_model: str = "gpt-realtime-whisper"
+    default_voice: str = "marin"
+    voices: tuple[str, ...] = (
+        "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar",
+    )  # fmt: skip
+    system_instruction: str = "You are a friendly voice assistant. Answer briefly, in one or two spoken sentences."
+
+    local_llm_url: str = ""
+    local_llm_model: str = ""
+    local_llm_api_key: SecretStr = SecretStr("")
+    local_stt_model: str = ""
+    local_tts_voice: str = "heart"
+
+    agora_app_id: str = ""
+    agora_app_cert: SecretStr = SecretStr("")
+    token_ttl_s: Timeout = 3600
+
+    user_wait_timeout_s: Seconds = 120
+    user_left_grace_s: Seconds = 15
+    idle_timeout_s: Seconds = 600
+    max_duration_s: Seconds = 7200
+
+    start_timeout_s: Timeout = 20
+    stop_timeout_s: Timeout = 5
+    control_timeout_s: Timeout = 5
+    model_timeout_s: Timeout = 10
+    local_model_load_timeout_s: Timeout = 120
+
+    playout_lead_ms: Milliseconds = 60
+    far_end_delay_ms: Milliseconds = 150
+
+    @field_validator("voices", mode="before")
+    @classmethod
+    def _split_voices(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("realtime_api_base_uri", "local_llm_url")
+    @classmethod
+    def _strip_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check(self) -> Settings:
+        if self.default_voice not in self.voices:
+            raise ValueError(f"DEFAULT_VOICE {self.default_voice!r} is not one of VOICES")
+        uri = self.realtime_api_base_uri
+        if uri and not uri.startswith(("ws://", "wss://")):
+            raise ValueError("REALTIME_API_BASE_URI must begin with ws:// or wss://")
+        return self
+
+    @property
+    def uses_local_model(self) -> bool:
+        """Whether agents talk to the model embedded in this package."""
+        return not self.realtime_api_base_uri and not self.openai_api_key.get_secret_value()
+
+    @property
+    def uses_agora(self) -> bool:
+        """Whether agents join Agora SD-RTN rather than this server's browser channel."""
+        return bool(self.agora_app_id)
+
+
+def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> Settings:
+    """Read `environ` (default: the process's own) over the file `dotenv`.
+
+    An empty variable counts as absent, so that a copied `.env.example` works as it is.
+
+    Raises:
+        ConfigError: a value is wrong; the message names every variable at fault.
+    """
+    found: dict[str, str | None] = {}
+    if dotenv is not None and dotenv.is_file():
+        found.update(dotenv_values(dotenv))
+    found.update(os.environ if environ is None else environ)
+    values = {name: value for name in Settings.model_fields if (value := found.get(name.upper()))}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_in_words(detail["loc"], detail["msg"]) for detail in error.errors())) from None
+
+
+def _in_words(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]).upper() if location else ""
+    return f"{name}: {message}" if name else message.removeprefix("Value error, ")

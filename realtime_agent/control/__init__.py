@@ -1,0 +1,1 @@
+"""What can be asked of an agent, and how long it lives."""

@@ -1,0 +1,1 @@
+"""Channel name to exactly one running agent: the only package that knows processes."""

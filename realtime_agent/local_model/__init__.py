@@ -1,0 +1,1 @@
+"""The embedded model: a Realtime-protocol server on this machine that needs no account."""

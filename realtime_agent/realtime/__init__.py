@@ -1,0 +1,1 @@
+"""The Realtime client: typed events, one websocket, a session, and the conversation's logic."""

@@ -1,0 +1,280 @@
+"""The nouns that Realtime events carry: session settings, items, responses, usage.
+
+Shapes follow OpenAI's GA Realtime API; the tests hold them against the types of the official `openai` package.
+What we send is strict, so that a misspelt setting is an error and not a silence; what a server sends is read
+tolerantly, because servers add fields.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AudioFormat",
+    "AudioInput",
+    "AudioOutput",
+    "ContentPart",
+    "ErrorDetail",
+    "InputTokenDetails",
+    "Item",
+    "Metadata",
+    "NoiseReduction",
+    "OutputTokenDetails",
+    "Response",
+    "ResponseAudio",
+    "ResponseConfig",
+    "ResponseStatus",
+    "SemanticVad",
+    "Sent",
+    "ServerVad",
+    "SessionAudio",
+    "SessionConfig",
+    "Tool",
+    "Transcription",
+    "TranscriptionUsage",
+    "TurnDetection",
+    "Usage",
+    "Wire",
+]
+
+
+class Wire(BaseModel):
+    """Something that travels as JSON. Only what was set is sent, since `null` and absent differ in this protocol."""
+
+    model_config = ConfigDict(extra="ignore", validate_default=False)
+
+    def model_post_init(self, _context: Any) -> None:
+        """Mark a fixed `type` as set, so that it is sent too."""
+        if "type" in type(self).model_fields:
+            self.__pydantic_fields_set__.add("type")
+
+    def to_json(self) -> str:
+        """The JSON text that goes on the wire."""
+        return self.model_dump_json(exclude_unset=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object, for embedding in another."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Sent(Wire):
+    """Something that a client sends: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ServerVad(Sent):
+    """A turn ends after a silence."""
+
+    type: Literal["server_vad"] = "server_vad"
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    prefix_padding_ms: Annotated[int, Field(ge=0, le=5000)] = 300
+    silence_duration_ms: Annotated[int, Field(ge=0, le=10_000)] = 500
+    idle_timeout_ms: Annotated[int, Field(ge=5000, le=30_000)] | None = None
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class SemanticVad(Sent):
+    """A turn ends when the words sound finished."""
+
+    type: Literal["semantic_vad"] = "semantic_vad"
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+TurnDetection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
+
+
+class AudioFormat(Sent):
+    """PCM at 24 kHz, or G.711 at 8 kHz."""
+
+    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
+    rate: Literal[24000] | None = None
+
+
+class NoiseReduction(Sent):
+    """What the model does to the user's audio before it listens."""
+
+    type: Literal["near_field", "far_field"]
+
+
+class Transcription(Sent):
+    """How the user's words are written down."""
+
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+
+
+class AudioInput(Sent):
+    """The user's audio."""
+
+    format: AudioFormat | None = None
+    noise_reduction: NoiseReduction | None = None
+    transcription: Transcription | None = None
+    turn_detection: TurnDetection | None = None
+
+
+class AudioOutput(Sent):
+    """The agent's audio. The voice can't change once the model has spoken."""
+
+    format: AudioFormat | None = None
+    voice: str | None = None
+    speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
+
+
+class SessionAudio(Sent):
+    """Both directions."""
+
+    input: AudioInput | None = None
+    output: AudioOutput | None = None
+
+
+class Tool(Sent):
+    """A function that the model may call."""
+
+    type: Literal["function"] = "function"
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+Metadata = dict[str, str]
+Modalities = list[Literal["text", "audio"]]
+MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
+ToolChoice = Literal["auto", "none", "required"] | dict[str, Any]
+
+
+class SessionConfig(Sent):
+    """The settings of `session.update`."""
+
+    type: Literal["realtime"] = "realtime"
+    model: str | None = None
+    instructions: str | None = None
+    output_modalities: Modalities | None = None
+    audio: SessionAudio | None = None
+    max_output_tokens: MaxTokens | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    tracing: Literal["auto"] | dict[str, Any] | None = None
+    truncation: Literal["auto", "disabled"] | dict[str, Any] | None = None
+    include: list[str] | None = None
+    prompt: dict[str, Any] | None = None
+
+
+class ContentPart(Wire):
+    """A part of a message: `input_text`, `input_audio`, `output_text` or `output_audio`."""
+
+    type: str
+    text: str | None = None
+    audio: str | None = None
+    transcript: str | None = None
+
+
+class Item(Wire):
+    """One entry of the conversation: a message, a function call, or a call's output."""
+
+    type: str
+    id: str | None = None
+    object: str | None = None
+    status: str | None = None
+    role: Literal["user", "assistant", "system"] | None = None
+    content: list[ContentPart] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | None = None
+
+
+class ResponseAudio(Sent):
+    """The audio settings of one response."""
+
+    output: AudioOutput | None = None
+
+
+class ResponseConfig(Sent):
+    """The settings of `response.create`, for one response only."""
+
+    instructions: str | None = None
+    output_modalities: Modalities | None = None
+    audio: ResponseAudio | None = None
+    conversation: Literal["auto", "none"] | None = None
+    input: list[Item] | None = None
+    max_output_tokens: MaxTokens | None = None
+    metadata: Metadata | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+
+
+class ErrorDetail(Wire):
+    """What went wrong; `event_id` names the client's event at fault."""
+
+    type: str
+    message: str
+    code: str | None = None
+    param: str | None = None
+    event_id: str | None = None
+
+
+class ResponseStatus(Wire):
+    """Why a response ended as it did."""
+
+    type: str | None = None
+    reason: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class InputTokenDetails(Wire):
+    """Input tokens by kind; `cached_tokens` are part of the others."""
+
+    text_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class OutputTokenDetails(Wire):
+    """Output tokens by kind."""
+
+    text_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class Usage(Wire):
+    """What a response cost."""
+
+    total_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_token_details: InputTokenDetails | None = None
+    output_token_details: OutputTokenDetails | None = None
+
+
+class TranscriptionUsage(Wire):
+    """What a transcription cost, in tokens or in seconds."""
+
+    type: str
+    seconds: float | None = None
+    total_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Response(Wire):
+    """One turn of the model."""
+
+    id: str | None = None
+    object: str | None = None
+    status: str | None = None
+    status_details: ResponseStatus | None = None
+    output: list[Item] | None = None
+    conversation_id: str | None = None
+    output_modalities: list[str] | None = None
+    max_output_tokens: int | str | None = None
+    audio: dict[str, Any] | None = None
+    metadata: Metadata | None = None
+    usage: Usage | None = None

@@ -1,0 +1,1 @@
+"""Where the user is: channels that carry PCM audio and small messages."""

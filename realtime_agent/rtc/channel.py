@@ -1,0 +1,128 @@
+"""The interface of a channel: one participant's presence in a named room.
+
+An agent's side and a user's side look alike: join, read `events()`, `push` paced frames of PCM, `send` small messages,
+leave. PCM is signed 16-bit little-endian, mono, 24 kHz, the Realtime API's only PCM format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = [
+    "BYTES_PER_MS",
+    "SAMPLE_RATE",
+    "AudioFrame",
+    "Channel",
+    "ChannelEvent",
+    "ChannelLost",
+    "Flushed",
+    "Message",
+    "Played",
+    "UserJoined",
+    "UserLeft",
+]
+
+SAMPLE_RATE = 24_000
+"""Samples a second, on both sides."""
+
+BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
+"""Bytes in a millisecond of PCM."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserJoined:
+    """A participant came, or came back."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserLeft:
+    """A participant went, by its own word or because its connection broke."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFrame:
+    """PCM heard from one participant."""
+
+    uid: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The far end says that it has played our audio up to `position` samples since we joined."""
+
+    uid: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """The far end was told to drop the audio it has not played; the next frame begins at `position` samples."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A small message from another participant."""
+
+    uid: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLost:
+    """The channel broke and will bring no more; the last event."""
+
+    cause: str
+
+
+ChannelEvent = UserJoined | UserLeft | AudioFrame | Played | Flushed | Message | ChannelLost
+
+
+class Channel(Protocol):
+    """One participant's presence in a named room."""
+
+    @property
+    def frame_ms(self) -> int:
+        """The length in milliseconds of the frames that `push` takes."""
+        ...
+
+    @property
+    def reports_played(self) -> bool:
+        """Whether the far end sends `Played`, so that what was heard need not be estimated."""
+        ...
+
+    async def join(self) -> None:
+        """Enter the room.
+
+        Raises:
+            ChannelError: it refused, or did not answer in time.
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Leave the room and free everything; harmless when repeated."""
+        ...
+
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        """What happens in the room, in order, until `leave` or `ChannelLost`. One reader at a time."""
+        ...
+
+    def push(self, frame: bytes) -> None:
+        """Hand over one frame of `frame_ms` for the far end to play now. Never blocks."""
+        ...
+
+    def flush(self, position: int) -> None:
+        """Drop what the far end has not played yet; the next frame pushed begins at `position` samples."""
+        ...
+
+    def send(self, body: Mapping[str, Any]) -> None:
+        """Send a small message to every other participant. Never blocks; the oldest is dropped when they pile up."""
+        ...
