@@ -47,6 +47,7 @@ __all__ = [
     "ItemRetrieved",
     "ItemTruncate",
     "ItemTruncated",
+    "KnownServerEvent",
     "OutputAudioDelta",
     "OutputAudioDone",
     "OutputItemAdded",

@@ -100,6 +100,7 @@ class NoiseReduction(Sent):
     """What the model does to the user's audio before it listens."""
 
     type: Literal["near_field", "far_field"]
+    strength: float | None = None
 
 
 class Transcription(Sent):
@@ -108,6 +109,9 @@ class Transcription(Sent):
     model: str | None = None
     language: str | None = None
     prompt: str | None = None
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+    keywords: list[str] | None = None
+    languages: list[str] | None = None
 
 
 class AudioInput(Sent):
@@ -160,6 +164,8 @@ class SessionConfig(Sent):
     max_output_tokens: MaxTokens | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Any] | None = None
     tracing: Literal["auto"] | dict[str, Any] | None = None
     truncation: Literal["auto", "disabled"] | dict[str, Any] | None = None
     include: list[str] | None = None
@@ -208,6 +214,9 @@ class ResponseConfig(Sent):
     metadata: Metadata | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Any] | None = None
+    prompt: dict[str, Any] | None = None
 
 
 class ErrorDetail(Wire):

@@ -99,6 +99,10 @@ class Channel(Protocol):
         """Whether the far end sends `Played`, so that what was heard need not be estimated."""
         ...
 
+    def hear(self, uid: int | None) -> None:
+        """Bring the audio of this participant only; `None`, as at first, is everyone's."""
+        ...
+
     async def join(self) -> None:
         """Enter the room.
 

@@ -1,0 +1,313 @@
+"""The agent: a bridge between one channel and one session.
+
+Channel audio goes up to the model as it comes; the model's audio goes down through playout, paced. What happens in
+between is decided by its parts: the conversation (what to say to the model), playout (what was heard) and life (when
+to end).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Any
+
+from realtime_agent.audio.playout import Playout
+from realtime_agent.control import commands
+from realtime_agent.control.events import AgentEvent, Ended, StateChanged, UsageChanged
+from realtime_agent.control.life import EndReason, Life, State
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import ChannelError, SessionError
+from realtime_agent.realtime import conversation as conv
+from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.session import Session
+from realtime_agent.realtime.types import AudioInput, ResponseConfig, SessionAudio, SessionConfig, Usage
+from realtime_agent.rtc.channel import AudioFrame, Channel, ChannelLost, Played, UserJoined, UserLeft
+
+__all__ = ["Agent"]
+
+logger = logging.getLogger(__name__)
+
+_LEAVE_TIMEOUT_S = 3.0
+
+
+class Agent:
+    """One voice agent, from joining to leaving.
+
+    Args:
+        spec: What it was asked to be.
+        channel: Its side of the channel, not joined yet.
+        session: Its model, not opened yet.
+        playout: Paces its speech; its frames are the channel's.
+        notify: Called with every event of its life; must not block.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        spec: AgentSpec,
+        channel: Channel,
+        session: Session,
+        playout: Playout,
+        *,
+        notify: Callable[[AgentEvent], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._channel = channel
+        self._session = session
+        self._playout = playout
+        self._notify = notify
+        self._clock = clock
+        self._conversation = Conversation(spec.turn_detection)
+        self._life = Life(spec.limits, clock())
+        self._user: int | None = None
+        self._greeted = False
+        self._usage = UsageChanged()
+        self._to_say = asyncio.Event()
+        self._life_changed = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._stop_reason: Ended | None = None
+
+    async def run(self) -> Ended:
+        """Live: join, wait for the user, converse, leave. Returns why it ended, and has reported it."""
+        ended = Ended(reason=EndReason.CRASHED, cause="an error in the agent; see its log")
+        self._life.connecting()
+        self._report_state()
+        try:
+            ended = await self._together(self._join, self._session.open) or await self._converse()
+        finally:
+            await self._leave(ended.reason)
+            self._life.ended()
+            logger.info("agent in %r ended: %s%s", self._spec.channel_name, ended.reason, _because(ended.cause))
+            self._notify(ended)
+        return ended
+
+    def stop(self, reason: EndReason = EndReason.STOPPED, cause: str | None = None) -> None:
+        """End soon, for this reason; the first reason stands."""
+        if self._stop_reason is None:
+            self._stop_reason = Ended(reason=reason, cause=cause)
+            self._stopped.set()
+
+    async def control(self, command: commands.Command) -> None:
+        """Do what a command asks.
+
+        Raises:
+            SessionError: the model is gone.
+        """
+        match command:
+            case commands.UpdateInstruction():
+                await self._update(SessionConfig(instructions=command.new_instruction))
+            case commands.UpdateTurnDetection():
+                await self._update_turn_detection(command)
+            case commands.SendSystemText():
+                await self._do(self._conversation.add_text("system", command.input_text))
+            case commands.SendUserText():
+                await self._do(self._conversation.add_text("user", command.input_text))
+                await self._do(self._conversation.create_response())
+            case commands.CreateResponse():
+                await self._speak_by(command.new_instruction)
+            case commands.CommitAudioBuffer():
+                await self._session.send(ev.InputAudioBufferCommit())
+
+    async def _join(self) -> None:
+        self._channel.hear(self._spec.user_uid)
+        await self._channel.join()
+
+    async def _converse(self) -> Ended:
+        self._life.ready(self._clock())
+        self._report_state()
+        ended = await self._together(self._hear, self._listen, self._speak, self._watch)
+        return ended or Ended(reason=EndReason.STOPPED)
+
+    async def _together(self, *parts: Callable[[], Coroutine[Any, Any, None]]) -> Ended | None:
+        """Run parts side by side until all are done; says why not, if one failed or the agent was stopped."""
+        ended: Ended | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                guard = group.create_task(self._raise_when_stopped())
+                await asyncio.wait([group.create_task(part()) for part in parts])
+                guard.cancel()
+        except* _Stopped:
+            ended = self._stop_reason
+        except* ChannelError as errors:
+            ended = Ended(reason=EndReason.RTC_FAILED, cause=_words(errors))
+        except* SessionError as errors:
+            ended = Ended(reason=EndReason.MODEL_FAILED, cause=_words(errors))
+        return ended
+
+    async def _raise_when_stopped(self) -> None:
+        await self._stopped.wait()
+        raise _Stopped
+
+    async def _leave(self, reason: EndReason) -> None:
+        self._channel.send({"type": "state", "state": State.ENDED, "reason": reason})
+        for close in (self._channel.leave, self._session.close):
+            try:
+                async with asyncio.timeout(_LEAVE_TIMEOUT_S):
+                    await close()
+            except TimeoutError:
+                logger.warning("%s took longer than %g s", close.__qualname__, _LEAVE_TIMEOUT_S)
+
+    async def _hear(self) -> None:
+        """What happens in the channel."""
+        async for event in self._channel.events():
+            match event:
+                case AudioFrame(uid, pcm):
+                    if uid == self._user:
+                        await self._session.append(pcm)
+                case Played(uid, position):
+                    if uid == self._user:
+                        self._playout.report_played(position, self._clock())
+                case UserJoined(uid):
+                    await self._user_joined(uid)
+                case UserLeft(uid):
+                    await self._user_left(uid)
+                case ChannelLost(cause):
+                    raise ChannelError(cause)
+
+    async def _listen(self) -> None:
+        """What the model says."""
+        async for event in self._session.events():
+            await self._do(self._conversation.handle(event))
+
+    async def _speak(self) -> None:
+        """Give the channel its frames when they are due."""
+        playout, clock = self._playout, self._clock
+        while True:
+            due = playout.next_due()
+            if due is None:
+                self._to_say.clear()
+                await self._to_say.wait()
+                continue
+            if (delay := due - clock()) > 0:
+                await asyncio.sleep(delay)
+            while (frame := playout.take(clock())) is not None:
+                self._channel.push(frame)
+                self._life.speech(clock())
+
+    async def _watch(self) -> None:
+        """End when a timer of its life runs out."""
+        while True:
+            self._life_changed.clear()
+            deadline = self._life.deadline()
+            delay = None
+            if deadline is not None:
+                end, reason = deadline
+                delay = end - self._clock()
+                if delay <= 0:
+                    self.stop(reason)
+                    return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._life_changed.wait()
+
+    async def _do(self, actions: Iterable[conv.Action]) -> None:
+        for action in actions:
+            match action:
+                case conv.Play(item_id, content_index, pcm):
+                    self._playout.add(item_id, content_index, pcm)
+                    self._to_say.set()
+                case conv.EndPart(item_id, content_index):
+                    self._playout.finish(item_id, content_index)
+                    self._to_say.set()
+                case conv.Send(event):
+                    await self._session.send(event)
+                case conv.Interrupt():
+                    await self._interrupt()
+                case conv.Transcript():
+                    self._send_transcript(action)
+                case conv.UserSpeech():
+                    self._life.speech(self._clock())
+                    self._life_changed.set()
+                case conv.Spent(usage):
+                    self._count(usage)
+                case conv.Report(error):
+                    logger.warning("the model reported %s: %s", error.code or error.type, error.message)
+
+    async def _interrupt(self) -> None:
+        """Stop speaking at once, and tell the model how much was heard."""
+        heard = self._playout.flush(self._clock())
+        self._channel.flush(self._playout.position)
+        await self._do(self._conversation.interrupted(heard))
+
+    async def _user_joined(self, uid: int) -> None:
+        if self._user is None and self._spec.user_uid in (None, uid):
+            self._user = uid
+            self._channel.hear(uid)
+        if uid != self._user:
+            return
+        self._life.user_joined(self._clock())
+        self._life_changed.set()
+        self._report_state()
+        if self._spec.greeting is not None and not self._greeted:
+            self._greeted = True
+            await self._speak_by(f'Say exactly this, word for word, and nothing else: "{self._spec.greeting}"')
+
+    async def _user_left(self, uid: int) -> None:
+        if uid != self._user:
+            return
+        self._user = None
+        self._channel.hear(self._spec.user_uid)
+        self._life.user_left(self._clock())
+        self._life_changed.set()
+        self._report_state()
+        # Nobody hears the rest of a reply, and half a sentence of the user must not begin the next one.
+        if self._conversation.active_response is not None:
+            await self._session.send(ev.ResponseCancel())
+            self._conversation.drop_response()
+        await self._interrupt()
+        await self._session.send(ev.InputAudioBufferClear())
+
+    async def _speak_by(self, instruction: str) -> None:
+        await self._do(self._conversation.create_response(ResponseConfig(instructions=instruction)))
+
+    async def _update_turn_detection(self, command: commands.UpdateTurnDetection) -> None:
+        wanted = command.new_turn_detection
+        kinds = {True: commands.DEFAULT_TURN_DETECTION, False: None}
+        turn_detection = kinds[wanted] if isinstance(wanted, bool) else wanted
+        await self._update(SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=turn_detection))))
+        self._conversation.turn_detection = turn_detection
+
+    async def _update(self, config: SessionConfig) -> None:
+        await self._session.send(ev.SessionUpdate(session=config))
+
+    def _report_state(self) -> None:
+        state = self._life.state
+        logger.info("agent in %r is %s", self._spec.channel_name, state)
+        self._channel.send({"type": "state", "state": state, "reason": None})
+        self._notify(StateChanged(state=state))
+
+    def _send_transcript(self, words: conv.Transcript) -> None:
+        body: dict[str, object] = {"type": "transcript", "role": words.role, "item_id": words.item_id}
+        body |= {"text": words.text, "final": True} if words.final else {"delta": words.text}
+        if words.interrupted:
+            body["interrupted"] = True
+        self._channel.send(body)
+
+    def _count(self, usage: Usage) -> None:
+        before = self._usage
+        self._usage = UsageChanged(
+            responses=before.responses + 1,
+            input_tokens=before.input_tokens + usage.input_tokens,
+            output_tokens=before.output_tokens + usage.output_tokens,
+            total_tokens=before.total_tokens + usage.total_tokens,
+        )
+        self._notify(self._usage)
+
+
+class _Stopped(Exception):
+    """Ends the parts that run side by side."""
+
+
+def _words(errors: BaseExceptionGroup[BaseException]) -> str:
+    """The first error of a group, in words."""
+    first = errors.exceptions[0]
+    return _words(first) if isinstance(first, BaseExceptionGroup) else str(first)
+
+
+def _because(cause: str | None) -> str:
+    return f" ({cause})" if cause else ""

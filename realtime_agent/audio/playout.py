@@ -1,0 +1,196 @@
+"""Playout: paced output and the played-ms clock, sans-I/O.
+
+A model sends audio faster than it is heard. Playout holds the difference: it gives out whole frames a small lead
+ahead of the clock, and knows for every item how much of it the far end has heard, which is what a truncation must say.
+
+Positions count samples of the output since the start. Where the far end reports what it has played, its position is
+the truth and is carried on by the clock between reports; elsewhere the position is what was paced out, less the lead
+and a stated far-end delay. The wall clock since the first delta is never used: a stall in the network is not hearing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["Heard", "Playout"]
+
+_BYTES_PER_SAMPLE = 2
+
+
+class Heard(NamedTuple):
+    """How much of an item's audio was heard, in ms, when its output was cut."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+@dataclass(slots=True)
+class _Part:
+    """One content part's audio and where it begins in the output, in samples."""
+
+    item_id: str
+    content_index: int
+    start: int
+    length: int = 0
+    finished: bool = False
+
+    def heard(self, position: int) -> int:
+        """How many samples of it lie before `position`."""
+        return max(0, min(position - self.start, self.length))
+
+    def was_heard(self, position: int) -> bool:
+        """Whether all of it lies before `position`, and nothing more will come."""
+        return self.finished and position >= self.start + self.length
+
+
+class Playout:
+    """Paces PCM to a channel. Times are seconds of any monotonic clock.
+
+    Args:
+        sample_rate: Samples a second.
+        frame_ms: The length of the frames given out.
+        lead_ms: How far ahead of the clock frames are given out.
+        far_end_delay_ms: From a frame's due time until it is heard, where the far end does not report.
+        max_buffer_s: The bound on audio that waits; what exceeds it is dropped and counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 24_000,
+        frame_ms: int = 20,
+        lead_ms: int = 60,
+        far_end_delay_ms: int = 0,
+        max_buffer_s: float = 600,
+    ) -> None:
+        self._rate = sample_rate
+        self._frame_samples = sample_rate * frame_ms // 1000
+        self._frame_bytes = self._frame_samples * _BYTES_PER_SAMPLE
+        self._frame_s = frame_ms / 1000
+        self._lead_s = lead_ms / 1000
+        self._far_end_delay_s = far_end_delay_ms / 1000
+        self._max_buffer = int(max_buffer_s * sample_rate) * _BYTES_PER_SAMPLE
+
+        self._waiting = bytearray()
+        self._parts: deque[_Part] = deque()
+        self._position = 0
+        # The current stretch of unbroken output: when it began to be due, and at which position.
+        self._stretch: tuple[float, int] | None = None
+        self._report: tuple[float, int] | None = None
+        self.dropped_bytes = 0
+
+    @property
+    def position(self) -> int:
+        """Samples given out since the start."""
+        return self._position
+
+    @property
+    def waiting_ms(self) -> int:
+        """Audio received and not given out yet."""
+        return len(self._waiting) // _BYTES_PER_SAMPLE * 1000 // self._rate
+
+    def add(self, item_id: str, content_index: int, pcm: bytes) -> None:
+        """Take more of an item's audio."""
+        room = max(0, self._max_buffer - len(self._waiting))
+        if len(pcm) > room:
+            self.dropped_bytes += len(pcm) - room
+            pcm = pcm[:room]
+        part = self._parts[-1] if self._parts else None
+        if part is None or part.finished or (part.item_id, part.content_index) != (item_id, content_index):
+            self._finish_last()
+            # What waits is whole frames now, so that a part begins on a frame's edge.
+            part = _Part(item_id, content_index, self._position + len(self._waiting) // _BYTES_PER_SAMPLE)
+            self._parts.append(part)
+        part.length += len(pcm) // _BYTES_PER_SAMPLE
+        self._waiting += pcm
+
+    def finish(self, item_id: str, content_index: int) -> None:
+        """No more of this part will come: its last samples need not wait for a full frame."""
+        last = self._parts[-1] if self._parts else None
+        if last is not None and (last.item_id, last.content_index) == (item_id, content_index):
+            self._finish_last()
+
+    def next_due(self) -> float | None:
+        """When `take` will have a frame; `None` while there is nothing to say. May lie in the past."""
+        if not self._has_frame():
+            return None
+        if self._stretch is None:
+            return float("-inf")
+        began, at = self._stretch
+        return began + (self._position - at) / self._rate - self._lead_s
+
+    def take(self, now: float) -> bytes | None:
+        """The next frame if it is due. Call until `None`."""
+        due = self.next_due()
+        if due is None or due > now:
+            return None
+        # A new stretch begins at the start, and again after an underrun: what was late is not hurried after.
+        if self._stretch is None or due + self._lead_s < now - self._frame_s:
+            self._stretch = (now, self._position)
+            if self._report is not None:
+                self._report = (now, self._position)
+        frame = bytes(self._waiting[: self._frame_bytes])
+        del self._waiting[: self._frame_bytes]
+        self._position += self._frame_samples
+        self._forget(self.heard_position(now))
+        return frame.ljust(self._frame_bytes, b"\0")
+
+    def report_played(self, position: int, now: float) -> None:
+        """The far end says that it has played up to `position`."""
+        position = min(position, self._position)
+        if self._report is None or position >= self._report[1]:
+            self._report = (now, position)
+
+    def heard_position(self, now: float) -> int:
+        """The position that the far end is hearing now."""
+        if self._report is not None:
+            at, position = self._report
+            return min(self._position, position + int((now - at) * self._rate))
+        if self._stretch is None:
+            return self._position
+        began, start = self._stretch
+        elapsed = int((now - began - self._far_end_delay_s) * self._rate)
+        return max(start, min(self._position, start + elapsed)) if elapsed > 0 else start
+
+    def is_speaking(self, now: float) -> bool:
+        """Whether audio waits, or was given out and is not heard to its end yet."""
+        return bool(self._waiting) or self.heard_position(now) < self._position
+
+    def flush(self, now: float) -> list[Heard]:
+        """Drop everything that was not heard.
+
+        Returns:
+            Every part that was not heard to its end, in order; empty when nothing was cut.
+        """
+        position = self.heard_position(now)
+        cut = [
+            Heard(part.item_id, part.content_index, part.heard(position) * 1000 // self._rate)
+            for part in self._parts
+            if not part.was_heard(position)
+        ]
+        self._waiting.clear()
+        self._parts.clear()
+        self._stretch = None
+        if self._report is not None:
+            self._report = (now, self._position)
+        return cut
+
+    def _has_frame(self) -> bool:
+        if len(self._waiting) >= self._frame_bytes:
+            return True
+        return bool(self._waiting) and self._parts[-1].finished
+
+    def _finish_last(self) -> None:
+        """Close the last part; silence fills its last frame so that the next part begins on a frame's edge."""
+        if not self._parts or self._parts[-1].finished:
+            return
+        self._parts[-1].finished = True
+        self._waiting += bytes(-len(self._waiting) % self._frame_bytes)
+
+    def _forget(self, position: int) -> None:
+        """Drop the parts that were heard to their end."""
+        while self._parts and self._parts[0].was_heard(position):
+            self._parts.popleft()

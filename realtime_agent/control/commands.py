@@ -1,0 +1,82 @@
+"""What can be asked of a running agent, as it comes over HTTP and goes over the agent's command queue."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter
+
+from realtime_agent.control.spec import ChannelName, Instruction
+from realtime_agent.realtime.types import ServerVad, TurnDetection
+
+__all__ = [
+    "DEFAULT_TURN_DETECTION",
+    "Command",
+    "CommitAudioBuffer",
+    "CreateResponse",
+    "SendSystemText",
+    "SendUserText",
+    "UpdateInstruction",
+    "UpdateTurnDetection",
+    "command_adapter",
+]
+
+DEFAULT_TURN_DETECTION = ServerVad(
+    threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500, create_response=True, interrupt_response=True
+)
+"""A turn ends after half a second of silence; the user may speak over the agent."""
+
+InputText = Annotated[str, Field(min_length=1, max_length=32_000)]
+
+
+class _Command(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channel_name: ChannelName
+
+
+class UpdateInstruction(_Command):
+    """Give the agent a new system instruction."""
+
+    command: Literal["update_instruction"]
+    new_instruction: Instruction
+
+
+class UpdateTurnDetection(_Command):
+    """Turn detection: `true` is the default kind, `false` none (push-to-talk), an object sets it in full."""
+
+    command: Literal["update_turn_detection"]
+    new_turn_detection: StrictBool | TurnDetection
+
+
+class SendSystemText(_Command):
+    """Tell the agent something, without an answer: it knows it from the next response on."""
+
+    command: Literal["send_system_text"]
+    input_text: InputText
+
+
+class SendUserText(_Command):
+    """Say something to the agent in the user's name; it answers."""
+
+    command: Literal["send_user_text"]
+    input_text: InputText
+
+
+class CreateResponse(_Command):
+    """Let the agent speak now, by this instruction; it waits its turn if it is speaking."""
+
+    command: Literal["create_response"]
+    new_instruction: Instruction
+
+
+class CommitAudioBuffer(_Command):
+    """Make what the user said so far a message; for push-to-talk."""
+
+    command: Literal["commit_audio_buffer"]
+
+
+Command = UpdateInstruction | UpdateTurnDetection | SendSystemText | SendUserText | CreateResponse | CommitAudioBuffer
+
+command_adapter: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
+"""Reads a command; raises pydantic's ValidationError."""

@@ -1,0 +1,96 @@
+"""An agent's life: its state, and the timers that end it, sans-I/O.
+
+    starting → connecting → waiting → active ⇄ paused → ended(reason)
+
+Times are seconds of any monotonic clock.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from realtime_agent.control.spec import Limits
+
+__all__ = ["EndReason", "Life", "State"]
+
+
+class State(StrEnum):
+    """What an agent is doing."""
+
+    STARTING = "starting"
+    CONNECTING = "connecting"
+    WAITING = "waiting"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+class EndReason(StrEnum):
+    """Why an agent ended."""
+
+    STOPPED = "stopped"
+    USER_LEFT = "user_left"
+    USER_NEVER_CAME = "user_never_came"
+    IDLE = "idle"
+    MAX_DURATION = "max_duration"
+    MODEL_FAILED = "model_failed"
+    RTC_FAILED = "rtc_failed"
+    CRASHED = "crashed"
+    DRAINED = "drained"
+
+
+class Life:
+    """The state of one agent, and when it must end by itself."""
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self._limits = limits
+        self._state = State.STARTING
+        self._born = now
+        self._waiting_since = now
+        self._last_speech = now
+        self._user_came = False
+
+    @property
+    def state(self) -> State:
+        """Where in its life the agent is."""
+        return self._state
+
+    def connecting(self) -> None:
+        """The worker runs, and opens its channel and its session."""
+        self._state = State.CONNECTING
+
+    def ready(self, now: float) -> None:
+        """Both ends are open: wait for the user."""
+        self._state = State.WAITING
+        self._waiting_since = now
+
+    def user_joined(self, now: float) -> None:
+        """The user is here."""
+        self._state = State.ACTIVE
+        self._user_came = True
+        self._last_speech = now
+
+    def user_left(self, now: float) -> None:
+        """The user went; they may come back within the grace."""
+        self._state = State.WAITING
+        self._waiting_since = now
+
+    def speech(self, now: float) -> None:
+        """The user or the agent is speaking."""
+        self._last_speech = now
+
+    def ended(self) -> None:
+        """The agent is gone."""
+        self._state = State.ENDED
+
+    def deadline(self) -> tuple[float, EndReason] | None:
+        """The next moment at which the agent must end, and why; `None` for never."""
+        limits = self._limits
+        ends = [(self._born, limits.max_duration_s, EndReason.MAX_DURATION)]
+        if self._state is State.ACTIVE:
+            ends.append((self._last_speech, limits.idle_timeout_s, EndReason.IDLE))
+        elif self._state is State.WAITING and self._user_came:
+            ends.append((self._waiting_since, limits.user_left_grace_s, EndReason.USER_LEFT))
+        elif self._state is State.WAITING:
+            ends.append((self._waiting_since, limits.user_wait_timeout_s, EndReason.USER_NEVER_CAME))
+        return min(((since + limit, reason) for since, limit, reason in ends if limit), default=None)

@@ -1,0 +1,64 @@
+"""What an agent is asked to be: everything a worker needs to know besides the deployment's Settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from realtime_agent.realtime.types import TurnDetection
+
+__all__ = ["AgentSpec", "ChannelName", "Instruction", "Language", "Limits", "Seconds", "Uid"]
+
+ChannelName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[a-zA-Z0-9 !#$%&()+\-:;<=.>?@\[\]^_{}|~,]+$",
+        description="The channel: up to 64 of the characters that Agora allows.",
+        examples=["test"],
+    ),
+]
+Uid = Annotated[
+    int,
+    Field(strict=True, ge=0, le=2**32 - 1, description="A participant's number; 0 lets the server choose."),
+]
+Instruction = Annotated[str, Field(min_length=1, max_length=32_000)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", description="ISO 639, such as en.")]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+
+
+class Limits(BaseModel):
+    """How long an agent may wait and live, in seconds; 0 is for ever."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_wait_timeout_s: Seconds
+    user_left_grace_s: Seconds
+    idle_timeout_s: Seconds
+    max_duration_s: Seconds
+
+
+class AgentSpec(BaseModel):
+    """One agent, complete: nothing is left to a default.
+
+    Attributes:
+        uid: The agent's own number, never 0.
+        user_uid: Whom it hears; `None` is the first who comes.
+        greeting: What it says first when its user comes; `None` lets the user begin.
+        turn_detection: When the user's turn ends; `None` is push-to-talk.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    channel_name: ChannelName
+    uid: Uid
+    user_uid: Uid | None
+    system_instruction: str
+    voice: str
+    language: str | None
+    model: str
+    greeting: str | None
+    turn_detection: TurnDetection | None
+    limits: Limits

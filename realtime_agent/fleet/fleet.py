@@ -1,0 +1,245 @@
+"""The fleet: a channel name maps to exactly one running agent.
+
+A name belongs to a generation, not to a process: what an old worker still reports never touches its successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from realtime_agent.config import Settings
+from realtime_agent.control.commands import Command
+from realtime_agent.control.events import Ended, StateChanged, UsageChanged
+from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import (
+    AgentExists,
+    AgentNotFound,
+    FleetClosed,
+    FleetFull,
+    StartFailed,
+    StartTimeout,
+)
+from realtime_agent.fleet.launcher import Launcher, Worker
+
+__all__ = ["AgentRecord", "Fleet"]
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 100
+"""Agents that have ended and can still be asked about."""
+
+
+@dataclass
+class AgentRecord:
+    """One agent as its server knows it.
+
+    Attributes:
+        generation: Which agent of this server it is, counted from 1.
+        since: When it came into its state, in Unix seconds.
+        ended: Why it ended, once it has.
+    """
+
+    spec: AgentSpec
+    generation: int
+    state: State = State.STARTING
+    since: float = field(default_factory=time.time)
+    usage: UsageChanged = field(default_factory=UsageChanged)
+    ended: Ended | None = None
+    worker: Worker | None = None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def describe(self) -> dict[str, Any]:
+        """What may be told about it."""
+        return {
+            "channel_name": self.spec.channel_name,
+            "uid": self.spec.uid,
+            "user_uid": self.spec.user_uid,
+            "pid": self.worker.pid if self.worker else None,
+            "generation": self.generation,
+            "state": self.state,
+            "since": round(self.since, 3),
+            "reason": self.ended.reason if self.ended else None,
+            "cause": self.ended.cause if self.ended else None,
+            "usage": self.usage.model_dump(exclude={"type"}),
+        }
+
+
+class Fleet:
+    """All agents of this server.
+
+    Args:
+        launcher: What runs them.
+        settings: The limits and deadlines.
+    """
+
+    def __init__(self, launcher: Launcher, settings: Settings) -> None:
+        self._launcher = launcher
+        self._settings = settings
+        self._running: dict[str, AgentRecord] = {}
+        self._ended: OrderedDict[str, AgentRecord] = OrderedDict()
+        self._followers: set[asyncio.Task[None]] = set()
+        self._generation = 0
+        self._closing = False
+
+    async def open(self) -> None:
+        """Get ready to start agents."""
+        await self._launcher.open()
+
+    async def close(self) -> None:
+        """Stop every agent, and start no more."""
+        self._closing = True
+        await asyncio.gather(*(self.stop(name) for name in list(self._running)), return_exceptions=True)
+        if self._followers:
+            await asyncio.wait(self._followers, timeout=self._settings.stop_timeout_s)
+        await self._launcher.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a new agent could be started now."""
+        return not self._closing and len(self._running) < self._settings.max_agents
+
+    def list(self) -> list[AgentRecord]:
+        """The running agents, oldest first."""
+        return list(self._running.values())
+
+    def find(self, channel_name: str) -> AgentRecord:
+        """The channel's agent: the running one, or else the last one that ended.
+
+        Raises:
+            AgentNotFound: there is none.
+        """
+        agent = self._running.get(channel_name) or self._ended.get(channel_name)
+        if agent is None:
+            raise AgentNotFound(f"no agent runs in channel {channel_name!r}")
+        return agent
+
+    def find_running(self, channel_name: str) -> AgentRecord:
+        """The channel's running agent.
+
+        Raises:
+            AgentNotFound: there is none.
+        """
+        agent = self._running.get(channel_name)
+        if agent is None:
+            raise AgentNotFound(f"no agent runs in channel {channel_name!r}")
+        return agent
+
+    async def start(self, spec: AgentSpec) -> AgentRecord:
+        """Start an agent; returns when it has joined its channel and its model is configured.
+
+        Raises:
+            AgentExists: the channel has one already.
+            FleetFull, FleetClosed: there is no room for it.
+            StartFailed, StartTimeout: it could not get ready; it is gone again.
+        """
+        agent = self._admit(spec)
+        try:
+            agent.worker = await self._launcher.launch(spec)
+        except BaseException:
+            self._release(agent, Ended(reason=EndReason.CRASHED, cause="its worker could not be started"))
+            raise
+        follower = asyncio.create_task(self._follow(agent, agent.worker), name=f"follow {spec.channel_name}")
+        self._followers.add(follower)
+        follower.add_done_callback(self._followers.discard)
+        timeout = self._settings.start_timeout_s
+        try:
+            async with asyncio.timeout(timeout):
+                await agent.ready.wait()
+        except TimeoutError:
+            await agent.worker.stop(timeout=self._settings.stop_timeout_s)
+            raise StartTimeout(f"the agent was not ready within {timeout:g} s ({agent.state})") from None
+        except asyncio.CancelledError:
+            # Whoever asked has hung up; an agent that nobody knows of must not stay.
+            await agent.worker.stop(timeout=self._settings.stop_timeout_s)
+            raise
+        if agent.ended is not None:
+            raise StartFailed(agent.ended.cause or f"the agent ended before it was ready: {agent.ended.reason}")
+        return agent
+
+    async def stop(self, channel_name: str) -> AgentRecord:
+        """Let the channel's agent leave; returns when it is gone.
+
+        Raises:
+            AgentNotFound: none runs.
+        """
+        agent = self.find_running(channel_name)
+        if agent.worker is not None:
+            await agent.worker.stop(timeout=self._settings.stop_timeout_s)
+        async with asyncio.timeout(self._settings.stop_timeout_s):
+            await agent.gone.wait()
+        return agent
+
+    async def control(self, command: Command) -> None:
+        """Let the channel's agent do something.
+
+        Raises:
+            AgentNotFound: none runs.
+            QueueFull, ControlTimeout, SessionError: as the worker says.
+        """
+        agent = self.find_running(command.channel_name)
+        if agent.worker is None:
+            raise AgentNotFound(f"the agent in channel {command.channel_name!r} is only starting")
+        await agent.worker.control(command, timeout=self._settings.control_timeout_s)
+
+    def hand_over(self, channel_name: str, connection: socket.socket, uid: int) -> None:
+        """Give the channel's agent a user's websocket.
+
+        Raises:
+            AgentNotFound: none runs.
+            ChannelError: it takes no connections now.
+        """
+        agent = self.find_running(channel_name)
+        if agent.worker is None:
+            raise AgentNotFound(f"the agent in channel {channel_name!r} is only starting")
+        agent.worker.hand_over(connection, uid)
+
+    def _admit(self, spec: AgentSpec) -> AgentRecord:
+        if self._closing:
+            raise FleetClosed("the server is ending")
+        if spec.channel_name in self._running:
+            raise AgentExists(f"an agent runs in channel {spec.channel_name!r} already")
+        if len(self._running) >= self._settings.max_agents:
+            raise FleetFull(f"{self._settings.max_agents} agents are running, which is MAX_AGENTS")
+        self._generation += 1
+        agent = AgentRecord(spec, self._generation)
+        self._running[spec.channel_name] = agent
+        return agent
+
+    async def _follow(self, agent: AgentRecord, worker: Worker) -> None:
+        """Keep our picture of an agent true until it is gone."""
+        ended = Ended(reason=EndReason.CRASHED, cause="it went without a word")
+        try:
+            async for event in worker.events():
+                match event:
+                    case StateChanged(state=state):
+                        agent.state, agent.since = state, time.time()
+                        if state is State.WAITING:
+                            agent.ready.set()
+                    case UsageChanged():
+                        agent.usage = event
+                    case Ended():
+                        ended = event
+        finally:
+            self._release(agent, ended)
+
+    def _release(self, agent: AgentRecord, ended: Ended) -> None:
+        agent.state, agent.since, agent.ended = State.ENDED, time.time(), ended
+        name = agent.spec.channel_name
+        if self._running.get(name) is agent:
+            del self._running[name]
+        self._ended[name] = agent
+        self._ended.move_to_end(name)
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+        agent.ready.set()
+        agent.gone.set()
+        level = logging.ERROR if ended.reason is EndReason.CRASHED else logging.INFO
+        logger.log(level, "agent %d in %r is gone: %s %s", agent.generation, name, ended.reason, ended.cause or "")

@@ -1,0 +1,85 @@
+"""An agent inside this process, for the foreground command: no worker, the same interface."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator
+
+from realtime_agent.assembly import assemble
+from realtime_agent.config import Settings
+from realtime_agent.control.commands import Command
+from realtime_agent.control.events import AgentEvent, Ended
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import ControlTimeout
+
+__all__ = ["InlineLauncher"]
+
+logger = logging.getLogger(__name__)
+
+
+class InlineLauncher:
+    """Runs agents as tasks of this event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def open(self) -> None:
+        """Nothing to prepare."""
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+    async def launch(self, spec: AgentSpec) -> _InlineWorker:
+        """Start the agent's task."""
+        return _InlineWorker(spec, self._settings)
+
+
+class _InlineWorker:
+    def __init__(self, spec: AgentSpec, settings: Settings) -> None:
+        # A few events a minute, read at once by the fleet: no bound is ever met.
+        self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
+        self._agent, self._channel = assemble(spec, settings, self._events.put_nowait)
+        self._task = asyncio.create_task(self._agent.run(), name=f"agent in {spec.channel_name}")
+        self._adopting: set[asyncio.Task[None]] = set()
+
+    @property
+    def pid(self) -> int:
+        """This process."""
+        return os.getpid()
+
+    async def events(self) -> AsyncIterator[AgentEvent]:
+        """The agent's events."""
+        while True:
+            event = await self._events.get()
+            if isinstance(event, Ended):
+                await asyncio.wait([self._task])
+                if (error := self._task.exception()) is not None:
+                    logger.error("the agent crashed", exc_info=error)
+            yield event
+            if isinstance(event, Ended):
+                return
+
+    async def control(self, command: Command, *, timeout: float) -> None:
+        """Let the agent carry out a command."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._agent.control(command)
+        except TimeoutError:
+            raise ControlTimeout(f"the agent did not answer within {timeout:g} s") from None
+
+    def hand_over(self, connection: socket.socket, uid: int) -> None:
+        """Let a user in."""
+        task = asyncio.create_task(self._channel.adopt(connection.dup(), uid))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def stop(self, *, timeout: float) -> None:
+        """Let the agent leave; cancel it after `timeout` seconds."""
+        self._agent.stop()
+        _, late = await asyncio.wait([self._task], timeout=timeout)
+        for task in late:
+            task.cancel()
+            await asyncio.wait([task], timeout=timeout)

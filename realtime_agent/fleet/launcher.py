@@ -1,0 +1,64 @@
+"""What the fleet needs of whatever runs its agents: processes of this machine today, another engine tomorrow."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from realtime_agent.control.commands import Command
+from realtime_agent.control.events import AgentEvent
+from realtime_agent.control.spec import AgentSpec
+
+__all__ = ["Launcher", "Worker"]
+
+
+class Worker(Protocol):
+    """One agent that was launched."""
+
+    @property
+    def pid(self) -> int:
+        """The process it runs in."""
+        ...
+
+    def events(self) -> AsyncIterator[AgentEvent]:
+        """Its life, in order; the last event is `Ended`, also when its process died. One reader."""
+        ...
+
+    async def control(self, command: Command, *, timeout: float) -> None:
+        """Let it do something; returns when it did.
+
+        Raises:
+            AgentNotFound: it is gone.
+            QueueFull: it has too many commands waiting.
+            ControlTimeout: it did not answer in time.
+        """
+        ...
+
+    def hand_over(self, connection: socket.socket, uid: int) -> None:
+        """Give it a user's websocket whose opening handshake is done. The caller closes its own copy.
+
+        Raises:
+            ChannelError: it takes no connections now.
+        """
+        ...
+
+    async def stop(self, *, timeout: float) -> None:
+        """Let it leave cleanly; end it by force after `timeout` seconds. Returns when it is gone."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts workers."""
+
+    async def open(self) -> None:
+        """Get ready, so that the first launch is as fast as the next."""
+        ...
+
+    async def close(self) -> None:
+        """Free what `open` took; every worker is gone by now."""
+        ...
+
+    async def launch(self, spec: AgentSpec) -> Worker:
+        """Start an agent; returns at once, its events tell how it goes."""
+        ...

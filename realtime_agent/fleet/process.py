@@ -1,0 +1,154 @@
+"""One process per agent, by multiprocessing's forkserver: modules are loaded once, every worker is a fork of that."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import multiprocessing
+import multiprocessing.forkserver
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from multiprocessing.context import ForkServerProcess
+
+from realtime_agent.config import Settings
+from realtime_agent.control.commands import Command
+from realtime_agent.control.events import AgentEvent, Ended, agent_event_adapter
+from realtime_agent.control.life import EndReason
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import AgentNotFound, ChannelError, ControlTimeout, QueueFull, SessionError
+from realtime_agent.fleet.link import Link, send_connection
+from realtime_agent.fleet.worker import run_worker
+
+__all__ = ["ProcessLauncher"]
+
+_KILL_TIMEOUT_S = 5.0
+
+
+class ProcessLauncher:
+    """Starts each agent in a process of its own.
+
+    Args:
+        settings: What the workers are given; secrets in it travel over a pipe, never in arguments or environment.
+        preload: Modules that every worker finds loaded. The program's main module belongs to them, because
+            multiprocessing imports it again in each child.
+    """
+
+    def __init__(self, settings: Settings, *, preload: Sequence[str] = ()) -> None:
+        self._settings = settings
+        self._preload = ["realtime_agent.fleet.worker", *preload]
+        self._context = multiprocessing.get_context("forkserver")
+
+    async def open(self) -> None:
+        """Start the fork server and load the worker's modules into it."""
+        self._context.set_forkserver_preload(self._preload)
+        await asyncio.to_thread(multiprocessing.forkserver.ensure_running)
+
+    async def close(self) -> None:
+        """The fork server ends with this process; it holds nothing."""
+
+    async def launch(self, spec: AgentSpec) -> _ProcessWorker:
+        """Fork a worker."""
+        link_ours, link_theirs = socket.socketpair()
+        connections_ours, connections_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with link_theirs, connections_theirs:
+            process = self._context.Process(
+                target=run_worker,
+                args=(spec, self._settings, link_theirs, connections_theirs),
+                name=f"agent in {spec.channel_name}",
+            )
+            await asyncio.to_thread(process.start)
+        return _ProcessWorker(process, await Link.open(link_ours), connections_ours)
+
+
+class _ProcessWorker:
+    """The server's side of one worker process."""
+
+    def __init__(self, process: ForkServerProcess, link: Link, connections: socket.socket) -> None:
+        self._process = process
+        self._link = link
+        self._connections = connections
+        self._numbers = itertools.count(1)
+        self._replies: dict[int, asyncio.Future[str | None]] = {}
+        self._exited = asyncio.Event()
+        asyncio.get_running_loop().add_reader(process.sentinel, self._on_exit)
+
+    @property
+    def pid(self) -> int:
+        """The worker's process."""
+        return self._process.pid or 0
+
+    async def events(self) -> AsyncIterator[AgentEvent]:
+        """The agent's events; a process that dies without a word has crashed."""
+        ended: Ended | None = None
+        async for message in self._link.messages():
+            if "reply" in message:
+                self._settle(message["reply"], message["error"])
+                continue
+            event = agent_event_adapter.validate_python(message["event"])
+            if isinstance(event, Ended):
+                ended = event
+            else:
+                yield event
+        self._link.close()
+        await self._exited.wait()
+        yield ended or Ended(reason=EndReason.CRASHED, cause=self._exit_in_words())
+
+    async def control(self, command: Command, *, timeout: float) -> None:
+        """Queue a command and wait until the agent has carried it out."""
+        if self._exited.is_set():
+            raise AgentNotFound("the agent has just ended")
+        number = next(self._numbers)
+        reply = self._replies[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._link.send({"id": number, "command": command.model_dump(mode="json", exclude_unset=True)})
+            async with asyncio.timeout(timeout):
+                error = await reply
+        except TimeoutError:
+            raise ControlTimeout(f"the agent did not answer within {timeout:g} s") from None
+        finally:
+            del self._replies[number]
+        if error == "full":
+            raise QueueFull("the agent has too many commands waiting")
+        if error is not None:
+            raise SessionError(error)
+
+    def hand_over(self, connection: socket.socket, uid: int) -> None:
+        """Give the worker a user's connection."""
+        try:
+            send_connection(self._connections, connection, uid)
+        except OSError as error:
+            raise ChannelError(f"the agent takes no connection now: {error.strerror}") from None
+
+    async def stop(self, *, timeout: float) -> None:
+        """Ask the agent to leave; kill its process after `timeout` seconds."""
+        with suppress(QueueFull):
+            self._link.send({"stop": EndReason.STOPPED})
+        try:
+            async with asyncio.timeout(timeout):
+                await self._exited.wait()
+        except TimeoutError:
+            self._process.kill()
+            async with asyncio.timeout(_KILL_TIMEOUT_S):
+                await self._exited.wait()
+
+    def _settle(self, number: int, error: str | None) -> None:
+        reply = self._replies.get(number)
+        if reply is not None and not reply.done():
+            reply.set_result(error)
+
+    def _on_exit(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._process.sentinel)
+        self._process.join()
+        self._connections.close()
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(AgentNotFound("the agent ended before it answered"))
+        self._exited.set()
+
+    def _exit_in_words(self) -> str:
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return f"its process was ended by {signal.Signals(-code).name}"
+        return f"its process ended with code {code}"

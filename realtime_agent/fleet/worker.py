@@ -1,0 +1,138 @@
+"""What runs in a worker process: one agent, its command queue and its event queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from realtime_agent.agent import Agent
+from realtime_agent.assembly import assemble
+from realtime_agent.config import Settings
+from realtime_agent.control.commands import command_adapter
+from realtime_agent.control.events import AgentEvent, Ended
+from realtime_agent.control.life import EndReason
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import QueueFull, RealtimeAgentError
+from realtime_agent.fleet.link import Link, receive_connection
+from realtime_agent.logs import configure_logging
+from realtime_agent.rtc.web import WebChannel
+
+__all__ = ["run_worker"]
+
+logger = logging.getLogger(__name__)
+
+_ORPHAN_GRACE_S = 5.0
+"""How long a worker whose server died may take to leave its channel."""
+
+_MAX_COMMANDS = 64
+
+
+def run_worker(spec: AgentSpec, settings: Settings, link: socket.socket, connections: socket.socket) -> None:
+    """The process's main function."""
+    configure_logging(settings.log_level)
+    # Ctrl-C reaches the whole process group; the server decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, name="lifeline", daemon=True).start()
+    asyncio.run(_Worker(spec, settings).run(link, connections))
+
+
+def _die_with_parent() -> None:
+    """End this process if the server is gone and the event loop did not manage to."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        time.sleep(_ORPHAN_GRACE_S)
+        os._exit(1)
+
+
+class _Worker:
+    def __init__(self, spec: AgentSpec, settings: Settings) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._commands: asyncio.Queue[tuple[int, dict[str, Any]]] = asyncio.Queue(_MAX_COMMANDS)
+
+    async def run(self, link_end: socket.socket, connections: socket.socket) -> None:
+        self._link = await Link.open(link_end)
+        agent, channel = assemble(self._spec, self._settings, self._notify)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
+        helpers: list[Coroutine[Any, Any, None]] = [
+            self._read_queue(agent),
+            self._obey(agent),
+            _adopt_connections(connections, channel),
+        ]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(helper) for helper in helpers]
+            try:
+                await agent.run()
+            except Exception:
+                # The agent has reported that it crashed; the reason is for whoever reads the log.
+                logger.exception("the agent in %r crashed", self._spec.channel_name)
+            for task in tasks:
+                task.cancel()
+        await self._link.drain()
+        self._link.close()
+
+    def _notify(self, event: AgentEvent) -> None:
+        try:
+            self._link.send({"event": event.model_dump(mode="json")})
+        except QueueFull:
+            if isinstance(event, Ended):
+                sys.exit(1)
+
+    async def _read_queue(self, agent: Agent) -> None:
+        """Take in commands until the server is gone; then leave too."""
+        async for message in self._link.messages():
+            if "stop" in message:
+                agent.stop(EndReason(message["stop"]))
+                continue
+            try:
+                self._commands.put_nowait((message["id"], message["command"]))
+            except asyncio.QueueFull:
+                self._reply(message["id"], "full")
+        agent.stop(EndReason.DRAINED, "the server is gone")
+
+    async def _obey(self, agent: Agent) -> None:
+        """Carry out commands, one after the other."""
+        while True:
+            number, command = await self._commands.get()
+            try:
+                await agent.control(command_adapter.validate_python(command))
+            except RealtimeAgentError as error:
+                self._reply(number, str(error))
+            else:
+                self._reply(number, None)
+
+    def _reply(self, number: int, error: str | None) -> None:
+        self._link.send({"reply": number, "error": error})
+
+
+async def _adopt_connections(pipe: socket.socket, channel: WebChannel) -> None:
+    """Take in the websockets of users that the server hands over."""
+    pipe.setblocking(False)
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(pipe, readable.set)
+    try:
+        while True:
+            await readable.wait()
+            readable.clear()
+            try:
+                handed_over = receive_connection(pipe)
+            except BlockingIOError:
+                continue
+            if handed_over is None:
+                return
+            readable.set()
+            await channel.adopt(*handed_over)
+    finally:
+        loop.remove_reader(pipe)
+        pipe.close()

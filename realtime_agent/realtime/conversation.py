@@ -1,0 +1,278 @@
+"""The conversation's logic, sans-I/O: server events in, actions out.
+
+It keeps one rule of the protocol that servers enforce with errors (one response at a time in the default conversation),
+and one that they leave to us: when the user speaks over a reply, what is left of that reply must not be heard, also
+what is still on the wire, and the model must be told how much of it was.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.types import ErrorDetail, Item, ResponseConfig, TurnDetection, Usage
+
+__all__ = [
+    "Action",
+    "Conversation",
+    "EndPart",
+    "Interrupt",
+    "Play",
+    "Report",
+    "Send",
+    "Spent",
+    "Transcript",
+    "UserSpeech",
+]
+
+T = TypeVar("T")
+
+_MAX_PENDING = 32
+"""Responses that may wait for their turn."""
+
+_MAX_REMEMBERED = 64
+"""Responses and items whose late events must still be recognised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this event to the model."""
+
+    event: ev.ClientEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Queue this audio for the user."""
+
+    item_id: str
+    content_index: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndPart:
+    """The audio of this part is complete."""
+
+    item_id: str
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The user speaks over the agent: drop what was not heard, and call `Conversation.interrupted` with what was."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpeech:
+    """The user began or stopped speaking."""
+
+    speaking: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Words of one side: a delta to append, or with `final` the whole text."""
+
+    role: str
+    item_id: str
+    text: str
+    final: bool = False
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a response cost."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The model reported an error; the session goes on."""
+
+    error: ErrorDetail
+
+
+Action = Send | Play | EndPart | Interrupt | UserSpeech | Transcript | Spent | Report
+
+
+@dataclass(slots=True)
+class _Reply:
+    """An assistant's item: its words so far, and whether they are all there."""
+
+    text: str = ""
+    final: bool = False
+
+
+class Conversation:
+    """Tracks the default conversation of one session."""
+
+    def __init__(self, turn_detection: TurnDetection | None) -> None:
+        self.turn_detection = turn_detection
+        # The id of the request that the model has not begun to answer, and of the response that it is making.
+        self._asked: str | None = None
+        self._active: str | None = None
+        self._pending: deque[str] = deque()
+        self._requests: OrderedDict[str, ev.ResponseCreate] = OrderedDict()
+        self._request_count = 0
+        self._dropped: OrderedDict[str, None] = OrderedDict()
+        self._replies: OrderedDict[str, _Reply] = OrderedDict()
+        self.unknown_events = 0
+
+    @property
+    def active_response(self) -> str | None:
+        """The id of the response being made, if the model said so."""
+        return self._active
+
+    def create_response(self, config: ResponseConfig | None = None) -> list[Action]:
+        """Ask for a response, now or when the running one is done. The oldest request gives way when too many wait."""
+        self._request_count += 1
+        request_id = f"response_{self._request_count}"
+        request = ev.ResponseCreate(event_id=request_id)
+        if config is not None:
+            request.response = config
+        if len(self._pending) == _MAX_PENDING:
+            self._pending.popleft()
+        self._pending.append(request_id)
+        self._remember(self._requests, request_id, request)
+        return self._next()
+
+    def add_text(self, role: str, text: str) -> list[Action]:
+        """Add a text message of the user or the system."""
+        item = Item.model_validate({"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]})
+        return [Send(ev.ItemCreate(item=item))]
+
+    def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> list[Action]:
+        """What of the agent's speech was cut, as (item_id, content_index, audio_end_ms).
+
+        The model is told, and whoever shows the words.
+        """
+        actions: list[Action] = []
+        for item_id, content_index, audio_end_ms in heard:
+            truncate = ev.ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms)
+            actions.append(Send(truncate))
+            reply = self._reply(item_id)
+            reply.final = True
+            actions.append(Transcript("assistant", item_id, reply.text, final=True, interrupted=True))
+        return actions
+
+    def handle(self, event: ev.ServerEvent) -> list[Action]:
+        """What to do about one event of the server."""
+        match event:
+            case ev.SpeechStarted():
+                return [UserSpeech(True), *self._barge_in()]
+            case ev.SpeechStopped():
+                return [UserSpeech(False)]
+            case ev.TranscriptionDelta() if event.delta:
+                return [Transcript("user", event.item_id, event.delta)]
+            case ev.TranscriptionCompleted():
+                return [Transcript("user", event.item_id, event.transcript.strip(), final=True)]
+            case ev.ResponseCreated():
+                self._active, self._asked = event.response.id, None
+            case ev.ResponseDone():
+                return self._done(event)
+            case ev.ErrorEvent():
+                return self._error(event.error)
+            case ev.UnknownEvent():
+                self.unknown_events += 1
+            case _:
+                return self._output(event)
+        return []
+
+    def _output(self, event: ev.ServerEvent) -> list[Action]:
+        match event:
+            case ev.OutputAudioDelta():
+                return self._audio(event)
+            case ev.OutputAudioDone() if event.response_id not in self._dropped:
+                return [EndPart(event.item_id, event.content_index)]
+            case ev.OutputTranscriptDelta() | ev.OutputTextDelta():
+                return self._words(event)
+            case ev.OutputTranscriptDone():
+                return self._all_words(event.item_id, event.transcript)
+            case ev.OutputTextDone():
+                return self._all_words(event.item_id, event.text)
+        return []
+
+    def _audio(self, event: ev.OutputAudioDelta) -> list[Action]:
+        if event.response_id in self._dropped:
+            return []
+        try:
+            return [Play(event.item_id, event.content_index, event.pcm())]
+        except ValueError:
+            return [Report(ErrorDetail(type="invalid_audio", message="the model sent audio that is not base64"))]
+
+    def _words(self, event: ev.OutputTranscriptDelta | ev.OutputTextDelta) -> list[Action]:
+        reply = self._reply(event.item_id)
+        if reply.final:
+            return []
+        reply.text += event.delta
+        return [Transcript("assistant", event.item_id, event.delta)]
+
+    def _all_words(self, item_id: str, text: str) -> list[Action]:
+        reply = self._reply(item_id)
+        if reply.final:
+            return []
+        reply.text, reply.final = text, True
+        return [Transcript("assistant", item_id, text, final=True)]
+
+    def _barge_in(self) -> list[Action]:
+        if self.turn_detection is None or not self.turn_detection.interrupt_response:
+            return []
+        # The server cancels the response by itself; what it sent before it knew must not be heard.
+        self.drop_response()
+        return [Interrupt()]
+
+    def drop_response(self) -> None:
+        """Let nothing more of the active response be heard. A response that comes after is not touched."""
+        if self._active is not None:
+            self._remember(self._dropped, self._active, None)
+
+    def _done(self, event: ev.ResponseDone) -> list[Action]:
+        response = event.response
+        actions: list[Action] = []
+        if response.usage is not None:
+            actions.append(Spent(response.usage))
+        if response.status == "failed":
+            error = response.status_details.error if response.status_details else None
+            message = str((error or {}).get("message") or "the model failed to respond")
+            actions.append(Report(ErrorDetail(type="response_failed", message=message)))
+        if response.id == self._active:
+            self._active = None
+            actions += self._next()
+        return actions
+
+    def _error(self, error: ErrorDetail) -> list[Action]:
+        if error.code == "response_cancel_not_active":
+            return []
+        # Servers that name no event at fault are taken to mean the request that they have not answered.
+        blamed = error.event_id or self._asked
+        if blamed is None or blamed not in self._requests:
+            return [Report(error)]
+        if blamed == self._asked:
+            self._asked = None
+        if error.code == "conversation_already_has_active_response":
+            # The server began a response by itself before ours arrived: ours waits for that one's end.
+            self._pending.appendleft(blamed)
+            return [] if self._active is not None else self._next()
+        return [Report(error), *self._next()]
+
+    def _next(self) -> list[Action]:
+        if self._active is not None or self._asked is not None or not self._pending:
+            return []
+        self._asked = self._pending.popleft()
+        return [Send(self._requests[self._asked])]
+
+    def _reply(self, item_id: str) -> _Reply:
+        return self._remember(self._replies, item_id, self._replies.get(item_id) or _Reply())
+
+    @staticmethod
+    def _remember(memory: OrderedDict[str, T], key: str, value: T) -> T:
+        memory[key] = value
+        while len(memory) > _MAX_REMEMBERED:
+            memory.popitem(last=False)
+        return value

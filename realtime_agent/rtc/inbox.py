@@ -1,0 +1,67 @@
+"""What happened in a channel and was not read yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Message, Played
+
+__all__ = ["Inbox"]
+
+_MAX_WAITING = 100
+"""Events that may wait: 2 s of 20 ms frames. An agent that is further behind had better skip."""
+
+_DROPPABLE = (AudioFrame, Played, Message)
+"""What a user can send without end. Who comes and goes is never dropped."""
+
+
+class Inbox:
+    """A bounded queue of channel events for one reader.
+
+    Audio, positions and messages beyond the bound drop the oldest of them, and are counted; joins and leaves stay.
+    """
+
+    def __init__(self, max_waiting: int = _MAX_WAITING) -> None:
+        self._max_waiting = max_waiting
+        self._events: deque[ChannelEvent] = deque()
+        self._waiting = 0
+        self._arrived = asyncio.Event()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, event: ChannelEvent) -> None:
+        """Add an event; never blocks."""
+        if self._closed:
+            return
+        if isinstance(event, _DROPPABLE):
+            if self._waiting == self._max_waiting:
+                self._drop_oldest()
+            self._waiting += 1
+        self._events.append(event)
+        self._arrived.set()
+
+    def close(self) -> None:
+        """No more events will come; the reader gets those that wait and then the end."""
+        self._closed = True
+        self._arrived.set()
+
+    async def events(self) -> AsyncIterator[ChannelEvent]:
+        """Every event, in order, until `close`."""
+        while True:
+            while self._events:
+                event = self._events.popleft()
+                if isinstance(event, _DROPPABLE):
+                    self._waiting -= 1
+                yield event
+            if self._closed:
+                return
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _drop_oldest(self) -> None:
+        index = next(i for i, event in enumerate(self._events) if isinstance(event, _DROPPABLE))
+        del self._events[index]
+        self._waiting -= 1
+        self.dropped += 1

@@ -1,0 +1,109 @@
+"""Channels inside one process, for tests and benchmarks: a room is a set of participants."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from realtime_agent.errors import ChannelError
+from realtime_agent.rtc.channel import (
+    AudioFrame,
+    ChannelEvent,
+    ChannelLost,
+    Flushed,
+    Message,
+    Played,
+    UserJoined,
+    UserLeft,
+)
+from realtime_agent.rtc.inbox import Inbox
+
+__all__ = ["MemoryChannel", "MemoryRoom"]
+
+
+class MemoryRoom:
+    """A named room's participants."""
+
+    def __init__(self) -> None:
+        self._members: dict[int, MemoryChannel] = {}
+
+    def channel(self, uid: int, *, frame_ms: int = 20) -> MemoryChannel:
+        """A participant's side; it is in the room once it has joined."""
+        return MemoryChannel(self, uid, frame_ms)
+
+    def enter(self, member: MemoryChannel) -> None:
+        """Let a participant in, and tell everybody who is there."""
+        if member.uid in self._members:
+            raise ChannelError(f"uid {member.uid} is in the channel already")
+        for other in self._members.values():
+            member.inbox.put(UserJoined(other.uid))
+        self.tell(member.uid, UserJoined(member.uid))
+        self._members[member.uid] = member
+
+    def exit(self, uid: int) -> None:
+        """Let a participant go; harmless when repeated."""
+        if self._members.pop(uid, None) is not None:
+            self.tell(uid, UserLeft(uid))
+
+    def tell(self, sender: int, event: ChannelEvent) -> None:
+        """Bring an event to everyone but its sender."""
+        for uid, member in self._members.items():
+            if uid != sender:
+                member.receive(event)
+
+    def lose(self, uid: int, cause: str) -> None:
+        """Break a participant's connection, as a network would."""
+        self._members.pop(uid).inbox.put(ChannelLost(cause))
+        self.tell(uid, UserLeft(uid))
+
+
+class MemoryChannel:
+    """One participant's presence in a `MemoryRoom`."""
+
+    reports_played = True
+
+    def __init__(self, room: MemoryRoom, uid: int, frame_ms: int) -> None:
+        self.uid = uid
+        self.frame_ms = frame_ms
+        self.inbox = Inbox()
+        self._room = room
+        self._heard: int | None = None
+
+    def hear(self, uid: int | None) -> None:
+        """Bring the audio of this participant only."""
+        self._heard = uid
+
+    async def join(self) -> None:
+        """Enter the room."""
+        self._room.enter(self)
+
+    async def leave(self) -> None:
+        """Leave the room."""
+        self._room.exit(self.uid)
+        self.inbox.close()
+
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        """What happens in the room."""
+        return self.inbox.events()
+
+    def push(self, frame: bytes) -> None:
+        """Let everyone hear a frame."""
+        self._room.tell(self.uid, AudioFrame(self.uid, frame))
+
+    def flush(self, position: int) -> None:
+        """Let everyone drop what they have not played."""
+        self._room.tell(self.uid, Flushed(position))
+
+    def send(self, body: Mapping[str, Any]) -> None:
+        """Send everyone a message."""
+        self._room.tell(self.uid, Message(self.uid, body))
+
+    def report_played(self, position: int) -> None:
+        """Tell the others how much of their audio was played here."""
+        self._room.tell(self.uid, Played(self.uid, position))
+
+    def receive(self, event: ChannelEvent) -> None:
+        """Take what another participant sent."""
+        if isinstance(event, AudioFrame) and self._heard not in (None, event.uid):
+            return
+        self.inbox.put(event)

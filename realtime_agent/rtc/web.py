@@ -1,0 +1,181 @@
+"""The embedded browser channel, the agent's side: users come as websockets that the server hands over.
+
+On the wire (docs/api.md): binary messages are PCM16 mono 24 kHz in 20 ms frames, text messages are JSON objects with a
+`type`. Users hear the agent, not each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from realtime_agent.rtc.channel import BYTES_PER_MS, AudioFrame, ChannelEvent, Message, Played, UserJoined, UserLeft
+from realtime_agent.rtc.inbox import Inbox
+from realtime_agent.rtc.websocket import WebSocket
+
+__all__ = ["CLOSE_ENDED", "CLOSE_FULL", "CLOSE_REPLACED", "FRAME_MS", "WebChannel"]
+
+logger = logging.getLogger(__name__)
+
+FRAME_MS = 20
+CLOSE_REPLACED = 4001
+"""Another connection came with the same uid."""
+CLOSE_ENDED = 4002
+"""The agent ended."""
+CLOSE_FULL = 4003
+"""There are too many participants."""
+
+_MAX_USERS = 16
+_MAX_FRAME = 100 * BYTES_PER_MS
+_SILENT_S = 15.0
+"""A page sends audio all the time, zeros when muted; one that sends nothing for this long is gone."""
+
+
+@dataclass(slots=True)
+class _User:
+    uid: int
+    websocket: WebSocket
+
+
+class WebChannel:
+    """The agent's presence in an embedded channel."""
+
+    frame_ms = FRAME_MS
+    reports_played = True
+
+    def __init__(self, channel_name: str, agent_uid: int) -> None:
+        self._channel_name = channel_name
+        self._agent_uid = agent_uid
+        self._heard: int | None = None
+        self._users: dict[int, _User] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._inbox = Inbox()
+        self._position = 0
+        self._state: Mapping[str, Any] = {}
+        self._watch: asyncio.TimerHandle | None = None
+        self._end_reason = ""
+
+    def hear(self, uid: int | None) -> None:
+        """Bring the audio of this participant only."""
+        self._heard = uid
+
+    async def join(self) -> None:
+        """Nothing to enter: the channel is wherever its agent is."""
+        self._watch_silence()
+
+    async def leave(self) -> None:
+        """Say goodbye to everyone."""
+        if self._watch is not None:
+            self._watch.cancel()
+        for user in self._users.values():
+            user.websocket.close(CLOSE_ENDED, self._end_reason)
+        self._inbox.close()
+        # Each websocket cuts itself off a second after its goodbye, so that this wait ends.
+        await self._empty.wait()
+
+    async def adopt(self, connection: socket.socket, uid: int) -> None:
+        """Let a user in whose websocket handshake is done. The socket is ours from here on."""
+        loop = asyncio.get_running_loop()
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        _, websocket = await loop.connect_accepted_socket(lambda: WebSocket(self), connection)
+        before = self._users.get(uid)
+        if before is None and len(self._users) >= _MAX_USERS:
+            websocket.close(CLOSE_FULL, "too many participants")
+            return
+        self._users[uid] = _User(uid, websocket)
+        self._empty.clear()
+        if before is not None:
+            before.websocket.close(CLOSE_REPLACED, "joined again with the same uid")
+        self._send(
+            websocket,
+            {
+                "type": "joined",
+                "channel_name": self._channel_name,
+                "uid": uid,
+                "agent_uid": self._agent_uid,
+                "position": self._position,
+                "heard": self._heard in (None, uid),
+                "state": self._state.get("state", "waiting"),
+            },
+        )
+        self._inbox.put(UserJoined(uid))
+
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        """What the users do."""
+        return self._inbox.events()
+
+    def push(self, frame: bytes) -> None:
+        """Let every user hear a frame; a user whose connection is full misses it."""
+        self._position += len(frame) // 2
+        for user in self._users.values():
+            user.websocket.send(frame)
+
+    def flush(self, position: int) -> None:
+        """Let every page drop what it has not played."""
+        self._position = position
+        self.send({"type": "flush", "position": position})
+
+    def send(self, body: Mapping[str, Any]) -> None:
+        """Send a message to every user."""
+        if body.get("type") == "state":
+            self._state = body
+            self._end_reason = str(body.get("reason") or "")
+        for user in self._users.values():
+            self._send(user.websocket, body)
+
+    def message_received(self, websocket: WebSocket, message: str | bytes) -> None:
+        """A user sent something."""
+        user = self._user(websocket)
+        if user is None:
+            return
+        if isinstance(message, bytes):
+            if self._heard in (None, user.uid) and len(message) <= _MAX_FRAME and len(message) % 2 == 0:
+                self._inbox.put(AudioFrame(user.uid, message))
+            return
+        try:
+            body = json.loads(message)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            logger.debug("uid %d sent a message that is no JSON object", user.uid)
+            return
+        self._control(user, body)
+
+    def closed(self, websocket: WebSocket) -> None:
+        """A connection is gone; its user left unless another one took its place."""
+        user = self._user(websocket)
+        if user is not None:
+            del self._users[user.uid]
+            self._inbox.put(UserLeft(user.uid))
+            if not self._users:
+                self._empty.set()
+
+    def _control(self, user: _User, body: dict[str, Any]) -> None:
+        match body:
+            case {"type": "played", "position": int(position)} if position >= 0:
+                self._inbox.put(Played(user.uid, position))
+            case {"type": "leave"}:
+                user.websocket.close(1000, "left")
+            case _:
+                self._inbox.put(Message(user.uid, body))
+
+    def _user(self, websocket: WebSocket) -> _User | None:
+        return next((user for user in self._users.values() if user.websocket is websocket), None)
+
+    def _send(self, websocket: WebSocket, body: Mapping[str, Any]) -> None:
+        websocket.send(json.dumps(body, separators=(",", ":"), ensure_ascii=False))
+
+    def _watch_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        for user in self._users.values():
+            if loop.time() - user.websocket.last_received > _SILENT_S:
+                logger.info("uid %d sent nothing for %g s", user.uid, _SILENT_S)
+                user.websocket.abort()
+        self._watch = loop.call_later(_SILENT_S / 3, self._watch_silence)

@@ -1,0 +1,306 @@
+"""The user's side of the embedded browser channel, without a browser.
+
+What a page does, done here: POST /token, open the websocket that it names, then PCM both ways in binary messages and
+small JSON objects in text messages. The agent's side is `web.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
+from aiohttp import WSServerHandshakeError as HandshakeError
+
+from realtime_agent.errors import ChannelError, TokenInvalid
+from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, ChannelLost, Flushed, Message
+
+__all__ = ["WebUser"]
+
+logger = logging.getLogger(__name__)
+
+_FRAME_MS = 20
+_MAX_FRAMES = 50
+_MAX_MESSAGES = 100
+_MAX_MESSAGE_BYTES = 1 << 20
+_HEARTBEAT_S = 20.0
+_LEAVE_TIMEOUT_S = 2.0
+
+_PASSED_ON = frozenset({"joined", "transcript", "state"})
+
+_CLOSE_CAUSES = {
+    4001: "another connection joined with the same uid",
+    4002: "the agent ended",
+    4003: "the channel has too many participants",
+}
+
+
+class WebUser:
+    """A user in a channel of the embedded RTC; implements `Channel`. Joins once: make another to come back.
+
+    Its events are `AudioFrame` (the agent's audio), `Message` (`joined` first, then `transcript` and `state`, as on
+    the wire), `Flushed` and `ChannelLost`.
+
+    Args:
+        server_url: Where the server is, like "http://127.0.0.1:8080".
+        channel_name: The channel to join.
+        uid: 0..4294967295; 0 lets the server choose.
+        timeout_s: The bound on each step of `join`.
+    """
+
+    frame_ms = _FRAME_MS
+    reports_played = False
+
+    def __init__(self, server_url: str, channel_name: str, uid: int = 0, *, timeout_s: float = 10) -> None:
+        self._server_url = server_url.rstrip("/")
+        self._channel_name = channel_name
+        self._timeout_s = timeout_s
+        self._uid = uid
+        self._agent_uid = 0
+        self._joined: Mapping[str, Any] | None = None
+        self._ws: ClientWebSocketResponse | None = None
+        self._resources = AsyncExitStack()
+        self._sender: asyncio.Task[None] | None = None
+        self._left = False
+        self._hears: int | None = None
+        self._frames: deque[bytes] = deque(maxlen=_MAX_FRAMES)
+        self._messages: deque[str] = deque(maxlen=_MAX_MESSAGES)
+        self._queued = asyncio.Event()
+        self.dropped_frames = 0
+
+    @property
+    def uid(self) -> int:
+        """The user's number; the one that the server chose, once joined with 0."""
+        return self._uid
+
+    @property
+    def agent_uid(self) -> int:
+        """The agent's number; 0 before `join`."""
+        return self._agent_uid
+
+    @property
+    def joined(self) -> Mapping[str, Any]:
+        """The agent's welcome, as on the wire: position, heard, state; empty before `join`."""
+        return self._joined or {}
+
+    @property
+    def position(self) -> int:
+        """The position of the first sample of the agent that came after `join`."""
+        return _natural(self.joined.get("position")) or 0
+
+    def hear(self, uid: int | None) -> None:
+        """Bring the audio of this participant only. The agent is the only one, so any other uid is silence."""
+        self._hears = uid
+
+    async def join(self) -> None:
+        """Enter the channel and wait for the agent's welcome.
+
+        Raises:
+            TokenInvalid: the server refused the token that it gave.
+            ChannelError: no server, no agent in the channel, no room, or no answer in time.
+        """
+        if self._ws is not None or self._left:
+            raise ChannelError("this user joined already")
+        async with AsyncExitStack() as resources:
+            session = await resources.enter_async_context(ClientSession())
+            url = await self._ask_token(session)
+            ws = await self._open(session, url)
+            resources.push_async_callback(_close, ws)
+            await self._welcome(ws)
+            self._ws = ws
+            self._resources = resources.pop_all()
+        self._sender = asyncio.create_task(self._send_queued(ws), name=f"web user {self._uid} sender")
+
+    async def leave(self) -> None:
+        """Say goodbye and free everything; harmless when repeated. `events` ends."""
+        self._left = True
+        async with self._resources:
+            sender, self._sender = self._sender, None
+            if sender is not None:
+                sender.cancel()
+                await asyncio.wait([sender])
+            if self._ws is not None and not self._ws.closed:
+                await self._say_goodbye(self._ws)
+
+    async def events(self) -> AsyncIterator[ChannelEvent]:
+        """What happens in the channel, in order, until `leave` or `ChannelLost`. One reader at a time.
+
+        What is not read waits in the socket, so that a slow reader slows the server rather than filling memory.
+        """
+        if self._ws is None or self._joined is None:
+            raise ChannelError("join the channel before reading its events")
+        yield Message(self._agent_uid, self._joined)
+        while True:
+            message = await self._ws.receive()
+            if message.type is WSMsgType.BINARY:
+                # Half a sample at the end is no PCM: ignored like any other broken message.
+                if self._hears in (None, self._agent_uid) and len(message.data) % 2 == 0:
+                    yield AudioFrame(self._agent_uid, message.data)
+            elif message.type is WSMsgType.TEXT:
+                event = self._read_text(message.data)
+                if event is not None:
+                    yield event
+            else:
+                break
+        if not self._left:
+            yield ChannelLost(_close_cause(self._ws.close_code, message.extra))
+
+    def push(self, frame: bytes) -> None:
+        """Hand over 20 ms of microphone; when more than a second waits for the network, the oldest is dropped."""
+        if len(self._frames) == _MAX_FRAMES:
+            self.dropped_frames += 1
+        self._frames.append(frame)
+        self._queued.set()
+
+    def flush(self, position: int) -> None:
+        """Do nothing: the agent hears the user as it speaks, and nothing of it waits to be played."""
+
+    def send(self, body: Mapping[str, Any]) -> None:
+        """Send a small message to the agent; the oldest is dropped when they pile up."""
+        self._messages.append(json.dumps(body))
+        self._queued.set()
+
+    def report_played(self, position: int) -> None:
+        """Tell the agent that its audio was played up to `position` samples since it joined."""
+        self.send({"type": "played", "position": position})
+
+    async def _ask_token(self, session: ClientSession) -> str:
+        """Ask for a token; the websocket's URL, which contains it."""
+        body = {"channel_name": self._channel_name, "uid": self._uid}
+        try:
+            timeout = ClientTimeout(total=self._timeout_s)
+            async with session.post(f"{self._server_url}/token", json=body, timeout=timeout) as response:
+                answer = await response.json(content_type=None)
+        except (ClientError, OSError, TimeoutError):
+            where = self._server_url
+            raise ChannelError(f"no server answers at {where}: is `realtime-agent server` running?") from None
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise ChannelError(f"{self._server_url} is not a realtime-agent server: POST /token gave no JSON object")
+        if response.status != 200:
+            raise ChannelError(f"the server gave no token: {_in_words(answer)}")
+        url, uid = answer.get("url"), answer.get("uid")
+        if not isinstance(url, str) or not isinstance(uid, int):
+            raise ChannelError(f"the server at {self._server_url} has no embedded channel to join")
+        self._uid = uid
+        return url
+
+    async def _open(self, session: ClientSession, url: str) -> ClientWebSocketResponse:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await session.ws_connect(
+                    url,
+                    heartbeat=_HEARTBEAT_S,
+                    max_msg_size=_MAX_MESSAGE_BYTES,
+                    timeout=ClientWSTimeout(ws_close=_LEAVE_TIMEOUT_S),
+                )
+        except HandshakeError as error:
+            raise self._refusal(error.status) from None
+        except (ClientError, OSError, TimeoutError, ValueError):
+            # Their texts may hold the URL, and with it the token.
+            raise ChannelError(f"the channel {self._channel_name!r} could not be opened") from None
+
+    def _refusal(self, status: int) -> ChannelError:
+        name = self._channel_name
+        match status:
+            case 401:
+                return TokenInvalid(f"the server refused its token for channel {name!r}")
+            case 404:
+                return ChannelError(
+                    f"no agent runs in channel {name!r}: start one with POST /start_agent "
+                    f"or `realtime-agent agent --channel_name={name} --uid=1`"
+                )
+            case 503:
+                return ChannelError(f"channel {name!r} is full")
+            case _:
+                return ChannelError(f"the server refused channel {name!r} with HTTP status {status}")
+
+    async def _welcome(self, ws: ClientWebSocketResponse) -> None:
+        """Wait for `joined`, the first message."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                message = await ws.receive()
+        except TimeoutError:
+            raise ChannelError(f"the agent in channel {self._channel_name!r} gave no sign in time") from None
+        if message.type is not WSMsgType.TEXT:
+            raise ChannelError(_close_cause(ws.close_code, message.extra))
+        body = _parse(message.data)
+        if body is None or body.get("type") != "joined":
+            raise ChannelError(f"channel {self._channel_name!r} began with something else than a welcome")
+        self._agent_uid = _natural(body.get("agent_uid")) or 0
+        self._uid = _natural(body.get("uid")) or self._uid
+        self._joined = body
+
+    def _read_text(self, text: str) -> ChannelEvent | None:
+        """The event in one text message, or `None` for what is unknown or broken: both are ignored."""
+        body = _parse(text)
+        kind = None if body is None else body.get("type")
+        if body is not None and kind in _PASSED_ON:
+            return Message(self._agent_uid, body)
+        if body is not None and kind == "flush" and (position := _natural(body.get("position"))) is not None:
+            return Flushed(position)
+        logger.debug("a message of type %r was ignored", kind)
+        return None
+
+    async def _say_goodbye(self, ws: ClientWebSocketResponse) -> None:
+        """Send the messages that wait, the last played position among them, and `leave`."""
+        try:
+            async with asyncio.timeout(_LEAVE_TIMEOUT_S):
+                for message in (*self._messages, json.dumps({"type": "leave"})):
+                    await ws.send_str(message)
+        except (OSError, TimeoutError, ClientError):
+            logger.debug("the channel closed before the goodbye")
+
+    async def _send_queued(self, ws: ClientWebSocketResponse) -> None:
+        """Send what `push` and `send` queue, messages first, until cancelled or the connection breaks."""
+        try:
+            while True:
+                await self._queued.wait()
+                self._queued.clear()
+                while self._messages or self._frames:
+                    if self._messages:
+                        await ws.send_str(self._messages.popleft())
+                    else:
+                        await ws.send_bytes(self._frames.popleft())
+        except (OSError, ClientError):
+            logger.debug("the connection broke while sending; its reader says why")
+
+
+async def _close(ws: ClientWebSocketResponse) -> None:
+    """Close, but do not wait longer than a moment for a far end that goes on talking."""
+    try:
+        async with asyncio.timeout(_LEAVE_TIMEOUT_S):
+            await ws.close()
+    except TimeoutError:
+        logger.debug("the far end did not close in time")
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _natural(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _in_words(answer: Mapping[str, Any]) -> str:
+    """An error answer {"error", "details"} as one line."""
+    error, details = str(answer.get("error", "no reason given")), answer.get("details")
+    if isinstance(details, list):
+        details = "; ".join(f"{d.get('field')}: {d.get('message')}" for d in details if isinstance(d, dict))
+    return f"{error} ({details})" if details else error
+
+
+def _close_cause(code: int | None, reason: str | None) -> str:
+    cause = _CLOSE_CAUSES.get(code or 0, "the connection to the server was lost")
+    return f"{cause}: {reason}" if reason else cause

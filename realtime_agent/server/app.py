@@ -1,0 +1,132 @@
+"""The application: its lifecycle, its middleware and its pages."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from realtime_agent.config import Settings
+from realtime_agent.errors import (
+    AgentExists,
+    AgentNotFound,
+    ChannelError,
+    ControlTimeout,
+    FleetClosed,
+    FleetFull,
+    QueueFull,
+    RealtimeAgentError,
+    SessionError,
+    StartFailed,
+    StartTimeout,
+    TokenInvalid,
+)
+from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.server.openapi import openapi
+from realtime_agent.server.routes import ROUTES, Services, services
+from realtime_agent.server.schemas import Error, InvalidRequest
+from realtime_agent.server.tokens import TokenSigner
+
+__all__ = ["create_app"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_BODY = 256 * 1024
+
+_RETRY_AFTER_S = 5
+
+_STATUS: dict[type[RealtimeAgentError], int] = {
+    AgentExists: 409,
+    AgentNotFound: 404,
+    FleetFull: 503,
+    FleetClosed: 503,
+    StartFailed: 502,
+    StartTimeout: 504,
+    ControlTimeout: 504,
+    QueueFull: 429,
+    TokenInvalid: 401,
+    ChannelError: 503,
+    SessionError: 502,
+}
+
+
+def create_app(settings: Settings, fleet: Fleet) -> web.Application:
+    """The HTTP service over a fleet, which it opens and closes."""
+    app = web.Application(middlewares=[_log, _answer_errors], client_max_size=_MAX_BODY)
+    app[services] = Services(settings, fleet, TokenSigner(settings.token_ttl_s))
+    app.cleanup_ctx.append(_open_fleet)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.handler)
+    document = openapi(ROUTES)
+
+    async def show_document(_request: web.Request) -> web.Response:
+        return web.json_response(document)
+
+    pages = Path(str(files("realtime_agent") / "playground"))
+    app.router.add_get("/openapi.json", show_document)
+    app.router.add_get("/", _page(pages / "index.html"))
+    app.router.add_get("/docs", _page(pages / "docs.html"))
+    app.router.add_static("/static", pages)
+    return app
+
+
+async def _open_fleet(app: web.Application) -> AsyncIterator[None]:
+    fleet = app[services].fleet
+    await fleet.open()
+    yield
+    await fleet.close()
+
+
+def _page(path: Path) -> Handler:
+    async def show(_request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+    return show
+
+
+@web.middleware
+async def _log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line a request; without its query, which may hold a token."""
+    began = time.perf_counter()
+    response = await handler(request)
+    took_ms = (time.perf_counter() - began) * 1000
+    logger.info("%s %s %d %.1f ms", request.method, request.path, response.status, took_ms)
+    return response
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error as JSON."""
+    try:
+        return await handler(request)
+    except InvalidRequest as error:
+        return _error(400, Error(error=str(error), details=error.details))
+    except RealtimeAgentError as error:
+        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+        return _error(status, Error(error=_title(error), details=str(error)))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        headers = {name: value for name, value in error.headers.items() if name == "Allow"}
+        return _error(error.status, Error(error=error.reason, details=f"{request.method} {request.path}"), headers)
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.path)
+        return _error(500, Error(error="Internal server error", details="the server's log has the cause"))
+
+
+def _title(error: RealtimeAgentError) -> str:
+    """An error's name as words: AgentExists is "Agent exists"."""
+    name = type(error).__name__
+    return name[0] + "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name[1:])
+
+
+def _error(status: int, body: Error, headers: dict[str, str] | None = None) -> web.Response:
+    headers = dict(headers or {})
+    if status == 503:
+        headers["Retry-After"] = str(_RETRY_AFTER_S)
+    return web.json_response(body.model_dump(), status=status, headers=headers)

@@ -1,0 +1,58 @@
+"""Browser audio to the worker: the server does the websocket's opening handshake, then hands the connection over.
+
+No audio passes the server: the worker reads and writes the user's socket itself (docs/design.md has the figures).
+"""
+
+from __future__ import annotations
+
+import socket
+
+from aiohttp import web
+from websockets.datastructures import Headers
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from realtime_agent.errors import ChannelError
+from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.server.schemas import InvalidRequest
+
+__all__ = ["hand_over"]
+
+_SWITCHING_PROTOCOLS = 101
+
+
+def hand_over(request: web.Request, fleet: Fleet, channel_name: str, uid: int) -> web.Response:
+    """Give a user's connection to the channel's agent.
+
+    Raises:
+        AgentNotFound: no agent runs there.
+        ChannelError: it takes no connections now.
+        InvalidRequest: this is not a websocket's opening handshake.
+    """
+    fleet.find_running(channel_name)
+    answer = _handshake(request)
+    transport = request.transport
+    if transport is None:
+        raise ChannelError("the user has hung up")
+    # From here on the user's bytes are for the worker: they wait in the kernel until it reads.
+    transport.pause_reading()
+    transport.write(answer)
+    if transport.get_write_buffer_size():
+        transport.abort()
+        raise ChannelError("the user does not read")
+    connection = socket.socket(fileno=socket.dup(transport.get_extra_info("socket").fileno()))
+    try:
+        with connection:
+            fleet.hand_over(channel_name, connection, uid)
+    finally:
+        # Closes our descriptor only; the connection lives on in the worker.
+        transport.abort()
+    return web.Response(status=_SWITCHING_PROTOCOLS)
+
+
+def _handshake(request: web.Request) -> bytes:
+    protocol = ServerProtocol()
+    response = protocol.accept(Request(request.path_qs, Headers(request.headers.items())))
+    if response.status_code != _SWITCHING_PROTOCOLS:
+        raise InvalidRequest(f"This address takes websockets only: {protocol.handshake_exc}")
+    return response.serialize()

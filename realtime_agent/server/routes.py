@@ -1,0 +1,178 @@
+"""Every address of the service, in one table: what it takes, what it answers, and who does it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from realtime_agent import __version__
+from realtime_agent.config import Settings
+from realtime_agent.control.commands import Command, command_adapter
+from realtime_agent.control.life import EndReason
+from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.server import schemas
+from realtime_agent.server.media import hand_over
+from realtime_agent.server.tokens import TokenSigner
+
+__all__ = ["ROUTES", "Route", "Services", "services"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the handlers work with."""
+
+    settings: Settings
+    fleet: Fleet
+    tokens: TokenSigner
+
+
+services = web.AppKey("services", Services)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address."""
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    summary: str
+    request: Any = None
+    response: type[BaseModel] | None = None
+    errors: Mapping[int, str] = field(default_factory=dict)
+
+
+async def start_agent(request: web.Request) -> web.Response:
+    """Start an agent, and answer when it works."""
+    have = request.app[services]
+    body = await _read(request, TypeAdapter(schemas.StartAgent))
+    agent = await have.fleet.start(body.to_spec(have.settings))
+    pid = agent.worker.pid if agent.worker else 0
+    return _answer(
+        schemas.Started(channel_name=agent.spec.channel_name, uid=agent.spec.uid, pid=pid, state=agent.state)
+    )
+
+
+async def stop_agent(request: web.Request) -> web.Response:
+    """Stop an agent, and answer when it is gone."""
+    body = await _read(request, TypeAdapter(schemas.StopAgent))
+    agent = await request.app[services].fleet.stop(body.channel_name)
+    reason = agent.ended.reason if agent.ended else EndReason.STOPPED
+    return _answer(schemas.Stopped(channel_name=body.channel_name, reason=reason))
+
+
+async def control_agent(request: web.Request) -> web.Response:
+    """Let an agent do something."""
+    command = await _read(request, command_adapter)
+    await request.app[services].fleet.control(command)
+    return _answer(schemas.CommandSent(status=f"Command {command.command} sent to agent."))
+
+
+async def token(request: web.Request) -> web.Response:
+    """Let a user join a channel."""
+    body = await _read(request, TypeAdapter(schemas.TokenRequest))
+    uid = body.uid or schemas.random_uid()
+    signed, expires_at = request.app[services].tokens.sign(body.channel_name, uid)
+    secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
+    url = f"{'wss' if secure else 'ws'}://{request.host}/rtc/{quote(body.channel_name, safe='')}?token={signed}"
+    return _answer(schemas.Token(channel_name=body.channel_name, uid=uid, token=signed, url=url, expires_at=expires_at))
+
+
+async def list_agents(request: web.Request) -> web.Response:
+    """The running agents."""
+    agents = [schemas.AgentInfo(**agent.describe()) for agent in request.app[services].fleet.list()]
+    return _answer(schemas.AgentList(agents=agents))
+
+
+async def show_agent(request: web.Request) -> web.Response:
+    """One agent."""
+    agent = request.app[services].fleet.find(request.match_info["channel"])
+    return _answer(schemas.AgentInfo(**agent.describe()))
+
+
+async def join_channel(request: web.Request) -> web.Response:
+    """A user's websocket."""
+    have = request.app[services]
+    channel_name = request.match_info["channel"]
+    uid = have.tokens.check(request.query.get("token", ""), channel_name)
+    return hand_over(request, have.fleet, channel_name, uid)
+
+
+async def health(_request: web.Request) -> web.Response:
+    """Whether the server answers."""
+    return _answer(schemas.Health(version=__version__))
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Whether another agent can be started now."""
+    if not request.app[services].fleet.is_ready:
+        error = schemas.Error(error="Not ready", details="no more agents can be started now")
+        return web.json_response(error.model_dump(), status=503, headers={"Retry-After": "5"})
+    return _answer(schemas.Health(version=__version__))
+
+
+async def _read(request: web.Request, adapter: TypeAdapter[T]) -> T:
+    """The request's JSON body, checked.
+
+    Raises:
+        InvalidRequest: it is not JSON, or does not fit.
+    """
+    if request.content_type != "application/json":
+        raise schemas.InvalidRequest(
+            "Invalid request", [schemas.Detail(field="Content-Type", message="it must be application/json")]
+        )
+    body = await request.read()
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        errors = error.errors(include_input=False, include_url=False)
+        raise schemas.InvalidRequest("Invalid request", schemas.describe_validation(errors)) from None
+
+
+def _answer(body: BaseModel) -> web.Response:
+    return web.Response(text=body.model_dump_json(), content_type="application/json")
+
+
+_BAD = {400: "The request is wrong; details name the fields."}
+_GONE = {404: "No agent runs in this channel."}
+_START_ERRORS = {
+    **_BAD,
+    409: "An agent runs in this channel already.",
+    502: "The channel or the model failed; details say how.",
+    503: "MAX_AGENTS are running; Retry-After says when to ask again.",
+    504: "The agent was not ready in time.",
+}
+_CONTROL_ERRORS = {
+    **_BAD,
+    **_GONE,
+    429: "Too many commands wait for the agent.",
+    502: "The model is gone.",
+    504: "The agent did not answer in time.",
+}
+
+ROUTES = (
+    Route("POST", "/start_agent", start_agent, "Start an agent", schemas.StartAgent, schemas.Started, _START_ERRORS),
+    Route("POST", "/start", start_agent, "Start an agent", schemas.StartAgent, schemas.Started, _START_ERRORS),
+    Route("POST", "/stop_agent", stop_agent, "Stop an agent", schemas.StopAgent, schemas.Stopped, _BAD | _GONE),
+    Route("POST", "/stop", stop_agent, "Stop an agent", schemas.StopAgent, schemas.Stopped, _BAD | _GONE),
+    Route("POST", "/control_agent", control_agent, "Steer an agent", Command, schemas.CommandSent, _CONTROL_ERRORS),
+    Route("POST", "/token", token, "Let a user join", schemas.TokenRequest, schemas.Token, _BAD),
+    Route("GET", "/agents", list_agents, "List the running agents", response=schemas.AgentList),
+    Route("GET", "/agents/{channel}", show_agent, "Show one agent", response=schemas.AgentInfo, errors=_GONE),
+    Route(
+        "GET",
+        "/rtc/{channel}",
+        join_channel,
+        "Join a channel as a user, by websocket; docs/api.md has the messages",
+        errors={**_BAD, 401: "The token is not good.", **_GONE, 503: "The agent takes no connections now."},
+    ),
+    Route("GET", "/health", health, "Does the server answer?", response=schemas.Health),
+    Route("GET", "/ready", ready, "Can an agent be started?", response=schemas.Health, errors={503: "Not now."}),
+)

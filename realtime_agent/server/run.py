@@ -1,0 +1,53 @@
+"""Serving the application on an address."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from realtime_agent.errors import ConfigError
+
+__all__ = ["bind", "serving"]
+
+_SHUTDOWN_TIMEOUT_S = 2.0
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take an address before anything slow is done for it; port 0 is any free one.
+
+    Raises:
+        ConfigError: it is taken, or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"can't listen on {host} port {port}: {error.strerror}; set SERVER_HOST, SERVER_PORT"
+        ) from None
+    return listener
+
+
+@asynccontextmanager
+async def serving(app: web.Application, listener: socket.socket) -> AsyncIterator[str]:
+    """Serve on a bound socket; gives the address to open in a browser."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        yield _address(listener)
+    finally:
+        await runner.cleanup()
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    # Browsers allow the microphone on localhost and on https only.
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104: compared, not bound
+    return f"http://{host}:{port}"
