@@ -7,6 +7,9 @@ import sys
 
 __all__ = ["configure_logging"]
 
+_TALKATIVE = ("websockets", "faster_whisper")
+"""Libraries that log every connection or clip at INFO."""
+
 
 def configure_logging(level: str) -> None:
     """Log to standard error, one line an event, with the process that wrote it."""
@@ -16,6 +19,6 @@ def configure_logging(level: str) -> None:
         format="%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s",
         force=True,
     )
-    # Handshake details of every connection are for debugging only.
     if level != "DEBUG":
-        logging.getLogger("websockets").setLevel(logging.WARNING)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)

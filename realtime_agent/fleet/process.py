@@ -31,8 +31,8 @@ class ProcessLauncher:
 
     Args:
         settings: What the workers are given; secrets in it travel over a pipe, never in arguments or environment.
-        preload: Modules that every worker finds loaded. The program's main module belongs to them, because
-            multiprocessing imports it again in each child.
+        preload: Modules that every worker finds loaded. What the program's main module imports belongs to them,
+            because multiprocessing imports that module again in each child.
     """
 
     def __init__(self, settings: Settings, *, preload: Sequence[str] = ()) -> None:

@@ -49,5 +49,5 @@ async def serving(app: web.Application, listener: socket.socket) -> AsyncIterato
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     # Browsers allow the microphone on localhost and on https only.
-    host = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104: compared, not bound
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104 - compared, not bound
     return f"http://{host}:{port}"

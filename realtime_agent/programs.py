@@ -1,0 +1,96 @@
+"""What the commands do; the command line itself is main.py."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+
+from realtime_agent import call
+from realtime_agent.assembly import check_channel
+from realtime_agent.config import Settings
+from realtime_agent.control.life import EndReason
+from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.inline import InlineLauncher
+from realtime_agent.fleet.model_process import embedded_model
+from realtime_agent.fleet.process import ProcessLauncher
+from realtime_agent.server.app import create_app
+from realtime_agent.server.run import bind, serving
+from realtime_agent.server.schemas import InvalidRequest, StartAgent, describe_validation
+
+__all__ = ["run_agent", "run_call", "run_model", "serve"]
+
+_FAILED = 1
+_FAILURES = (EndReason.MODEL_FAILED, EndReason.RTC_FAILED, EndReason.CRASHED)
+
+
+async def serve(options: argparse.Namespace, settings: Settings) -> int:
+    """The HTTP service, until it is told to end."""
+    check_channel(settings)
+    listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
+    async with embedded_model(settings) as complete:
+        fleet = Fleet(ProcessLauncher(complete, preload=["realtime_agent.programs"]), settings)
+        async with serving(create_app(settings, fleet), listener) as address:
+            print(f"Ready. Open {address} and speak; its API is at {address}/docs. Ctrl-C ends it.", flush=True)
+            await asyncio.Event().wait()
+    return 0
+
+
+async def run_agent(options: argparse.Namespace, settings: Settings) -> int:
+    """One agent in this process, with the page for its channel, until it ends."""
+    check_channel(settings)
+    spec = _start_request(options).to_spec(settings)
+    listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
+    async with embedded_model(settings) as complete:
+        fleet = Fleet(InlineLauncher(complete), settings)
+        async with serving(create_app(settings, fleet), listener) as address:
+            agent = await fleet.start(spec)
+            print(f"Ready. Open {address}/?channel={spec.channel_name} and speak. Ctrl-C ends it.", flush=True)
+            await agent.gone.wait()
+    if agent.ended is None:
+        return _FAILED
+    print(f"The agent ended: {agent.ended.reason}", flush=True)
+    return _FAILED if agent.ended.reason in _FAILURES else 0
+
+
+async def run_model(options: argparse.Namespace, settings: Settings) -> int:
+    """The embedded Realtime server alone."""
+    from realtime_agent.local_model.server import run
+
+    def announce(url: str) -> None:
+        print(url, flush=True)
+
+    serving_model = asyncio.ensure_future(run(settings, options.host, options.port, announce))
+    waits: set[asyncio.Future[Any]] = {serving_model}
+    if options.until_eof:
+        waits.add(asyncio.ensure_future(_end_of_input()))
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    serving_model.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving_model
+    return 0
+
+
+async def run_call(options: argparse.Namespace, settings: Settings) -> int:
+    """The user's side of a channel."""
+    return await call.call(call.options_from(options), settings, out=sys.stdout)
+
+
+async def _end_of_input() -> None:
+    """Wait until standard input ends, as it does when the process that holds its other end is gone."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1024):
+        pass
+
+
+def _start_request(options: argparse.Namespace) -> StartAgent:
+    given = {name: value for name in StartAgent.model_fields if (value := getattr(options, name, None)) is not None}
+    try:
+        return StartAgent.model_validate(given)
+    except ValidationError as error:
+        raise InvalidRequest("Invalid arguments", describe_validation(error.errors())) from None
