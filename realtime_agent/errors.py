@@ -2,6 +2,7 @@
 
 RealtimeAgentError
 ├── ConfigError            a setting is missing or wrong
+├── AudioFileError         a sound file cannot be read or written
 ├── FleetError
 │   ├── AgentExists        the channel has an agent already
 │   ├── AgentNotFound      the channel has none
@@ -23,6 +24,7 @@ from __future__ import annotations
 __all__ = [
     "AgentExists",
     "AgentNotFound",
+    "AudioFileError",
     "ChannelError",
     "ConfigError",
     "ControlTimeout",
@@ -46,6 +48,10 @@ class RealtimeAgentError(Exception):
 
 class ConfigError(RealtimeAgentError):
     """A setting is missing or wrong; the message names it."""
+
+
+class AudioFileError(RealtimeAgentError):
+    """A sound file is absent, not a WAV that can be read, empty, or cannot be written; the message names it."""
 
 
 class FleetError(RealtimeAgentError):

@@ -3,9 +3,9 @@
 A model sends audio faster than it is heard. Playout holds the difference: it gives out whole frames a small lead
 ahead of the clock, and knows for every item how much of it the far end has heard, which is what a truncation must say.
 
-Positions count samples of the output since the start. Where the far end reports what it has played, its position is
-the truth and is carried on by the clock between reports; elsewhere the position is what was paced out, less the lead
-and a stated far-end delay. The wall clock since the first delta is never used: a stall in the network is not hearing.
+Positions count samples of the output since the start. What was heard is what was paced out, a stated far-end delay
+later; where the far end reports what it has played, that is the truth, carried on by the clock until the next report.
+The wall clock since the first delta is never used: a stall in the network is not hearing.
 """
 
 from __future__ import annotations
@@ -29,13 +29,18 @@ class Heard(NamedTuple):
 
 @dataclass(slots=True)
 class _Part:
-    """One content part's audio and where it begins in the output, in samples."""
+    """One content part's audio: where it begins in the output, in samples, and how many bytes of it came."""
 
     item_id: str
     content_index: int
     start: int
-    length: int = 0
+    size: int = 0
     finished: bool = False
+
+    @property
+    def length(self) -> int:
+        """How many samples of it came."""
+        return self.size // _BYTES_PER_SAMPLE
 
     def heard(self, position: int) -> int:
         """How many samples of it lie before `position`."""
@@ -53,7 +58,7 @@ class Playout:
         sample_rate: Samples a second.
         frame_ms: The length of the frames given out.
         lead_ms: How far ahead of the clock frames are given out.
-        far_end_delay_ms: From a frame's due time until it is heard, where the far end does not report.
+        far_end_delay_ms: From a frame's due time until it is heard, as long as the far end does not report.
         max_buffer_s: The bound on audio that waits; what exceeds it is dropped and counted.
     """
 
@@ -79,7 +84,10 @@ class Playout:
         self._position = 0
         # The current stretch of unbroken output: when it began to be due, and at which position.
         self._stretch: tuple[float, int] | None = None
-        self._report: tuple[float, int] | None = None
+        # What the far end hears: from each time on, from each position on, as far as the next entry's position.
+        self._hearing: deque[tuple[float, int]] = deque()
+        # Below it the far end has played or dropped everything, so that a report of less is late.
+        self._settled = 0
         self.dropped_bytes = 0
 
     @property
@@ -94,6 +102,8 @@ class Playout:
 
     def add(self, item_id: str, content_index: int, pcm: bytes) -> None:
         """Take more of an item's audio."""
+        if not pcm:
+            return
         room = max(0, self._max_buffer - len(self._waiting))
         if len(pcm) > room:
             self.dropped_bytes += len(pcm) - room
@@ -104,7 +114,7 @@ class Playout:
             # What waits is whole frames now, so that a part begins on a frame's edge.
             part = _Part(item_id, content_index, self._position + len(self._waiting) // _BYTES_PER_SAMPLE)
             self._parts.append(part)
-        part.length += len(pcm) // _BYTES_PER_SAMPLE
+        part.size += len(pcm)
         self._waiting += pcm
 
     def finish(self, item_id: str, content_index: int) -> None:
@@ -115,7 +125,7 @@ class Playout:
 
     def next_due(self) -> float | None:
         """When `take` will have a frame; `None` while there is nothing to say. May lie in the past."""
-        if not self._has_frame():
+        if len(self._waiting) < self._frame_bytes:
             return None
         if self._stretch is None:
             return float("-inf")
@@ -130,30 +140,30 @@ class Playout:
         # A new stretch begins at the start, and again after an underrun: what was late is not hurried after.
         if self._stretch is None or due + self._lead_s < now - self._frame_s:
             self._stretch = (now, self._position)
-            if self._report is not None:
-                self._report = (now, self._position)
+            self._hearing.append((now + self._far_end_delay_s, self._position))
         frame = bytes(self._waiting[: self._frame_bytes])
         del self._waiting[: self._frame_bytes]
         self._position += self._frame_samples
-        self._forget(self.heard_position(now))
-        return frame.ljust(self._frame_bytes, b"\0")
+        self._forget(now)
+        return frame
 
     def report_played(self, position: int, now: float) -> None:
-        """The far end says that it has played up to `position`."""
+        """The far end says that it has played up to `position`. A late report, of less than is known, is ignored."""
         position = min(position, self._position)
-        if self._report is None or position >= self._report[1]:
-            self._report = (now, position)
+        if position < self._settled:
+            return
+        self._settled = position
+        to_come = [(at, start) for at, start in self._hearing if at > now and start >= position]
+        self._hearing = deque([(now, position), *to_come])
 
     def heard_position(self, now: float) -> int:
         """The position that the far end is hearing now."""
-        if self._report is not None:
-            at, position = self._report
-            return min(self._position, position + int((now - at) * self._rate))
-        if self._stretch is None:
-            return self._position
-        began, start = self._stretch
-        elapsed = int((now - began - self._far_end_delay_s) * self._rate)
-        return max(start, min(self._position, start + elapsed)) if elapsed > 0 else start
+        end = self._position
+        for at, start in reversed(self._hearing):
+            if at <= now:
+                return min(end, start + round((now - at) * self._rate))
+            end = start
+        return end
 
     def is_speaking(self, now: float) -> bool:
         """Whether audio waits, or was given out and is not heard to its end yet."""
@@ -174,14 +184,9 @@ class Playout:
         self._waiting.clear()
         self._parts.clear()
         self._stretch = None
-        if self._report is not None:
-            self._report = (now, self._position)
+        self._hearing.clear()
+        self._settled = self._position
         return cut
-
-    def _has_frame(self) -> bool:
-        if len(self._waiting) >= self._frame_bytes:
-            return True
-        return bool(self._waiting) and self._parts[-1].finished
 
     def _finish_last(self) -> None:
         """Close the last part; silence fills its last frame so that the next part begins on a frame's edge."""
@@ -190,7 +195,10 @@ class Playout:
         self._parts[-1].finished = True
         self._waiting += bytes(-len(self._waiting) % self._frame_bytes)
 
-    def _forget(self, position: int) -> None:
-        """Drop the parts that were heard to their end."""
+    def _forget(self, now: float) -> None:
+        """Drop what has been heard to its end."""
+        while len(self._hearing) > 1 and self._hearing[1][0] <= now:
+            self._hearing.popleft()
+        position = self.heard_position(now)
         while self._parts and self._parts[0].was_heard(position):
             self._parts.popleft()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -421,7 +422,7 @@ class OutputAudioDelta(_ContentEvent):
         Raises:
             ValueError: it is not base64.
         """
-        return base64.b64decode(self.delta)
+        return base64.b64decode(self.delta, validate=True)
 
 
 class OutputAudioDone(_ContentEvent):
@@ -537,18 +538,29 @@ def _event_id(raw: dict[str, Any]) -> str | None:
     return event_id if isinstance(event_id, str) else None
 
 
-_TAGS = _CLIENT_TYPES | {"server_vad", "semantic_vad"}
-"""Steps of an error's location that name a union's member, not a field."""
-
 _CODES = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
 
 
 def _invalid(message: str | bytes, error: ValidationError) -> InvalidEvent:
+    detail = error.errors(include_input=False, include_url=False)[0]
+    if detail["type"] == "json_invalid":
+        return InvalidEvent("The message is not valid JSON.", "invalid_json")
     raw = _object(message)
     event_id = _event_id(raw)
     if raw["type"] not in _CLIENT_TYPES:
         return InvalidEvent(f"Unknown event type {raw['type'][:100]!r}.", "invalid_value", "type", event_id)
-    detail = error.errors(include_input=False, include_url=False)[0]
-    param = ".".join(str(step) for step in detail["loc"] if step not in _TAGS)
+    missing = detail["type"] == "missing"
+    path = [*_path(raw, detail["loc"]), *detail["loc"][-1:]] if missing else _path(raw, detail["loc"])
+    param = ".".join(str(step) for step in path)
     code = _CODES.get(detail["type"], "invalid_value")
     return InvalidEvent(f"{param}: {detail['msg']}.", code, param, event_id)
+
+
+def _path(raw: Any, location: tuple[int | str, ...]) -> list[int | str]:
+    """The steps of an error's location that lead through the event; the others name a member of a union."""
+    path: list[int | str] = []
+    for step in location:
+        with suppress(KeyError, IndexError, TypeError):
+            raw = raw[step]
+            path.append(step)
+    return path

@@ -1,0 +1,169 @@
+"""What was said in a call and when, sans-I/O: is it over, did the agent answer, how long did it take.
+
+The answer to the user's words is what began after their end. So neither a greeting that came before or is still being
+spoken then counts, nor anything that a flush cut off: a flush says that the agent took the user to be speaking still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from realtime_agent.audio.speaker import Speaker
+
+__all__ = ["CallLog", "ExitReason", "Transcript"]
+
+ExitReason = Literal["answered", "timeout", "lost", "stopped"]
+
+
+@dataclass(slots=True)
+class Transcript:
+    """One item of the conversation, in words."""
+
+    role: Literal["user", "assistant"]
+    item_id: str
+    began: float
+    """When the first of it came."""
+    text: str = ""
+    final_since: float | None = None
+    interrupted: bool = False
+
+
+class CallLog:
+    """Follows one call. Times are seconds of the clock that `speaker` is driven by.
+
+    Args:
+        speaker: What the user hears.
+        scripted: Whether the user's words are a clip with a known end. Else the call is over only when `end` says so,
+            and anything heard is an answer.
+        linger_s: The quiet after the answer that ends the call.
+        timeout_s: How long after the clip the call ends in any case.
+    """
+
+    def __init__(self, speaker: Speaker, *, scripted: bool = True, linger_s: float = 1, timeout_s: float = 30) -> None:
+        self._speaker = speaker
+        self._scripted = scripted
+        self._linger_s = linger_s
+        self._timeout_s = timeout_s
+        self._transcripts: dict[str, Transcript] = {}
+        self._order: list[str] = []
+        self._speech_ended: float | None = None
+        self._clip_ended: float | None = None
+        self._flushed = float("-inf")
+        self._interrupted = False
+        self._end: tuple[ExitReason, str | None] | None = None
+
+    @property
+    def transcripts(self) -> list[Transcript]:
+        """The conversation in its order."""
+        return [self._transcripts[item_id] for item_id in self._order]
+
+    @property
+    def cause(self) -> str | None:
+        """What `end` was told."""
+        return None if self._end is None else self._end[1]
+
+    def speech_ended(self, now: float) -> None:
+        """The user has spoken the last of the clip's words."""
+        self._speech_ended = now
+
+    def clip_ended(self, now: float) -> None:
+        """The clip is over."""
+        self._clip_ended = now
+
+    def flushed(self, now: float) -> None:
+        """The agent took back what was not heard yet. Call before the speaker's own `flush`."""
+        self._flushed = now
+        self._interrupted = self._interrupted or self._speaker.is_playing(now)
+
+    def end(self, reason: ExitReason, cause: str | None = None) -> None:
+        """The call is over for a reason from outside; the first one stays."""
+        self._end = self._end or (reason, cause)
+
+    def add_transcript(self, body: Mapping[str, Any], now: float) -> Transcript | None:
+        """Take a `transcript` message, as on the wire.
+
+        Returns:
+            The transcript, if it is whole now; `None` if more is to come or the message is not well formed.
+        """
+        role, item_id = body.get("role"), body.get("item_id")
+        if role not in ("user", "assistant") or not isinstance(item_id, str):
+            return None
+        transcript = self._transcripts.get(item_id)
+        if transcript is None:
+            transcript = self._transcripts[item_id] = Transcript(role, item_id, now)
+            self._order.append(item_id)
+        if "after" in body:
+            self._place(item_id, body["after"])
+        if body.get("final") is True and isinstance(text := body.get("text"), str):
+            transcript.text, transcript.final_since = text, now
+            if body.get("interrupted") is True:
+                transcript.interrupted = self._interrupted = True
+            return transcript
+        if isinstance(delta := body.get("delta"), str) and transcript.final_since is None:
+            transcript.text += delta
+        return None
+
+    def first_audio(self, now: float) -> float | None:
+        """When the first of the answer to a clip was heard."""
+        if self._speech_ended is None:
+            return None
+        return self._speaker.first_audible(max(self._speech_ended, self._flushed), now)
+
+    def exit_reason(self, now: float) -> ExitReason | None:
+        """Why the call is over; `None` while it is not."""
+        if self._end is not None:
+            return self._end[0]
+        if self._is_answered(now):
+            return "answered"
+        if self._clip_ended is not None and now - self._clip_ended >= self._timeout_s:
+            return "timeout"
+        return None
+
+    def report(self, now: float) -> dict[str, Any]:
+        """The call in plain values, for JSON."""
+        first_audio, heard_s = self.first_audio(now), self._speaker.heard_s(now)
+        latency_ms = None
+        if first_audio is not None and self._speech_ended is not None:
+            latency_ms = round((first_audio - self._speech_ended) * 1000)
+        return {
+            "answered": first_audio is not None if self._scripted else heard_s > 0,
+            "exit_reason": self.exit_reason(now),
+            "cause": self.cause,
+            "transcripts": [
+                {
+                    "role": transcript.role,
+                    "item_id": transcript.item_id,
+                    "text": transcript.text,
+                    "interrupted": transcript.interrupted,
+                }
+                for transcript in self.transcripts
+            ],
+            "latencies": {"first_audio_ms": latency_ms},
+            "heard_s": round(heard_s, 3),
+            "interrupted": self._interrupted,
+        }
+
+    def _is_answered(self, now: float) -> bool:
+        """Whether the answer was heard to its end, and it has been quiet since."""
+        quiet_since = self._speaker.quiet_since()
+        if self._speech_ended is None or quiet_since is None or self.first_audio(now) is None:
+            return False
+        began = max(self._speech_ended, self._flushed)
+        answer = [
+            transcript
+            for transcript in self._transcripts.values()
+            if transcript.role == "assistant" and transcript.began > began and not transcript.interrupted
+        ]
+        finals = [transcript.final_since for transcript in answer if transcript.final_since is not None]
+        if not finals or len(finals) < len(answer):
+            return False
+        return now - max(quiet_since, *finals) >= self._linger_s
+
+    def _place(self, item_id: str, after: object) -> None:
+        """Move an item behind the one that it follows; to the front if that is `None`, nowhere if it is unknown."""
+        if after == item_id or (after is not None and after not in self._order):
+            return
+        self._order.remove(item_id)
+        self._order.insert(0 if after is None else self._order.index(str(after)) + 1, item_id)

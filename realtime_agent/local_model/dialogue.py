@@ -1,0 +1,165 @@
+"""One session: takes its client's events in order and answers each, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterable
+
+from realtime_agent.local_model.buffer import decode_pcm
+from realtime_agent.local_model.context import Context
+from realtime_agent.local_model.items import Entry, new_entry
+from realtime_agent.local_model.listener import Listener
+from realtime_agent.local_model.outbox import Outbox
+from realtime_agent.local_model.parts import Parts
+from realtime_agent.local_model.responder import Responder
+from realtime_agent.local_model.session import SessionSettings
+from realtime_agent.realtime.events import (
+    ClientEvent,
+    ErrorEvent,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    InvalidEvent,
+    ItemCreate,
+    ItemDelete,
+    ItemDeleted,
+    ItemRetrieve,
+    ItemRetrieved,
+    ItemTruncate,
+    ItemTruncated,
+    ResponseCancel,
+    ResponseCreate,
+    SessionCreated,
+    SessionUpdate,
+    SessionUpdated,
+    parse_client_event,
+)
+from realtime_agent.realtime.types import ErrorDetail, Item, ResponseConfig
+
+__all__ = ["Dialogue"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_UNREAD = 1024
+"""Messages that may wait for a client before what it sends waits too. Far above what responses may fill, so that a
+client which is busy sending can still interrupt them."""
+
+
+class Dialogue:
+    """Holds one session with one client; nothing the client sends ends it."""
+
+    def __init__(self, parts: Parts, settings: SessionSettings, outbox: Outbox) -> None:
+        self._settings = settings
+        self._context = Context(parts, settings, outbox)
+        self._listener = Listener(self._context, on_start=self._user_began, on_turn=self._user_finished)
+        self._responder = Responder(self._context, self._listener.settled, self._listener.expect_speech)
+
+    async def run(self, messages: AsyncIterable[str | bytes]) -> None:
+        """Serve a client until its messages end."""
+        async with self._context.tasks:
+            self._context.emit(SessionCreated(session=self._settings.to_dict()))
+            async for message in messages:
+                await self._handle(message)
+                await self._listener.keep_up()
+                await self._context.outbox.room(_MAX_UNREAD)
+            self._context.end()
+
+    async def _handle(self, message: str | bytes) -> None:
+        event_id = None
+        try:
+            event = parse_client_event(message)
+            event_id = event.event_id
+            await self._dispatch(event)
+        except InvalidEvent as error:
+            self._context.emit_error(error, error.event_id or event_id)
+        except Exception:
+            logger.exception("an event could not be handled")
+            detail = ErrorDetail(type="server_error", message="The event could not be handled.", event_id=event_id)
+            self._context.emit(ErrorEvent(error=detail))
+
+    async def _dispatch(self, event: ClientEvent) -> None:
+        match event:
+            case InputAudioBufferAppend():
+                await self._listener.append(decode_pcm(event.audio, "audio"))
+            case InputAudioBufferCommit():
+                self._listener.commit()
+            case InputAudioBufferClear():
+                self._listener.clear()
+            case SessionUpdate():
+                self._update(event)
+            case ItemCreate():
+                self._create_item(event)
+            case ItemRetrieve() | ItemTruncate() | ItemDelete():
+                self._change_item(event)
+            case ResponseCreate():
+                self._create_response(event.response or ResponseConfig())
+            case ResponseCancel():
+                self._responder.cancel(event.response_id)
+
+    def _update(self, event: SessionUpdate) -> None:
+        self._settings.update(event.session)
+        self._listener.configure()
+        self._context.emit(SessionUpdated(session=self._settings.to_dict()))
+
+    def _create_item(self, event: ItemCreate) -> None:
+        entry, pcm = _entry_and_audio(event.item, "item")
+        self._context.add(entry, event.previous_item_id)
+        if pcm:
+            self._listener.transcribe(entry, pcm)
+
+    def _change_item(self, event: ItemRetrieve | ItemTruncate | ItemDelete) -> None:
+        conversation = self._context.conversation
+        match event:
+            case ItemRetrieve():
+                self._context.emit(ItemRetrieved(item=conversation.get(event.item_id).item))
+            case ItemTruncate():
+                conversation.truncate(event.item_id, event.content_index, event.audio_end_ms)
+                self._context.emit(
+                    ItemTruncated(
+                        item_id=event.item_id, content_index=event.content_index, audio_end_ms=event.audio_end_ms
+                    )
+                )
+            case ItemDelete():
+                conversation.delete(event.item_id)
+                self._context.emit(ItemDeleted(item_id=event.item_id))
+
+    def _create_response(self, config: ResponseConfig) -> None:
+        if config.input is None:
+            self._responder.start(config)
+            return
+        entries = [self._input_entry(item, f"response.input[{i}]") for i, item in enumerate(config.input)]
+        self._responder.start(config, entries)
+
+    def _input_entry(self, item: Item, param: str) -> Entry:
+        if item.type == "item_reference":
+            return self._context.conversation.get(item.id or "")
+        entry, pcm = _entry_and_audio(item, param)
+        if pcm:
+            self._listener.transcribe(entry, pcm, announce=False)
+        return entry
+
+    def _user_began(self) -> None:
+        detection = self._settings.input.turn_detection
+        if detection and detection.interrupt_response:
+            self._responder.interrupt()
+
+    def _user_finished(self) -> None:
+        detection = self._settings.input.turn_detection
+        if not detection or not detection.create_response:
+            return
+        try:
+            self._responder.start(ResponseConfig())
+        except InvalidEvent as error:
+            self._context.emit_error(error)
+
+
+def _entry_and_audio(item: Item, param: str) -> tuple[Entry, bytes]:
+    """The entry of a client's item, and its audio that is not written down yet."""
+    entry = new_entry(item, param)
+    parts = enumerate(item.content or [])
+    audio = [
+        decode_pcm(part.audio, f"{param}.content[{i}].audio")
+        for i, part in parts
+        if part.type == "input_audio" and part.transcript is None
+    ]
+    return entry, b"".join(audio)

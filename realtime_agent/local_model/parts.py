@@ -1,0 +1,82 @@
+"""What a dialogue is made of: hearing, writing down, thinking, speaking. Tests pass others."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from realtime_agent.config import Settings
+from realtime_agent.errors import ConfigError
+from realtime_agent.local_model.brain import Brain, new_brain
+
+__all__ = ["Parts", "Speaker", "SpeechDetector", "Transcriber", "load_parts"]
+
+logger = logging.getLogger(__name__)
+
+
+class SpeechDetector(Protocol):
+    """Tells speech from silence, for one session."""
+
+    def feed(self, pcm: bytes) -> list[float]:
+        """Take more PCM16 mono at 24 kHz; give the probability of speech in each further 32 ms. Must not block."""
+
+
+class Transcriber(Protocol):
+    """Speech to text."""
+
+    async def transcribe(self, pcm: bytes, language: str | None) -> str:
+        """Write down PCM16 mono at 24 kHz; empty if nothing in it is speech."""
+
+    def close(self) -> None:
+        """Release what it holds; may block for as long as one utterance takes."""
+
+
+class Speaker(Protocol):
+    """Text to speech."""
+
+    async def speak(self, text: str, speed: float) -> bytes:
+        """Say a sentence as PCM16 mono at 24 kHz."""
+
+    def close(self) -> None:
+        """Release what it holds; may block for as long as one sentence takes."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Shared by all sessions of a server."""
+
+    new_detector: Callable[[], SpeechDetector]
+    transcriber: Transcriber
+    speaker: Speaker
+    brain: Brain
+
+    def close(self) -> None:
+        """Release them all; may block for as long as one utterance takes."""
+        self.transcriber.close()
+        self.speaker.close()
+
+
+def load_parts(settings: Settings) -> Parts:
+    """Load the voices and warm them up: seconds of work and half a gigabyte, so call it in a thread.
+
+    Raises:
+        ConfigError: the `local` extra is not installed, or a setting names a model that isn't there.
+    """
+    began = time.perf_counter()
+    try:
+        from realtime_agent.local_model.stt import Whisper
+        from realtime_agent.local_model.tts import HibariSpeaker
+        from realtime_agent.local_model.vad import Silero
+
+        silero = Silero()
+        whisper = Whisper(settings.local_stt_model)
+        speaker = HibariSpeaker(settings.local_tts_voice)
+    except ImportError as error:
+        raise ConfigError("the embedded model needs the local extra: pip install 'realtime-agent[local]'") from error
+    whisper.warm_up()
+    speaker.warm_up()
+    logger.info("voices loaded in %.1f s", time.perf_counter() - began)
+    return Parts(silero.new_stream, whisper, speaker, new_brain(settings))

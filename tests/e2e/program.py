@@ -1,0 +1,84 @@
+"""The product's commands, run as a user runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import wave
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+__all__ = ["call", "clean_environment", "get", "post", "running", "write_wav"]
+
+_PROGRAM = (sys.executable, "-m", "realtime_agent.main")
+_LOAD_TIMEOUT_S = 90
+_CALL_TIMEOUT_S = 90
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """This process's environment without a deployment's settings; no .env is read, since tests run elsewhere."""
+    ours = ("OPENAI_", "AGORA_", "REALTIME_", "LOCAL_", "SERVER_", "MAX_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return inherited | {"SERVER_PORT": "0"} | settings
+
+
+@asynccontextmanager
+async def running(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[tuple[Process, str]]:
+    """A command that serves; gives its process and the address that it printed."""
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *_PROGRAM, *arguments, cwd=folder, env=clean_environment(**settings), stdout=PIPE, stderr=log
+        )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_LOAD_TIMEOUT_S):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("Ready."), (folder / "log").read_text()
+        yield process, line.split()[2].split("/?")[0]
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            async with asyncio.timeout(20):
+                await process.wait()
+
+
+async def post(server: str, path: str, **body: Any) -> tuple[int, dict[str, Any]]:
+    """POST JSON."""
+    async with aiohttp.ClientSession() as http, http.post(server + path, json=body) as response:
+        return response.status, await response.json()
+
+
+async def get(server: str, path: str) -> dict[str, Any]:
+    """GET JSON."""
+    async with aiohttp.ClientSession() as http, http.get(server + path) as response:
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+
+async def call(server: str, channel_name: str, wav: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """Call an agent as its user; gives the exit code and what `--json` printed."""
+    process = await asyncio.create_subprocess_exec(
+        *_PROGRAM, "call", f"--channel_name={channel_name}", f"--wav={wav}", f"--server={server}", "--json", *options,
+        cwd=wav.parent, env=clean_environment(), stdout=PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(_CALL_TIMEOUT_S):
+        output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, json.loads(output)
+
+
+def write_wav(path: Path, pcm: bytes, rate: int = 24_000) -> Path:
+    """PCM16 mono as a file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm)
+    return path
