@@ -11,7 +11,7 @@ from realtime_agent.local_model.brain import Prompt
 
 __all__ = ["RulesBrain"]
 
-_HINT = "I only follow simple rules: a real model answers when OPENAI_API_KEY or LOCAL_LLM_URL is set."
+_HINT = "I only follow simple rules; with an API key, a real model answers."
 _SAY_EXACTLY = re.compile(r"\s*say\b[^\"“]*[\"“](?P<words>.+)[\"”]\s*", re.IGNORECASE | re.DOTALL)
 _REPEAT = re.compile(r"\b(?:repeat|say) after me\b\W*(?P<words>\w.*)", re.IGNORECASE | re.DOTALL)
 _GREETING = re.compile(r"(?:hello|hi|hey|good (?:morning|afternoon|evening))\b(?: (?:there|again|agent|everyone))?")

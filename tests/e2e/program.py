@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-__all__ = ["call", "clean_environment", "get", "post", "running", "write_wav"]
+__all__ = ["call", "clean_environment", "get", "post", "run", "running", "write_wav"]
 
 _PROGRAM = (sys.executable, "-m", "realtime_agent.main")
 _LOAD_TIMEOUT_S = 90
@@ -62,16 +62,23 @@ async def get(server: str, path: str) -> dict[str, Any]:
         return answer
 
 
+async def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run a command to its end; gives the exit code, and what it wrote to standard output and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *_PROGRAM, *arguments, cwd=folder, env=clean_environment(), stdout=PIPE, stderr=PIPE
+    )
+    async with asyncio.timeout(_CALL_TIMEOUT_S):
+        output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
 async def call(server: str, channel_name: str, wav: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Call an agent as its user; gives the exit code and what `--json` printed."""
-    process = await asyncio.create_subprocess_exec(
-        *_PROGRAM, "call", f"--channel_name={channel_name}", f"--wav={wav}", f"--server={server}", "--json", *options,
-        cwd=wav.parent, env=clean_environment(), stdout=PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(_CALL_TIMEOUT_S):
-        output, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, json.loads(output)
+    channel, clip, address = f"--channel_name={channel_name}", f"--wav={wav}", f"--server={server}"
+    code, output, errors = await run(wav.parent, "call", channel, clip, address, "--json", *options)
+    assert output, errors
+    return code, json.loads(output)
 
 
 def write_wav(path: Path, pcm: bytes, rate: int = 24_000) -> Path:

@@ -40,7 +40,8 @@ async def test_speaking_to_the_page_is_written_down_and_answered_aloud(server: s
         await page.wait_for_function("window.realtimeAgent.state === 'active'", timeout=_TIMEOUT_MS)
         answered = "window.realtimeAgent.transcripts.some(line => line.role === 'assistant' && line.final)"
         await page.wait_for_function(answered, timeout=_TIMEOUT_MS)
-        heard = f"window.realtimeAgent.playedEnergy > {_AUDIBLE_ENERGY}"
+        # Half a second of it at least, and it was not silence.
+        heard = f"window.realtimeAgent.samplesPlayed > 12000 && window.realtimeAgent.playedEnergy > {_AUDIBLE_ENERGY}"
         await page.wait_for_function(heard, timeout=_TIMEOUT_MS)
         found = await facts(page)
         assert word_error_rate(spoken.transcript, said(found, "user")) <= 0.3
@@ -49,7 +50,6 @@ async def test_speaking_to_the_page_is_written_down_and_answered_aloud(server: s
         shown = await page.get_by_role("log").inner_text()
         assert said(found, "user") in shown
         assert said(found, "assistant") in shown
-        assert found["samplesPlayed"] > 24_000 // 4
         assert not found["errors"]
         await page.get_by_role("button", name="Leave").click()
         await page.wait_for_function("window.realtimeAgent.closeCode === 1000", timeout=_TIMEOUT_MS)

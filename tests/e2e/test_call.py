@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import call, get, post, running, write_wav
+from tests.e2e.program import call, get, post, run, running, write_wav
 from tests.speech import clip, silence, word_error_rate
 
 pytestmark = [
@@ -101,9 +101,19 @@ async def test_a_text_sent_over_http_is_answered_by_voice(server: str, tmp_path:
 
 async def test_calling_a_channel_without_an_agent_fails_in_one_line(server: str, tmp_path: Path) -> None:
     wav = write_wav(tmp_path / "user.wav", NO_SPEECH)
-    code, report = await call(server, "nobody", wav)
-    assert code == 1
-    assert "no agent runs in channel 'nobody'" in report["cause"]
+    code, output, errors = await run(tmp_path, "call", "--channel_name=nobody", f"--wav={wav}", f"--server={server}")
+    assert (code, output) == (1, "")
+    assert errors.startswith("realtime-agent: no agent runs in channel 'nobody'")
+    assert errors.count("\n") == 1
+
+
+async def test_the_example_in_the_readme_answers(server: str) -> None:
+    await post(server, "/start_agent", channel_name="example", uid=123)
+    wav = Path(__file__).parents[2] / "examples" / "question.wav"
+    code, report = await call(server, "example", wav)
+    assert code == 0
+    assert "47" in words(report, "assistant")
+    await post(server, "/stop_agent", channel_name="example")
 
 
 async def test_an_agent_in_the_foreground_needs_no_server(tmp_path: Path) -> None:

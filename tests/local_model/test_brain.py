@@ -15,7 +15,7 @@ from realtime_agent.local_model.chat import ChatBrain
 from realtime_agent.local_model.rules import RulesBrain
 from tests.speech import in_words
 
-HINT = "I only follow simple rules: a real model answers when OPENAI_API_KEY or LOCAL_LLM_URL is set."
+HINT = "I only follow simple rules; with an API key, a real model answers."
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 BRAIN = RulesBrain(lambda: NOW)
 
