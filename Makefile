@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo setup test check lock clean help
+.PHONY: help demo setup test check lock pictures clean
 
 help:                ## List the commands.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -25,13 +25,17 @@ $(READY): pyproject.toml requirements-dev.txt
 	@touch $(READY)
 
 test: setup          ## Run the whole test suite.
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 check: setup         ## Lint and type-check.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 lock: setup          ## Write the pinned requirement files again.
 	@$(BIN)/python docs/lock.py
+
+pictures: setup      ## Draw the architecture again, and write README's table of settings.
+	@$(BIN)/python docs/draw_architecture.py
+	@$(BIN)/python docs/settings.py
 
 clean:               ## Remove .venv and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -44,9 +44,9 @@ AGORA_HEADER = """\
 #     pip install -r requirements-agora.txt
 #
 # agora-python-server-sdk has no native code in it. Its setup.py, and again its first import, download Agora's RTC SDK
-# 4.4.30 from download.agora.io (Agora's own server; x86-64 Linux or macOS; proprietary, under Agora's terms): no hash below
-# covers that archive, and the download does not verify the server's certificate. So this file is apart from
-# requirements.txt, which needs the package index alone. colorlog is used by agora-realtime-ai-api, which does not declare it.
+# 4.4.30 from download.agora.io (Agora's own server; x86-64 Linux or macOS; proprietary, under Agora's terms): no hash
+# below covers that archive, and the download does not verify the server's certificate. So this file is apart from
+# requirements.txt, which needs the package index alone. colorlog is used by agora-realtime-ai-api, undeclared.
 
 -r requirements.txt
 

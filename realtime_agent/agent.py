@@ -258,7 +258,7 @@ class Agent:
         # Nobody hears the rest of a reply, and half a sentence of the user must not begin the next one.
         if self._conversation.active_response is not None:
             await self._session.send(ev.ResponseCancel())
-            self._conversation.drop_response()
+        self._conversation.abandon()
         await self._interrupt()
         await self._session.send(ev.InputAudioBufferClear())
 

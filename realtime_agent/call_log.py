@@ -47,7 +47,6 @@ class CallLog:
         self._linger_s = linger_s
         self._timeout_s = timeout_s
         self._transcripts: dict[str, Transcript] = {}
-        self._order: list[str] = []
         self._speech_ended: float | None = None
         self._clip_ended: float | None = None
         self._flushed = float("-inf")
@@ -56,8 +55,8 @@ class CallLog:
 
     @property
     def transcripts(self) -> list[Transcript]:
-        """The conversation in its order."""
-        return [self._transcripts[item_id] for item_id in self._order]
+        """The conversation in its order, which is that of the items' first messages."""
+        return list(self._transcripts.values())
 
     @property
     def cause(self) -> str | None:
@@ -93,9 +92,6 @@ class CallLog:
         transcript = self._transcripts.get(item_id)
         if transcript is None:
             transcript = self._transcripts[item_id] = Transcript(role, item_id, now)
-            self._order.append(item_id)
-        if "after" in body:
-            self._place(item_id, body["after"])
         if body.get("final") is True and isinstance(text := body.get("text"), str):
             transcript.text, transcript.final_since = text, now
             if body.get("interrupted") is True:
@@ -160,10 +156,3 @@ class CallLog:
         if not finals or len(finals) < len(answer):
             return False
         return now - max(quiet_since, *finals) >= self._linger_s
-
-    def _place(self, item_id: str, after: object) -> None:
-        """Move an item behind the one that it follows; to the front if that is `None`, nowhere if it is unknown."""
-        if after == item_id or (after is not None and after not in self._order):
-            return
-        self._order.remove(item_id)
-        self._order.insert(0 if after is None else self._order.index(str(after)) + 1, item_id)

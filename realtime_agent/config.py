@@ -74,18 +74,20 @@ class Settings(BaseModel):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
-    @field_validator("realtime_api_base_uri", "local_llm_url")
+    @field_validator("realtime_api_base_uri")
     @classmethod
-    def _strip_slash(cls, value: str) -> str:
-        return value.rstrip("/")
+    def _check_websocket_url(cls, value: str) -> str:
+        return _url(value, "ws://", "wss://")
+
+    @field_validator("local_llm_url")
+    @classmethod
+    def _check_http_url(cls, value: str) -> str:
+        return _url(value, "http://", "https://")
 
     @model_validator(mode="after")
-    def _check(self) -> Settings:
+    def _check_voice(self) -> Settings:
         if self.default_voice not in self.voices:
             raise ValueError(f"DEFAULT_VOICE {self.default_voice!r} is not one of VOICES")
-        uri = self.realtime_api_base_uri
-        if uri and not uri.startswith(("ws://", "wss://")):
-            raise ValueError("REALTIME_API_BASE_URI must begin with ws:// or wss://")
         return self
 
     @property
@@ -102,22 +104,35 @@ class Settings(BaseModel):
 def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> Settings:
     """Read `environ` (default: the process's own) over the file `dotenv`.
 
-    An empty variable counts as absent, so that a copied `.env.example` works as it is.
+    An empty variable is the default, so that a copied `.env.example` works as it is; in `environ` it also puts aside
+    what the file says. Space around a value is not part of it: a key that came from a file ends in a newline.
 
     Raises:
-        ConfigError: a value is wrong; the message names every variable at fault.
+        ConfigError: a value is wrong, and the message names every variable at fault; or the file can't be read.
     """
-    found: dict[str, str | None] = {}
-    if dotenv is not None and dotenv.is_file():
-        found.update(dotenv_values(dotenv))
+    found = _read(dotenv) if dotenv is not None and dotenv.is_file() else {}
     found.update(os.environ if environ is None else environ)
-    values = {name: value for name in Settings.model_fields if (value := found.get(name.upper()))}
+    values = {name: value for name in Settings.model_fields if (value := (found.get(name.upper()) or "").strip())}
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigError("; ".join(_in_words(detail["loc"], detail["msg"]) for detail in error.errors())) from None
 
 
+def _read(dotenv: Path) -> dict[str, str | None]:
+    try:
+        return dict(dotenv_values(dotenv))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{dotenv} can't be read: {error}") from None
+
+
+def _url(value: str, *schemes: str) -> str:
+    """Check an address, which may be empty, and drop the slash that it may end in."""
+    if value and not value.startswith(schemes):
+        raise ValueError(f"must begin with {' or '.join(schemes)}")
+    return value.rstrip("/")
+
+
 def _in_words(location: tuple[int | str, ...], message: str) -> str:
-    name = str(location[0]).upper() if location else ""
-    return f"{name}: {message}" if name else message.removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ")
+    return f"{str(location[0]).upper()}: {message}" if location else message

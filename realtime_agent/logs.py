@@ -8,7 +8,7 @@ import sys
 __all__ = ["configure_logging"]
 
 _TALKATIVE = ("websockets", "faster_whisper")
-"""Libraries that log every connection or clip at INFO."""
+"""Libraries that log every connection or clip; websockets would log keys, which are headers, at DEBUG."""
 
 
 def configure_logging(level: str) -> None:
@@ -19,6 +19,5 @@ def configure_logging(level: str) -> None:
         format="%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s",
         force=True,
     )
-    if level != "DEBUG":
-        for name in _TALKATIVE:
-            logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

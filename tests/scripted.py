@@ -7,9 +7,11 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 __all__ = ["ScriptedServer", "scripted_server"]
 
@@ -24,11 +26,18 @@ class ScriptedServer:
         self.received: list[dict[str, Any]] = []
         self.headers: dict[str, str] = {}
         self.path = ""
+        self.refuse_connection: HTTPStatus | None = None
         self.refuse_settings = False
+        self.ignore_settings = False
         self.silent = False
         self._arrived = asyncio.Condition()
         self._connection: ServerConnection | None = None
         self._connected = asyncio.Event()
+
+    def answer_upgrade(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.refuse_connection is None:
+            return None
+        return connection.respond(self.refuse_connection, "go away\n")
 
     async def handle(self, connection: ServerConnection) -> None:
         assert connection.request is not None
@@ -40,7 +49,7 @@ class ScriptedServer:
             await self.send("session.created", session={"type": "realtime"})
         async for message in connection:
             event = json.loads(message)
-            if event["type"] == "session.update" and not self.silent:
+            if event["type"] == "session.update" and not self.silent and not self.ignore_settings:
                 await self._take_settings(event)
             async with self._arrived:
                 self.received.append(event)
@@ -54,14 +63,23 @@ class ScriptedServer:
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Emit one event."""
+        await self.send_raw(json.dumps({"type": kind, "event_id": "e", **fields}))
+
+    async def send_raw(self, message: str | bytes) -> None:
+        """Emit what need not be an event."""
         await asyncio.wait_for(self._connected.wait(), _TIMEOUT_S)
         assert self._connection is not None
-        await self._connection.send(json.dumps({"type": kind, "event_id": "e", **fields}))
+        await self._connection.send(message)
 
     async def close(self, code: int, reason: str = "") -> None:
         """Hang up on the client."""
         assert self._connection is not None
         await self._connection.close(code, reason)
+
+    def abort(self) -> None:
+        """Break the connection, as a network would."""
+        assert self._connection is not None
+        self._connection.transport.abort()
 
     async def expect(self, kind: str, count: int = 1) -> dict[str, Any]:
         """The `count`-th event of this type, once it has come."""
@@ -94,7 +112,7 @@ class ScriptedServer:
 async def scripted_server() -> AsyncIterator[ScriptedServer]:
     """Run one on a free port."""
     script = ScriptedServer()
-    async with serve(script.handle, "127.0.0.1", 0) as server:
+    async with serve(script.handle, "127.0.0.1", 0, process_request=script.answer_upgrade) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         script.url = f"ws://127.0.0.1:{port}/v1"
         yield script

@@ -33,10 +33,11 @@ def clip(tmp_path: Path) -> Path:
 async def answering(agent: StubAgent) -> None:
     """An agent that hears a turn out and answers it."""
     await agent.until_speech_ends()
+    await agent.tell(type="transcript", role="user", item_id="u1", delta="")
     await agent.tell(type="transcript", role="assistant", item_id="a1", delta="Good ")
     await agent.say(tone(300), paced=True)
-    await agent.final("user", "u1", "hello\nthere", after=None)
-    await agent.final("assistant", "a1", "Good morning.", after="u1")
+    await agent.final("user", "u1", "hello\nthere")
+    await agent.final("assistant", "a1", "Good morning.")
 
 
 async def greeting_only(agent: StubAgent) -> None:

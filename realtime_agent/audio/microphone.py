@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Protocol, Self
 
+from realtime_agent.audio.library import miniaudio
 from realtime_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,15 +44,14 @@ def open_device(backends: Sequence[Backend] | None = None) -> Device:
     Raises:
         ConfigError: there is no such device.
     """
-    import miniaudio  # Here, as it brings numpy along where that is installed, and no agent has a microphone.
-
+    sound = miniaudio()
     if backends is None:
         # Left to itself, miniaudio would end its search with the null one.
-        backends = [backend for backend in miniaudio.Backend if backend is not miniaudio.Backend.NULL]
-    s16 = miniaudio.SampleFormat.SIGNED16
+        backends = [backend for backend in sound.Backend if backend is not sound.Backend.NULL]
+    s16 = sound.SampleFormat.SIGNED16
     try:
-        device: Device = miniaudio.DuplexStream(s16, 1, s16, 1, _RATE, _BLOCK_MS, backends=list(backends))
-    except miniaudio.MiniaudioError as error:
+        device: Device = sound.DuplexStream(s16, 1, s16, 1, _RATE, _BLOCK_MS, backends=list(backends))
+    except sound.MiniaudioError as error:
         raise ConfigError(f"there is no microphone and loudspeaker to be used: {_in_words(error)}") from None
     return device
 
@@ -86,14 +86,12 @@ class Headset:
         Raises:
             ConfigError: there is none.
         """
-        import miniaudio
-
         device = self._open()
         exchange = self._exchange(asyncio.get_running_loop())
         next(exchange)
         try:
             device.start(exchange)
-        except miniaudio.MiniaudioError as error:
+        except miniaudio().MiniaudioError as error:
             device.close()
             raise ConfigError(f"the microphone and the loudspeaker do not start: {_in_words(error)}") from None
         self._device = device

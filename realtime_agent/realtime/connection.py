@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Self
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from realtime_agent.errors import SessionError, SessionTimeout
 from realtime_agent.realtime.events import ClientEvent, InvalidEvent, ServerEvent, parse_server_event
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 16 * 2**20
 """Bytes: above the 15 MiB that the Realtime API allows for one event."""
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Hosts that no proxy can reach for us, whatever the environment says."""
 
 _CLOSE_TIMEOUT_S = 1.0
 _PING_S = 20.0
@@ -43,6 +47,7 @@ class Connection:
                 # Base64 of audio hardly shrinks, and compressing it costs more than all the rest.
                 compression=None,
                 max_size=_MAX_MESSAGE,
+                proxy=None if urlsplit(url).hostname in _LOOPBACK else True,
                 open_timeout=timeout,
                 close_timeout=_CLOSE_TIMEOUT_S,
                 ping_interval=_PING_S,
@@ -52,7 +57,7 @@ class Connection:
             raise SessionTimeout(f"the model did not accept the connection within {timeout:g} s") from None
         except InvalidStatus as error:
             raise SessionError(f"the model refused the connection: HTTP {error.response.status_code}") from None
-        except (OSError, InvalidHandshake, InvalidURI) as error:
+        except (OSError, ValueError, WebSocketException) as error:  # a ValueError is a malformed address
             raise SessionError(f"the model can't be reached: {error}") from None
         return cls(websocket)
 

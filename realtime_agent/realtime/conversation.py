@@ -75,7 +75,7 @@ class UserSpeech:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Words of one side: a delta to append, or with `final` the whole text."""
+    """Words of one side: a delta to append, or with `final` the whole text. The first of an item tells its place."""
 
     role: str
     item_id: str
@@ -114,11 +114,11 @@ class Conversation:
 
     def __init__(self, turn_detection: TurnDetection | None) -> None:
         self.turn_detection = turn_detection
-        # The id of the request that the model has not begun to answer, and of the response that it is making.
-        self._asked: str | None = None
+        # The request sent last, until a response is done, and the id of the response that the model is making.
+        # It may be another one: a server that detects turns begins responses by itself.
+        self._asked: ev.ResponseCreate | None = None
         self._active: str | None = None
-        self._pending: deque[str] = deque()
-        self._requests: OrderedDict[str, ev.ResponseCreate] = OrderedDict()
+        self._pending: deque[ev.ResponseCreate] = deque(maxlen=_MAX_PENDING)
         self._request_count = 0
         self._dropped: OrderedDict[str, None] = OrderedDict()
         self._replies: OrderedDict[str, _Reply] = OrderedDict()
@@ -132,20 +132,26 @@ class Conversation:
     def create_response(self, config: ResponseConfig | None = None) -> list[Action]:
         """Ask for a response, now or when the running one is done. The oldest request gives way when too many wait."""
         self._request_count += 1
-        request_id = f"response_{self._request_count}"
-        request = ev.ResponseCreate(event_id=request_id)
+        request = ev.ResponseCreate(event_id=f"response_{self._request_count}")
         if config is not None:
             request.response = config
-        if len(self._pending) == _MAX_PENDING:
-            self._pending.popleft()
-        self._pending.append(request_id)
-        self._remember(self._requests, request_id, request)
+        self._pending.append(request)
         return self._next()
 
     def add_text(self, role: str, text: str) -> list[Action]:
         """Add a text message of the user or the system."""
         item = Item.model_validate({"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]})
         return [Send(ev.ItemCreate(item=item))]
+
+    def drop_response(self) -> None:
+        """Let nothing more of the active response be heard. A response that comes after is not touched."""
+        if self._active:
+            self._remember(self._dropped, self._active, None)
+
+    def abandon(self) -> None:
+        """Nobody is there to hear: forget what was asked for, and let nothing more of the active response be heard."""
+        self._pending.clear()
+        self.drop_response()
 
     def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> list[Action]:
         """What of the agent's speech was cut, as (item_id, content_index, audio_end_ms).
@@ -168,12 +174,15 @@ class Conversation:
                 return [UserSpeech(True), *self._barge_in()]
             case ev.SpeechStopped():
                 return [UserSpeech(False)]
+            case ev.InputAudioBufferCommitted():
+                # Its words may come after the reply to them began; its place is here.
+                return [Transcript("user", event.item_id, "")]
             case ev.TranscriptionDelta() if event.delta:
                 return [Transcript("user", event.item_id, event.delta)]
             case ev.TranscriptionCompleted():
                 return [Transcript("user", event.item_id, event.transcript.strip(), final=True)]
             case ev.ResponseCreated():
-                self._active, self._asked = event.response.id, None
+                self._active = event.response.id or ""
             case ev.ResponseDone():
                 return self._done(event)
             case ev.ErrorEvent():
@@ -227,11 +236,6 @@ class Conversation:
         self.drop_response()
         return [Interrupt()]
 
-    def drop_response(self) -> None:
-        """Let nothing more of the active response be heard. A response that comes after is not touched."""
-        if self._active is not None:
-            self._remember(self._dropped, self._active, None)
-
     def _done(self, event: ev.ResponseDone) -> list[Action]:
         response = event.response
         actions: list[Action] = []
@@ -241,31 +245,31 @@ class Conversation:
             error = response.status_details.error if response.status_details else None
             message = str((error or {}).get("message") or "the model failed to respond")
             actions.append(Report(ErrorDetail(type="response_failed", message=message)))
-        if response.id == self._active:
-            self._active = None
+        if self._active in (None, response.id or ""):
+            self._active = self._asked = None
             actions += self._next()
         return actions
 
     def _error(self, error: ErrorDetail) -> list[Action]:
+        asked = self._asked
         if error.code == "response_cancel_not_active":
             return []
-        # Servers that name no event at fault are taken to mean the request that they have not answered.
-        blamed = error.event_id or self._asked
-        if blamed is None or blamed not in self._requests:
+        # A server that names no event at fault is taken to mean the request.
+        if asked is None or (error.event_id or asked.event_id) != asked.event_id:
             return [Report(error)]
-        if blamed == self._asked:
-            self._asked = None
-        if error.code == "conversation_already_has_active_response":
-            # The server began a response by itself before ours arrived: ours waits for that one's end.
-            self._pending.appendleft(blamed)
-            return [] if self._active is not None else self._next()
-        return [Report(error), *self._next()]
+        self._asked = None
+        if error.code != "conversation_already_has_active_response":
+            return [Report(error), *self._next()]
+        # The server began a response by itself before ours arrived: ours waits for that one's end.
+        if len(self._pending) < _MAX_PENDING:
+            self._pending.appendleft(asked)
+        return []
 
     def _next(self) -> list[Action]:
         if self._active is not None or self._asked is not None or not self._pending:
             return []
         self._asked = self._pending.popleft()
-        return [Send(self._requests[self._asked])]
+        return [Send(self._asked)]
 
     def _reply(self, item_id: str) -> _Reply:
         return self._remember(self._replies, item_id, self._replies.get(item_id) or _Reply())

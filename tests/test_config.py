@@ -1,0 +1,162 @@
+"""The environment and .env, as Settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from realtime_agent.config import Settings, load_settings
+from realtime_agent.errors import ConfigError
+
+
+@pytest.fixture
+def dotenv(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+def load(**environ: str) -> Settings:
+    return load_settings(environ, dotenv=None)
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert load() == Settings()
+
+
+def test_a_variable_is_a_setting_in_upper_case() -> None:
+    settings = load(SERVER_PORT="9000", MAX_AGENTS="3", LOG_LEVEL="DEBUG", IDLE_TIMEOUT_S="0.5", PLAYOUT_LEAD_MS="80")
+    assert settings.server_port == 9000
+    assert settings.max_agents == 3
+    assert settings.log_level == "DEBUG"
+    assert settings.idle_timeout_s == 0.5
+    assert settings.playout_lead_ms == 80
+
+
+def test_other_variables_are_not_ours() -> None:
+    assert load(HOME="/", server_port="9000", SERVER_PORTS="1") == Settings()
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_default(dotenv: Path) -> None:
+    dotenv.write_text("SERVER_PORT=9001\nMAX_AGENTS=7 # a few\nSYSTEM_INSTRUCTION='Sing, don''t talk.'\nUNKNOWN=1\n")
+    settings = load_settings({"SERVER_PORT": "9002"}, dotenv)
+    assert settings.server_port == 9002
+    assert settings.max_agents == 7
+    assert settings.server_host == Settings().server_host
+
+
+def test_a_file_need_not_be_there(dotenv: Path) -> None:
+    assert load_settings({}, dotenv) == Settings()
+
+
+def test_the_process_s_own_environment_is_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER_PORT", "9003")
+    assert load_settings(dotenv=None).server_port == 9003
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_an_empty_variable_is_the_default(dotenv: Path, blank: str) -> None:
+    assert load(SERVER_PORT=blank, OPENAI_API_KEY=blank, VOICES=blank) == Settings()
+    dotenv.write_text("SERVER_PORT=9001\nMAX_AGENTS=\nMAX_DURATION_S\n")
+    assert load_settings({"SERVER_PORT": blank}, dotenv) == Settings()
+
+
+def test_space_around_a_value_is_not_part_of_it() -> None:
+    settings = load(OPENAI_API_KEY="sk-1\r\n", OPENAI_MODEL=" m ", SERVER_PORT=" 9000 ")
+    assert settings.openai_api_key.get_secret_value() == "sk-1"
+    assert settings.openai_model == "m"
+    assert settings.server_port == 9000
+
+
+def test_voices_are_separated_by_commas() -> None:
+    assert load(VOICES=" marin , ash,,", DEFAULT_VOICE="ash").voices == ("marin", "ash")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVER_PORT", "http"),
+        ("SERVER_PORT", "-1"),
+        ("SERVER_PORT", "65536"),
+        ("SERVER_PORT", "80.5"),
+        ("MAX_AGENTS", "0"),
+        ("LOG_LEVEL", "LOUD"),
+        ("DEFAULT_VOICE", "nobody"),
+        ("VOICES", "alloy,ash"),
+        ("VOICES", ","),
+        ("REALTIME_API_BASE_URI", "http://127.0.0.1/v1"),
+        ("REALTIME_API_BASE_URI", "127.0.0.1:9000"),
+        ("LOCAL_LLM_URL", "127.0.0.1:11434/v1"),
+        ("LOCAL_LLM_URL", "ws://127.0.0.1/v1"),
+        ("TOKEN_TTL_S", "0"),
+        ("IDLE_TIMEOUT_S", "-1"),
+        ("IDLE_TIMEOUT_S", "soon"),
+        ("IDLE_TIMEOUT_S", "nan"),
+        ("MAX_DURATION_S", "inf"),
+        ("MAX_DURATION_S", "604801"),
+        ("START_TIMEOUT_S", "0"),
+        ("MODEL_TIMEOUT_S", "3601"),
+        ("PLAYOUT_LEAD_MS", "1.5"),
+        ("PLAYOUT_LEAD_MS", "2001"),
+        ("FAR_END_DELAY_MS", "-1"),
+    ],
+)
+def test_a_wrong_value_is_told_by_the_name_of_its_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        load(**{name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_every_wrong_value_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(SERVER_PORT="x", MAX_AGENTS="0", REALTIME_API_BASE_URI="x", LOCAL_LLM_URL="x")
+    names = [problem.split(":")[0] for problem in str(caught.value).split("; ")]
+    assert sorted(names) == ["LOCAL_LLM_URL", "MAX_AGENTS", "REALTIME_API_BASE_URI", "SERVER_PORT"]
+
+
+def test_a_file_that_is_no_text_is_told(dotenv: Path) -> None:
+    dotenv.write_bytes(b"SERVER_PORT=\xff\n")
+    with pytest.raises(ConfigError, match="can't be read"):
+        load_settings({}, dotenv)
+
+
+def test_an_address_may_end_in_a_slash() -> None:
+    settings = load(REALTIME_API_BASE_URI="wss://model.example/v1/", LOCAL_LLM_URL="http://127.0.0.1:11434/v1/")
+    assert settings.realtime_api_base_uri == "wss://model.example/v1"
+    assert settings.local_llm_url == "http://127.0.0.1:11434/v1"
+
+
+def test_secrets_are_not_shown() -> None:
+    settings = load(OPENAI_API_KEY="sk-secret", LOCAL_LLM_API_KEY="llm-secret", AGORA_APP_CERT="cert-secret")
+    assert settings.openai_api_key.get_secret_value() == "sk-secret"
+    assert "secret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_an_error_does_not_show_secrets() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(OPENAI_API_KEY="sk-secret", SERVER_PORT="x")
+    assert "sk-secret" not in str(caught.value)
+    # Nor does a traceback, by way of the error it came from.
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("environ", "local"),
+    [
+        ({}, True),
+        ({"OPENAI_API_KEY": "sk-1"}, False),
+        ({"REALTIME_API_BASE_URI": "ws://127.0.0.1:9000/v1"}, False),
+    ],
+)
+def test_the_embedded_model_is_used_where_no_other_is_named(environ: dict[str, str], local: bool) -> None:
+    assert load(**environ).uses_local_model is local
+
+
+def test_agora_is_used_where_it_is_named() -> None:
+    assert not load().uses_agora
+    assert load(AGORA_APP_ID="a" * 32).uses_agora
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        load().server_port = 1  # type: ignore[misc] # it is frozen, which is what is tested
