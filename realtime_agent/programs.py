@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
-from contextlib import suppress
+import threading
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from realtime_agent import call
 from realtime_agent.assembly import check_channel
 from realtime_agent.config import Settings
 from realtime_agent.control.life import EndReason
+from realtime_agent.errors import ConfigError
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.inline import InlineLauncher
 from realtime_agent.fleet.model_process import embedded_model
@@ -64,14 +66,20 @@ async def run_model(options: argparse.Namespace, settings: Settings) -> int:
     def announce(url: str) -> None:
         print(url, flush=True)
 
-    serving_model = asyncio.ensure_future(run(settings, options.host, options.port, announce))
-    waits: set[asyncio.Future[Any]] = {serving_model}
+    model = asyncio.ensure_future(run(settings, options.host, options.port, announce))
+    waits: set[asyncio.Future[Any]] = {model}
     if options.until_eof:
         waits.add(asyncio.ensure_future(_end_of_input()))
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    serving_model.cancel()
-    with suppress(asyncio.CancelledError):
-        await serving_model
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        model.cancel()
+    try:
+        await model
+    except asyncio.CancelledError:
+        return 0
+    except OSError as error:
+        raise ConfigError(f"can't listen on {options.host} port {options.port}: {error.strerror}") from None
     return 0
 
 
@@ -82,10 +90,18 @@ async def run_call(options: argparse.Namespace, settings: Settings) -> int:
 
 async def _end_of_input() -> None:
     """Wait until standard input ends, as it does when the process that holds its other end is gone."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(1024):
-        pass
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        # In a thread, since an event loop can wait for pipes but not for files; and below Python's buffered reader,
+        # whose lock a thread that waits in it would still hold when the interpreter ends.
+        while os.read(0, 1024):
+            pass
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=read, name="lifeline", daemon=True).start()
+    await ended.wait()
 
 
 def _start_request(options: argparse.Namespace) -> StartAgent:

@@ -21,6 +21,7 @@ from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import (
     AgentExists,
     AgentNotFound,
+    ControlTimeout,
     FleetClosed,
     FleetFull,
     StartFailed,
@@ -53,6 +54,7 @@ class AgentRecord:
     usage: UsageChanged = field(default_factory=UsageChanged)
     ended: Ended | None = None
     worker: Worker | None = None
+    launched: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -141,24 +143,18 @@ class Fleet:
             StartFailed, StartTimeout: it could not get ready; it is gone again.
         """
         agent = self._admit(spec)
-        try:
-            agent.worker = await self._launcher.launch(spec)
-        except BaseException:
-            self._release(agent, Ended(reason=EndReason.CRASHED, cause="its worker could not be started"))
-            raise
-        follower = asyncio.create_task(self._follow(agent, agent.worker), name=f"follow {spec.channel_name}")
-        self._followers.add(follower)
-        follower.add_done_callback(self._followers.discard)
+        await self._launch(agent)
         timeout = self._settings.start_timeout_s
         try:
             async with asyncio.timeout(timeout):
                 await agent.ready.wait()
         except TimeoutError:
-            await agent.worker.stop(timeout=self._settings.stop_timeout_s)
-            raise StartTimeout(f"the agent was not ready within {timeout:g} s ({agent.state})") from None
+            state = agent.state
+            await self._end(agent)
+            raise StartTimeout(f"the agent was not ready within {timeout:g} s ({state})") from None
         except asyncio.CancelledError:
-            # Whoever asked has hung up; an agent that nobody knows of must not stay.
-            await agent.worker.stop(timeout=self._settings.stop_timeout_s)
+            # Nobody will hear that it runs; an agent that nobody knows of must not stay.
+            await self._end(agent)
             raise
         if agent.ended is not None:
             raise StartFailed(agent.ended.cause or f"the agent ended before it was ready: {agent.ended.reason}")
@@ -169,12 +165,13 @@ class Fleet:
 
         Raises:
             AgentNotFound: none runs.
+            ControlTimeout: it is still there.
         """
         agent = self.find_running(channel_name)
-        if agent.worker is not None:
-            await agent.worker.stop(timeout=self._settings.stop_timeout_s)
-        async with asyncio.timeout(self._settings.stop_timeout_s):
-            await agent.gone.wait()
+        try:
+            await self._end(agent)
+        except TimeoutError:
+            raise ControlTimeout(f"the agent in channel {channel_name!r} could not be ended in time") from None
         return agent
 
     async def control(self, command: Command) -> None:
@@ -184,22 +181,22 @@ class Fleet:
             AgentNotFound: none runs.
             QueueFull, ControlTimeout, SessionError: as the worker says.
         """
-        agent = self.find_running(command.channel_name)
-        if agent.worker is None:
-            raise AgentNotFound(f"the agent in channel {command.channel_name!r} is only starting")
-        await agent.worker.control(command, timeout=self._settings.control_timeout_s)
+        await self._worker(command.channel_name).control(command, timeout=self._settings.control_timeout_s)
 
-    def hand_over(self, channel_name: str, connection: socket.socket, uid: int) -> None:
-        """Give the channel's agent a user's websocket.
+    def hand_over(self, channel_name: str, connection: socket.socket, uid: int, answer: bytes) -> None:
+        """Give the channel's agent a user's connection; it sends `answer`, the end of the opening handshake.
 
         Raises:
             AgentNotFound: none runs.
             ChannelError: it takes no connections now.
         """
+        self._worker(channel_name).hand_over(connection, uid, answer)
+
+    def _worker(self, channel_name: str) -> Worker:
         agent = self.find_running(channel_name)
         if agent.worker is None:
             raise AgentNotFound(f"the agent in channel {channel_name!r} is only starting")
-        agent.worker.hand_over(connection, uid)
+        return agent.worker
 
     def _admit(self, spec: AgentSpec) -> AgentRecord:
         if self._closing:
@@ -212,6 +209,28 @@ class Fleet:
         agent = AgentRecord(spec, self._generation)
         self._running[spec.channel_name] = agent
         return agent
+
+    async def _launch(self, agent: AgentRecord) -> None:
+        name = agent.spec.channel_name
+        try:
+            agent.worker = await self._launcher.launch(agent.spec)
+        except BaseException:
+            self._release(agent, Ended(reason=EndReason.CRASHED, cause="its worker could not be started"))
+            raise
+        follower = asyncio.create_task(self._follow(agent, agent.worker), name=f"follow {name}")
+        self._followers.add(follower)
+        follower.add_done_callback(self._followers.discard)
+        agent.launched.set()
+
+    async def _end(self, agent: AgentRecord) -> None:
+        """Let an agent leave; returns when it is gone."""
+        timeout = self._settings.stop_timeout_s
+        async with asyncio.timeout(timeout):
+            await agent.launched.wait()
+        if agent.worker is not None:
+            await agent.worker.stop(timeout=timeout)
+        async with asyncio.timeout(timeout):
+            await agent.gone.wait()
 
     async def _follow(self, agent: AgentRecord, worker: Worker) -> None:
         """Keep our picture of an agent true until it is gone."""
@@ -239,7 +258,7 @@ class Fleet:
         self._ended.move_to_end(name)
         while len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
-        agent.ready.set()
-        agent.gone.set()
+        for event in (agent.launched, agent.ready, agent.gone):
+            event.set()
         level = logging.ERROR if ended.reason is EndReason.CRASHED else logging.INFO
         logger.log(level, "agent %d in %r is gone: %s %s", agent.generation, name, ended.reason, ended.cause or "")

@@ -12,6 +12,7 @@ from realtime_agent.assembly import assemble
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import Command
 from realtime_agent.control.events import AgentEvent, Ended
+from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import ControlTimeout
 
@@ -43,6 +44,7 @@ class _InlineWorker:
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
         self._agent, self._channel = assemble(spec, settings, self._events.put_nowait)
         self._task = asyncio.create_task(self._agent.run(), name=f"agent in {spec.channel_name}")
+        self._task.add_done_callback(self._on_done)
         self._adopting: set[asyncio.Task[None]] = set()
 
     @property
@@ -52,15 +54,10 @@ class _InlineWorker:
 
     async def events(self) -> AsyncIterator[AgentEvent]:
         """The agent's events."""
-        while True:
-            event = await self._events.get()
-            if isinstance(event, Ended):
-                await asyncio.wait([self._task])
-                if (error := self._task.exception()) is not None:
-                    logger.error("the agent crashed", exc_info=error)
+        while not isinstance(event := await self._events.get(), Ended):
             yield event
-            if isinstance(event, Ended):
-                return
+        await asyncio.wait([self._task])
+        yield event
 
     async def control(self, command: Command, *, timeout: float) -> None:
         """Let the agent carry out a command."""
@@ -70,9 +67,9 @@ class _InlineWorker:
         except TimeoutError:
             raise ControlTimeout(f"the agent did not answer within {timeout:g} s") from None
 
-    def hand_over(self, connection: socket.socket, uid: int) -> None:
+    def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
         """Let a user in."""
-        task = asyncio.create_task(self._channel.adopt(connection.dup(), uid))
+        task = asyncio.create_task(self._channel.adopt(connection.dup(), uid, answer))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
@@ -83,3 +80,9 @@ class _InlineWorker:
         for task in late:
             task.cancel()
             await asyncio.wait([task], timeout=timeout)
+
+    def _on_done(self, task: asyncio.Task[Ended]) -> None:
+        """The agent may have ended without a word."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("the agent crashed", exc_info=error)
+        self._events.put_nowait(Ended(reason=EndReason.CRASHED, cause="an error in the agent; see the log"))

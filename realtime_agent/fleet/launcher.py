@@ -35,8 +35,10 @@ class Worker(Protocol):
         """
         ...
 
-    def hand_over(self, connection: socket.socket, uid: int) -> None:
-        """Give it a user's websocket whose opening handshake is done. The caller closes its own copy.
+    def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
+        """Give it a user's connection; it sends `answer`, the end of the opening handshake of a websocket.
+
+        The caller closes its own copy.
 
         Raises:
             ChannelError: it takes no connections now.

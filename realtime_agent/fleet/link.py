@@ -1,13 +1,15 @@
 """The wire between the server and one worker: a command queue down, an event queue up, and connections handed over.
 
-Both queues share a socket pair and carry JSON lines, read by each side's event loop; no thread polls. When either
-process dies, however it dies, the other reads the end of the stream.
+Both queues share a socket pair and carry JSON, each message after its length, read by each side's event loop; no
+thread polls. When either process dies, however it dies, the other reads the end of the stream.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -20,7 +22,13 @@ __all__ = ["Link", "receive_connection", "send_connection"]
 _MAX_WAITING = 256 * 1024
 """Bytes that may wait for the other side; a side that is further behind is stuck."""
 
-_MAX_LINE = 1024 * 1024
+_LENGTH_BYTES = 4
+
+_UID_BYTES = 4
+
+_MAX_DATAGRAM = 4096
+
+_CLOSE_TIMEOUT_S = 2.0
 
 
 class Link:
@@ -33,7 +41,7 @@ class Link:
     @classmethod
     async def open(cls, end: socket.socket) -> Link:
         """Take over one end of a stream socket pair."""
-        reader, writer = await asyncio.open_connection(sock=end, limit=_MAX_LINE)
+        reader, writer = await asyncio.open_connection(sock=end)
         return cls(reader, writer)
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -45,36 +53,46 @@ class Link:
         if self._writer.transport.get_write_buffer_size() > _MAX_WAITING:
             raise QueueFull("the agent does not keep up with its commands")
         if not self._writer.is_closing():
-            self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+            data = json.dumps(message, separators=(",", ":")).encode()
+            self._writer.write(len(data).to_bytes(_LENGTH_BYTES) + data)
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """Every message from the other side, until it is gone."""
-        with suppress(ConnectionError):
-            while line := await self._reader.readline():
-                yield json.loads(line)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                length = int.from_bytes(await self._reader.readexactly(_LENGTH_BYTES))
+                yield json.loads(await self._reader.readexactly(length))
 
-    async def drain(self) -> None:
-        """Wait until what was sent is on its way."""
-        with suppress(ConnectionError):
-            await self._writer.drain()
-
-    def close(self) -> None:
-        """Close our end."""
+    async def close(self) -> None:
+        """Close our end, once what was sent is on its way."""
         self._writer.close()
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._writer.wait_closed()
 
 
-def send_connection(pipe: socket.socket, connection: socket.socket, uid: int) -> None:
+def send_connection(pipe: socket.socket, connection: socket.socket, uid: int, answer: bytes) -> None:
     """Hand an open connection to the process at the other end of a datagram socket pair.
+
+    Args:
+        pipe: Our end of the pair, which must not block.
+        connection: Stays open here too.
+        uid: Whose it is.
+        answer: What that process must send first.
 
     Raises:
         OSError: that process is gone, or has several connections waiting already.
     """
-    socket.send_fds(pipe, [str(uid).encode()], [connection.fileno()], socket.MSG_DONTWAIT)
+    socket.send_fds(pipe, [uid.to_bytes(_UID_BYTES) + answer], [connection.fileno()])
 
 
-def receive_connection(pipe: socket.socket) -> tuple[socket.socket, int] | None:
-    """Take a connection that was handed over, and its user's uid; `None` when the other side is gone."""
-    data, descriptors, _, _ = socket.recv_fds(pipe, 64, 1)
+def receive_connection(pipe: socket.socket) -> tuple[socket.socket, int, bytes]:
+    """Take a connection that was handed over: itself, its user's uid, and what must be sent first.
+
+    Raises:
+        OSError: none waits, or this process has no descriptor left for it.
+    """
+    data, descriptors, _, _ = socket.recv_fds(pipe, _MAX_DATAGRAM, 1)
     if not descriptors:
-        return None
-    return socket.socket(fileno=descriptors[0]), int(data)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return socket.socket(fileno=descriptors[0]), int.from_bytes(data[:_UID_BYTES]), data[_UID_BYTES:]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import multiprocessing
-import multiprocessing.forkserver
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 
@@ -25,6 +25,8 @@ __all__ = ["ProcessLauncher"]
 
 _KILL_TIMEOUT_S = 5.0
 
+_WARM_UP_TIMEOUT_S = 60.0
+
 
 class ProcessLauncher:
     """Starts each agent in a process of its own.
@@ -39,36 +41,64 @@ class ProcessLauncher:
         self._settings = settings
         self._preload = ["realtime_agent.fleet.worker", *preload]
         self._context = multiprocessing.get_context("forkserver")
+        # multiprocessing counts its children without locks: one thread starts them all and takes their exit codes.
+        self._thread = ThreadPoolExecutor(1, "fork")
 
     async def open(self) -> None:
-        """Start the fork server and load the worker's modules into it."""
+        """Start the fork server, and wait until it has loaded the worker's modules."""
         self._context.set_forkserver_preload(self._preload)
-        await asyncio.to_thread(multiprocessing.forkserver.ensure_running)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._warm_up)
 
     async def close(self) -> None:
         """The fork server ends with this process; it holds nothing."""
+        self._thread.shutdown()
 
     async def launch(self, spec: AgentSpec) -> _ProcessWorker:
         """Fork a worker."""
         link_ours, link_theirs = socket.socketpair()
         connections_ours, connections_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with link_theirs, connections_theirs:
-            process = self._context.Process(
-                target=run_worker,
-                args=(spec, self._settings, link_theirs, connections_theirs),
-                name=f"agent in {spec.channel_name}",
-            )
-            await asyncio.to_thread(process.start)
-        return _ProcessWorker(process, await Link.open(link_ours), connections_ours)
+        connections_ours.setblocking(False)
+        process = self._context.Process(
+            target=run_worker,
+            args=(spec, self._settings, link_theirs, connections_theirs),
+            name=f"agent in {spec.channel_name}",
+            daemon=True,
+        )
+
+        def start() -> None:
+            with link_theirs, connections_theirs:
+                process.start()
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, start)
+            link = await Link.open(link_ours)
+        except BaseException:
+            # A worker that was started after all finds nobody at the other end, and ends.
+            link_ours.close()
+            connections_ours.close()
+            raise
+        return _ProcessWorker(process, link, connections_ours, self._thread)
+
+    def _warm_up(self) -> None:
+        process = self._context.Process(target=_do_nothing, daemon=True)
+        process.start()
+        process.join(_WARM_UP_TIMEOUT_S)
+
+
+def _do_nothing() -> None:
+    """The first process: forked as soon as everything is loaded."""
 
 
 class _ProcessWorker:
     """The server's side of one worker process."""
 
-    def __init__(self, process: ForkServerProcess, link: Link, connections: socket.socket) -> None:
+    def __init__(
+        self, process: ForkServerProcess, link: Link, connections: socket.socket, thread: ThreadPoolExecutor
+    ) -> None:
         self._process = process
         self._link = link
         self._connections = connections
+        self._thread = thread
         self._numbers = itertools.count(1)
         self._replies: dict[int, asyncio.Future[str | None]] = {}
         self._exited = asyncio.Event()
@@ -91,7 +121,7 @@ class _ProcessWorker:
                 ended = event
             else:
                 yield event
-        self._link.close()
+        await self._link.close()
         await self._exited.wait()
         yield ended or Ended(reason=EndReason.CRASHED, cause=self._exit_in_words())
 
@@ -114,10 +144,10 @@ class _ProcessWorker:
         if error is not None:
             raise SessionError(error)
 
-    def hand_over(self, connection: socket.socket, uid: int) -> None:
+    def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
         """Give the worker a user's connection."""
         try:
-            send_connection(self._connections, connection, uid)
+            send_connection(self._connections, connection, uid, answer)
         except OSError as error:
             raise ChannelError(f"the agent takes no connection now: {error.strerror}") from None
 
@@ -139,8 +169,11 @@ class _ProcessWorker:
             reply.set_result(error)
 
     def _on_exit(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._process.sentinel)
-        self._process.join()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._process.sentinel)
+        loop.run_in_executor(self._thread, self._process.join).add_done_callback(self._on_joined)
+
+    def _on_joined(self, _joined: asyncio.Future[None]) -> None:
         self._connections.close()
         for reply in self._replies.values():
             if not reply.done():

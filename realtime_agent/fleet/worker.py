@@ -8,17 +8,17 @@ import multiprocessing
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from realtime_agent.agent import Agent
 from realtime_agent.assembly import assemble
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import command_adapter
-from realtime_agent.control.events import AgentEvent, Ended
+from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import QueueFull, RealtimeAgentError
@@ -78,15 +78,12 @@ class _Worker:
                 logger.exception("the agent in %r crashed", self._spec.channel_name)
             for task in tasks:
                 task.cancel()
-        await self._link.drain()
-        self._link.close()
+        await self._link.close()
 
     def _notify(self, event: AgentEvent) -> None:
-        try:
+        # A server that reads none of these few events is about to end this process anyway.
+        with suppress(QueueFull):
             self._link.send({"event": event.model_dump(mode="json")})
-        except QueueFull:
-            if isinstance(event, Ended):
-                sys.exit(1)
 
     async def _read_queue(self, agent: Agent) -> None:
         """Take in commands until the server is gone; then leave too."""
@@ -126,13 +123,12 @@ async def _adopt_connections(pipe: socket.socket, channel: WebChannel) -> None:
             await readable.wait()
             readable.clear()
             try:
-                handed_over = receive_connection(pipe)
+                while True:
+                    await channel.adopt(*receive_connection(pipe))
             except BlockingIOError:
                 continue
-            if handed_over is None:
-                return
-            readable.set()
-            await channel.adopt(*handed_over)
+            except OSError as error:
+                logger.warning("a user's connection is lost: %s", error)
     finally:
         loop.remove_reader(pipe)
         pipe.close()

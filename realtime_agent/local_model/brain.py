@@ -1,17 +1,13 @@
-"""What to answer: the interface, and which of the two brains a deployment has."""
+"""What to answer: the interface of the two brains, a chat endpoint and simple rules."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from realtime_agent.config import Settings
-
-__all__ = ["Brain", "Message", "Prompt", "local_now", "new_brain"]
-
-Clock = Callable[[], datetime]
+__all__ = ["Brain", "Message", "Prompt", "local_now"]
 
 
 @dataclass(frozen=True)
@@ -51,16 +47,3 @@ class Brain(Protocol):
 def local_now() -> datetime:
     """The time of day where this machine is."""
     return datetime.now().astimezone()
-
-
-def new_brain(settings: Settings, clock: Clock = local_now) -> Brain:
-    """The chat endpoint of LOCAL_LLM_URL, or else simple rules."""
-    if settings.local_llm_url:
-        from realtime_agent.local_model.chat import ChatBrain
-
-        return ChatBrain(
-            settings.local_llm_url, settings.local_llm_model, settings.local_llm_api_key.get_secret_value()
-        )
-    from realtime_agent.local_model.rules import RulesBrain
-
-    return RulesBrain(clock)

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from realtime_agent.config import Settings
 from realtime_agent.errors import ConfigError
-from realtime_agent.local_model.brain import Brain, new_brain
+from realtime_agent.local_model.brain import Brain, local_now
+from realtime_agent.local_model.rules import RulesBrain
 
-__all__ = ["Parts", "Speaker", "SpeechDetector", "Transcriber", "load_parts"]
+__all__ = ["Parts", "Speaker", "SpeechDetector", "Transcriber", "load_parts", "new_brain"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,3 +81,12 @@ def load_parts(settings: Settings) -> Parts:
     speaker.warm_up()
     logger.info("voices loaded in %.1f s", time.perf_counter() - began)
     return Parts(silero.new_stream, whisper, speaker, new_brain(settings))
+
+
+def new_brain(settings: Settings) -> Brain:
+    """The chat endpoint of LOCAL_LLM_URL, or else simple rules."""
+    if not settings.local_llm_url:
+        return RulesBrain(local_now)
+    from realtime_agent.local_model.chat import ChatBrain
+
+    return ChatBrain(settings.local_llm_url, settings.local_llm_model, settings.local_llm_api_key.get_secret_value())

@@ -37,24 +37,28 @@ class MemoryRoom:
             raise ChannelError(f"uid {member.uid} is in the channel already")
         for other in self._members.values():
             member.inbox.put(UserJoined(other.uid))
-        self.tell(member.uid, UserJoined(member.uid))
         self._members[member.uid] = member
+        self.tell(member, UserJoined(member.uid))
 
-    def exit(self, uid: int) -> None:
-        """Let a participant go; harmless when repeated."""
-        if self._members.pop(uid, None) is not None:
-            self.tell(uid, UserLeft(uid))
+    def exit(self, member: MemoryChannel) -> None:
+        """Let a participant go; harmless when it is not there."""
+        if self._members.get(member.uid) is member:
+            self.tell(member, UserLeft(member.uid))
+            del self._members[member.uid]
 
-    def tell(self, sender: int, event: ChannelEvent) -> None:
-        """Bring an event to everyone but its sender."""
-        for uid, member in self._members.items():
-            if uid != sender:
-                member.receive(event)
+    def tell(self, sender: MemoryChannel, event: ChannelEvent) -> None:
+        """Bring an event to everyone but its sender, who must be there."""
+        if self._members.get(sender.uid) is sender:
+            for member in self._members.values():
+                if member is not sender:
+                    member.receive(event)
 
     def lose(self, uid: int, cause: str) -> None:
         """Break a participant's connection, as a network would."""
-        self._members.pop(uid).inbox.put(ChannelLost(cause))
-        self.tell(uid, UserLeft(uid))
+        member = self._members[uid]
+        self.exit(member)
+        member.inbox.put(ChannelLost(cause))
+        member.inbox.close()
 
 
 class MemoryChannel:
@@ -79,7 +83,7 @@ class MemoryChannel:
 
     async def leave(self) -> None:
         """Leave the room."""
-        self._room.exit(self.uid)
+        self._room.exit(self)
         self.inbox.close()
 
     def events(self) -> AsyncIterator[ChannelEvent]:
@@ -88,19 +92,19 @@ class MemoryChannel:
 
     def push(self, frame: bytes) -> None:
         """Let everyone hear a frame."""
-        self._room.tell(self.uid, AudioFrame(self.uid, frame))
+        self._room.tell(self, AudioFrame(self.uid, frame))
 
     def flush(self, position: int) -> None:
         """Let everyone drop what they have not played."""
-        self._room.tell(self.uid, Flushed(position))
+        self._room.tell(self, Flushed(position))
 
     def send(self, body: Mapping[str, Any]) -> None:
         """Send everyone a message."""
-        self._room.tell(self.uid, Message(self.uid, body))
+        self._room.tell(self, Message(self.uid, body))
 
     def report_played(self, position: int) -> None:
         """Tell the others how much of their audio was played here."""
-        self._room.tell(self.uid, Played(self.uid, position))
+        self._room.tell(self, Played(self.uid, position))
 
     def receive(self, event: ChannelEvent) -> None:
         """Take what another participant sent."""

@@ -38,8 +38,11 @@ _SILENT_S = 15.0
 
 @dataclass(slots=True)
 class _User:
+    """A participant; `missed` while the page's count of our samples is wrong, because frames were dropped."""
+
     uid: int
     websocket: WebSocket
+    missed: bool = False
 
 
 class WebChannel:
@@ -60,6 +63,7 @@ class WebChannel:
         self._state: Mapping[str, Any] = {}
         self._watch: asyncio.TimerHandle | None = None
         self._end_reason = ""
+        self._left = False
 
     def hear(self, uid: int | None) -> None:
         """Bring the audio of this participant only."""
@@ -71,6 +75,7 @@ class WebChannel:
 
     async def leave(self) -> None:
         """Say goodbye to everyone."""
+        self._left = True
         if self._watch is not None:
             self._watch.cancel()
         for user in self._users.values():
@@ -79,12 +84,19 @@ class WebChannel:
         # Each websocket cuts itself off a second after its goodbye, so that this wait ends.
         await self._empty.wait()
 
-    async def adopt(self, connection: socket.socket, uid: int) -> None:
-        """Let a user in whose websocket handshake is done. The socket is ours from here on."""
+    async def adopt(self, connection: socket.socket, uid: int, answer: bytes) -> None:
+        """Let a user in. The socket is ours from here on; `answer` ends its websocket's opening handshake."""
         loop = asyncio.get_running_loop()
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-        _, websocket = await loop.connect_accepted_socket(lambda: WebSocket(self), connection)
+        try:
+            connection.send(answer)
+            _, websocket = await loop.connect_accepted_socket(lambda: WebSocket(self), connection)
+        except OSError as error:
+            connection.close()
+            logger.info("uid %d hung up before it was let in: %s", uid, error)
+            return
+        if self._left:
+            websocket.close(CLOSE_ENDED, self._end_reason)
+            return
         before = self._users.get(uid)
         if before is None and len(self._users) >= _MAX_USERS:
             websocket.close(CLOSE_FULL, "too many participants")
@@ -112,15 +124,19 @@ class WebChannel:
         return self._inbox.events()
 
     def push(self, frame: bytes) -> None:
-        """Let every user hear a frame; a user whose connection is full misses it."""
-        self._position += len(frame) // 2
+        """Let every user hear a frame; a user whose connection is full misses it, and is told where to go on."""
         for user in self._users.values():
-            user.websocket.send(frame)
+            if user.missed:
+                user.missed = not self._send(user.websocket, {"type": "flush", "position": self._position})
+            if not user.missed:
+                user.missed = not user.websocket.send(frame)
+        self._position += len(frame) // 2
 
     def flush(self, position: int) -> None:
         """Let every page drop what it has not played."""
         self._position = position
-        self.send({"type": "flush", "position": position})
+        for user in self._users.values():
+            user.missed = not self._send(user.websocket, {"type": "flush", "position": position})
 
     def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to every user."""
@@ -159,7 +175,7 @@ class WebChannel:
 
     def _control(self, user: _User, body: dict[str, Any]) -> None:
         match body:
-            case {"type": "played", "position": int(position)} if position >= 0:
+            case {"type": "played", "position": int(position)} if position >= 0 and position is not True:
                 self._inbox.put(Played(user.uid, position))
             case {"type": "leave"}:
                 user.websocket.close(1000, "left")
@@ -169,8 +185,9 @@ class WebChannel:
     def _user(self, websocket: WebSocket) -> _User | None:
         return next((user for user in self._users.values() if user.websocket is websocket), None)
 
-    def _send(self, websocket: WebSocket, body: Mapping[str, Any]) -> None:
-        websocket.send(json.dumps(body, separators=(",", ":"), ensure_ascii=False))
+    @staticmethod
+    def _send(websocket: WebSocket, body: Mapping[str, Any]) -> bool:
+        return websocket.send(json.dumps(body, separators=(",", ":"), ensure_ascii=False))
 
     def _watch_silence(self) -> None:
         loop = asyncio.get_running_loop()

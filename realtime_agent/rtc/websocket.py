@@ -71,7 +71,6 @@ class WebSocket(asyncio.Protocol):
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
             self._write()
-            self._give_up = self._loop.call_later(_CLOSE_TIMEOUT_S, self.abort)
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -90,11 +89,15 @@ class WebSocket(asyncio.Protocol):
             if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 self._frame_received(event)
         self._write()
+        # `send` keeps to its bound, answers to pings don't: who asks and never reads is cut off.
+        if self._transport is not None and self._transport.get_write_buffer_size() > 2 * self._max_waiting:
+            self.abort()
 
     def eof_received(self) -> None:
-        """The far end will send no more; the transport closes itself."""
+        """The far end will send no more; the transport closes itself once what waits is sent."""
         self._protocol.receive_eof()
         self._write()
+        self._cut_off_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
@@ -107,7 +110,9 @@ class WebSocket(asyncio.Protocol):
         if frame.opcode is not Opcode.CONT:
             self._fragments_opcode = frame.opcode
         if not frame.fin:
-            self._fragments.append(bytes(frame.data))
+            # Empty fragments have no end, and add nothing.
+            if frame.data:
+                self._fragments.append(bytes(frame.data))
             return
         data = bytes(frame.data)
         if self._fragments:
@@ -130,6 +135,11 @@ class WebSocket(asyncio.Protocol):
                 if data:
                     transport.write(data)
                 else:
-                    transport.close()
-        if transport is not None and self._protocol.close_expected() and self._give_up is None:
+                    # Closing here, with bytes unread, would reset the connection and lose our last words.
+                    transport.write_eof()
+        if self._protocol.close_expected():
+            self._cut_off_soon()
+
+    def _cut_off_soon(self) -> None:
+        if self._transport is not None and self._give_up is None:
             self._give_up = self._loop.call_later(_CLOSE_TIMEOUT_S, self.abort)

@@ -1,4 +1,4 @@
-"""Browser audio to the worker: the server does the websocket's opening handshake, then hands the connection over.
+"""Browser audio to the worker: the server checks the websocket's opening handshake, then hands the connection over.
 
 No audio passes the server: the worker reads and writes the user's socket itself (docs/design.md has the figures).
 """
@@ -34,19 +34,11 @@ def hand_over(request: web.Request, fleet: Fleet, channel_name: str, uid: int) -
     transport = request.transport
     if transport is None:
         raise ChannelError("the user has hung up")
-    # From here on the user's bytes are for the worker: they wait in the kernel until it reads.
-    transport.pause_reading()
-    transport.write(answer)
-    if transport.get_write_buffer_size():
-        transport.abort()
-        raise ChannelError("the user does not read")
-    connection = socket.socket(fileno=socket.dup(transport.get_extra_info("socket").fileno()))
-    try:
-        with connection:
-            fleet.hand_over(channel_name, connection, uid)
-    finally:
-        # Closes our descriptor only; the connection lives on in the worker.
-        transport.abort()
+    with socket.socket(fileno=socket.dup(transport.get_extra_info("socket").fileno())) as connection:
+        fleet.hand_over(channel_name, connection, uid, answer)
+    # Closes our descriptor only; the connection lives on in the worker, which sends the answer. Until it has,
+    # the user sends nothing that could have been read here.
+    transport.abort()
     return web.Response(status=_SWITCHING_PROTOCOLS)
 
 

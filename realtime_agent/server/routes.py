@@ -122,13 +122,18 @@ async def _read(request: web.Request, adapter: TypeAdapter[T]) -> T:
     """The request's JSON body, checked.
 
     Raises:
-        InvalidRequest: it is not JSON, or does not fit.
+        InvalidRequest: it did not come whole, is not JSON, or does not fit.
     """
     if request.content_type != "application/json":
         raise schemas.InvalidRequest(
             "Invalid request", [schemas.Detail(field="Content-Type", message="it must be application/json")]
         )
-    body = await request.read()
+    try:
+        body = await request.read()
+    except (web.RequestPayloadError, ConnectionResetError):
+        raise schemas.InvalidRequest(
+            "Invalid request", [schemas.Detail(field="body", message="it could not be read to its end")]
+        ) from None
     try:
         return adapter.validate_json(body)
     except ValidationError as error:

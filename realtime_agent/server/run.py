@@ -26,6 +26,8 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
     try:
         listener.bind((host, port))
+        # Only a listener keeps others off the address; whoever comes early waits until we serve.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ConfigError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import secrets
@@ -55,7 +54,7 @@ class TokenSigner:
         return int(uid)
 
     def _mac(self, payload: bytes) -> bytes:
-        return hmac.digest(self._key, payload, hashlib.sha256)
+        return hmac.digest(self._key, payload, "sha256")
 
 
 def _encode(data: bytes) -> str:

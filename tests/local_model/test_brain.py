@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from realtime_agent.config import Settings
 from realtime_agent.local_model.arithmetic import spoken_result
-from realtime_agent.local_model.brain import Message, Prompt, new_brain
+from realtime_agent.local_model.brain import Message, Prompt
 from realtime_agent.local_model.chat import ChatBrain
+from realtime_agent.local_model.parts import new_brain
 from realtime_agent.local_model.rules import RulesBrain
 from tests.speech import in_words
 

@@ -1,0 +1,98 @@
+"""A launcher without processes: its workers do what a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+from realtime_agent.control.commands import Command
+from realtime_agent.control.events import AgentEvent, Ended, StateChanged
+from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import ChannelError
+
+__all__ = ["FakeLauncher", "FakeWorker"]
+
+
+class FakeWorker:
+    """One agent that a test plays."""
+
+    def __init__(self, spec: AgentSpec, pid: int) -> None:
+        self.spec = spec
+        self.pid = pid
+        self.commands: list[Command] = []
+        self.handed_over: list[tuple[int, bytes]] = []
+        self.stops = 0
+        self.answers_stop = True
+        self.control_error: Exception | None = None
+        self.takes_connections = True
+        self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
+
+    def report(self, event: AgentEvent) -> None:
+        """Let the fleet hear of an event."""
+        self._events.put_nowait(event)
+
+    def become(self, state: State) -> None:
+        """Come into a state."""
+        self.report(StateChanged(state=state))
+
+    def end(self, reason: EndReason = EndReason.STOPPED, cause: str | None = None) -> None:
+        """Be gone."""
+        self.report(Ended(reason=reason, cause=cause))
+
+    async def events(self) -> AsyncIterator[AgentEvent]:
+        while True:
+            event = await self._events.get()
+            yield event
+            if isinstance(event, Ended):
+                return
+
+    async def control(self, command: Command, *, timeout: float) -> None:
+        if self.control_error is not None:
+            raise self.control_error
+        self.commands.append(command)
+
+    def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
+        if not self.takes_connections:
+            raise ChannelError("the agent takes no connection now")
+        self.handed_over.append((uid, answer))
+
+    async def stop(self, *, timeout: float) -> None:
+        self.stops += 1
+        if self.answers_stop:
+            self.end()
+
+
+class FakeLauncher:
+    """Starts `FakeWorker`s, which are ready at once unless `slow`."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        self.slow = slow
+        self.workers: list[FakeWorker] = []
+        self.error: Exception | None = None
+        self.may_launch = asyncio.Event()
+        self.may_launch.set()
+        self.is_open = False
+
+    @property
+    def worker(self) -> FakeWorker:
+        """The worker launched last."""
+        return self.workers[-1]
+
+    async def open(self) -> None:
+        self.is_open = True
+
+    async def close(self) -> None:
+        self.is_open = False
+
+    async def launch(self, spec: AgentSpec) -> FakeWorker:
+        await self.may_launch.wait()
+        if self.error is not None:
+            raise self.error
+        worker = FakeWorker(spec, 1000 + len(self.workers))
+        self.workers.append(worker)
+        worker.become(State.CONNECTING)
+        if not self.slow:
+            worker.become(State.WAITING)
+        return worker

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from realtime_agent.config import Settings
+from realtime_agent.control.commands import CommitAudioBuffer
+from realtime_agent.control.events import Ended, UsageChanged
+from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import (
+    AgentExists,
+    AgentNotFound,
+    ChannelError,
+    ControlTimeout,
+    FleetClosed,
+    FleetFull,
+    StartFailed,
+    StartTimeout,
+)
+from realtime_agent.fleet import fleet as module
+from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.server.schemas import StartAgent
+from tests.fake_launcher import FakeLauncher
+
+
+def spec(name: str = "room") -> AgentSpec:
+    return StartAgent(channel_name=name, uid=7).to_spec(Settings())
+
+
+@pytest.fixture
+def launcher() -> FakeLauncher:
+    return FakeLauncher()
+
+
+@pytest.fixture
+def fleet(launcher: FakeLauncher, settings: Settings) -> Fleet:
+    return Fleet(launcher, settings)
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not met():
+            await asyncio.sleep(0)
+
+
+async def gone(awaitable: Awaitable[Any]) -> None:
+    async with asyncio.timeout(30):
+        await awaitable
+
+
+async def test_a_started_agent_is_found_until_it_is_stopped(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    assert fleet.find("room") is fleet.find_running("room") is agent
+    assert fleet.list() == [agent]
+    assert agent.state is State.WAITING
+    assert await fleet.stop("room") is agent
+    assert fleet.list() == []
+    assert fleet.find("room") is agent
+    with pytest.raises(AgentNotFound):
+        fleet.find_running("room")
+    described = agent.describe()
+    assert (described["state"], described["reason"], described["generation"]) == (State.ENDED, EndReason.STOPPED, 1)
+
+
+async def test_of_fifty_starts_at_once_one_agent_comes(fleet: Fleet, launcher: FakeLauncher) -> None:
+    results = await asyncio.gather(*(fleet.start(spec()) for _ in range(50)), return_exceptions=True)
+    assert sum(isinstance(result, AgentExists) for result in results) == 49
+    assert len(launcher.workers) == 1
+    assert len(fleet.list()) == 1
+
+
+async def test_an_unknown_channel_has_no_agent(fleet: Fleet) -> None:
+    with pytest.raises(AgentNotFound, match="'nowhere'"):
+        fleet.find("nowhere")
+    with pytest.raises(AgentNotFound):
+        await fleet.stop("nowhere")
+    with pytest.raises(AgentNotFound):
+        await fleet.control(CommitAudioBuffer(channel_name="nowhere", command="commit_audio_buffer"))
+
+
+async def test_an_old_workers_late_end_does_not_touch_its_successor(fleet: Fleet, launcher: FakeLauncher) -> None:
+    first = await fleet.start(spec())
+    old = launcher.worker
+    # The name is free as soon as the agent's record is released, whatever its worker still says.
+    fleet._release(first, Ended(reason=EndReason.CRASHED))
+    second = await fleet.start(spec())
+    old.become(State.PAUSED)
+    old.end(EndReason.IDLE)
+    await until(lambda: first.ended is not None and first.ended.reason is EndReason.IDLE)
+    assert fleet.find_running("room") is second
+    assert second.state is State.WAITING
+    assert (first.generation, second.generation) == (1, 2)
+
+
+async def test_no_more_than_max_agents_run(launcher: FakeLauncher) -> None:
+    fleet = Fleet(launcher, Settings(max_agents=2))
+    await fleet.start(spec("a"))
+    assert fleet.is_ready
+    await fleet.start(spec("b"))
+    assert not fleet.is_ready
+    with pytest.raises(FleetFull, match="2 agents"):
+        await fleet.start(spec("c"))
+    with pytest.raises(AgentExists):
+        await fleet.start(spec("a"))
+    await fleet.stop("a")
+    assert fleet.is_ready
+    await fleet.start(spec("c"))
+
+
+async def test_states_and_usage_are_followed(fleet: Fleet, launcher: FakeLauncher) -> None:
+    agent = await fleet.start(spec())
+    launcher.worker.become(State.ACTIVE)
+    launcher.worker.report(UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5))
+    await until(lambda: agent.usage.total_tokens == 5)
+    assert agent.describe()["usage"] == {"responses": 1, "input_tokens": 2, "output_tokens": 3, "total_tokens": 5}
+    assert agent.state is State.ACTIVE
+
+
+async def test_an_agent_that_ends_by_itself_frees_its_name(fleet: Fleet, launcher: FakeLauncher) -> None:
+    agent = await fleet.start(spec())
+    launcher.worker.end(EndReason.CRASHED, "its process was ended by SIGKILL")
+    await gone(agent.gone.wait())
+    assert fleet.find("room").describe()["cause"] == "its process was ended by SIGKILL"
+    await fleet.start(spec())
+
+
+async def test_a_launch_that_fails_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:
+    launcher.error = OSError("no more processes")
+    with pytest.raises(OSError, match="no more processes"):
+        await fleet.start(spec())
+    assert fleet.list() == []
+    launcher.error = None
+    await fleet.start(spec())
+
+
+async def test_an_agent_that_ends_before_it_is_ready_says_why(fleet: Fleet, launcher: FakeLauncher) -> None:
+    launcher.slow = True
+    starting = asyncio.create_task(fleet.start(spec()))
+    await until(lambda: bool(launcher.workers))
+    launcher.worker.end(EndReason.MODEL_FAILED, "the model refused its settings: no such model")
+    with pytest.raises(StartFailed, match="no such model"):
+        await starting
+    assert fleet.list() == []
+
+
+async def test_an_agent_that_does_not_get_ready_is_stopped(launcher: FakeLauncher) -> None:
+    launcher.slow = True
+    fleet = Fleet(launcher, Settings(start_timeout_s=0.05))
+    with pytest.raises(StartTimeout, match=r"within 0\.05 s \(connecting\)"):
+        await fleet.start(spec())
+    assert launcher.worker.stops == 1
+    assert fleet.list() == []
+    launcher.slow = False
+    await fleet.start(spec())
+
+
+async def test_a_start_that_is_given_up_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:
+    launcher.slow = True
+    starting = asyncio.create_task(fleet.start(spec()))
+    await until(lambda: bool(launcher.workers))
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert launcher.worker.stops == 1
+    assert fleet.list() == []
+
+
+async def test_a_launch_that_is_given_up_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:
+    launcher.may_launch.clear()
+    starting = asyncio.create_task(fleet.start(spec()))
+    await until(lambda: bool(fleet.list()))
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert fleet.list() == []
+
+
+async def test_an_agent_that_is_still_being_launched_can_be_stopped(fleet: Fleet, launcher: FakeLauncher) -> None:
+    launcher.slow = True
+    launcher.may_launch.clear()
+    starting = asyncio.create_task(fleet.start(spec()))
+    await until(lambda: bool(fleet.list()))
+    with pytest.raises(AgentNotFound, match="only starting"):
+        await fleet.control(CommitAudioBuffer(channel_name="room", command="commit_audio_buffer"))
+    stopping = asyncio.create_task(fleet.stop("room"))
+    await asyncio.sleep(0)
+    launcher.may_launch.set()
+    await gone(stopping)
+    with pytest.raises(StartFailed, match="stopped"):
+        await starting
+
+
+async def test_an_agent_that_cannot_be_ended_is_a_timeout(launcher: FakeLauncher) -> None:
+    fleet = Fleet(launcher, Settings(stop_timeout_s=0.05))
+    await fleet.start(spec())
+    launcher.worker.answers_stop = False
+    with pytest.raises(ControlTimeout, match="could not be ended"):
+        await fleet.stop("room")
+    launcher.worker.end()
+
+
+async def test_two_stops_at_once_are_both_served(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    assert all(found is agent for found in await asyncio.gather(fleet.stop("room"), fleet.stop("room")))
+
+
+async def test_ended_agents_are_remembered_up_to_a_bound(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_REMEMBERED", 2)
+    for name in ("a", "b", "a", "c"):
+        await fleet.start(spec(name))
+        await fleet.stop(name)
+    with pytest.raises(AgentNotFound):
+        fleet.find("b")
+    assert (fleet.find("a").generation, fleet.find("c").generation) == (3, 4)
+
+
+async def test_commands_and_connections_go_to_the_worker(fleet: Fleet, launcher: FakeLauncher) -> None:
+    await fleet.start(spec())
+    command = CommitAudioBuffer(channel_name="room", command="commit_audio_buffer")
+    await fleet.control(command)
+    assert launcher.worker.commands == [command]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        fleet.hand_over("room", ours, 5, b"answer")
+        launcher.worker.takes_connections = False
+        with pytest.raises(ChannelError):
+            fleet.hand_over("room", ours, 6, b"answer")
+    assert launcher.worker.handed_over == [(5, b"answer")]
+
+
+async def test_close_stops_all_and_starts_no_more(fleet: Fleet, launcher: FakeLauncher) -> None:
+    await fleet.open()
+    for name in ("a", "b", "c"):
+        await fleet.start(spec(name))
+    launcher.slow = True
+    starting = asyncio.create_task(fleet.start(spec("d")))
+    await until(lambda: len(launcher.workers) == 4)
+    await gone(fleet.close())
+    assert fleet.list() == []
+    assert not launcher.is_open
+    assert not fleet.is_ready
+    with pytest.raises(StartFailed):
+        await starting
+    with pytest.raises(FleetClosed):
+        await fleet.start(spec("e"))
+    assert not fleet._followers
+
+
+async def test_close_ends_an_agent_that_is_still_being_launched(fleet: Fleet, launcher: FakeLauncher) -> None:
+    launcher.may_launch.clear()
+    starting = asyncio.create_task(fleet.start(spec()))
+    await until(lambda: bool(fleet.list()))
+    closing = asyncio.create_task(fleet.close())
+    await asyncio.sleep(0)
+    launcher.may_launch.set()
+    await gone(closing)
+    await asyncio.gather(starting, return_exceptions=True)
+    assert launcher.worker.stops == 1
+    assert fleet.list() == []

@@ -1,0 +1,123 @@
+"""Agents inside this process, with a scripted model and a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from realtime_agent.config import Settings
+from realtime_agent.control.commands import SendSystemText
+from realtime_agent.control.events import AgentEvent, Ended, StateChanged
+from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import ControlTimeout
+from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.inline import InlineLauncher
+from realtime_agent.fleet.launcher import Worker
+from realtime_agent.server.schemas import StartAgent
+from tests.scripted import ScriptedServer, scripted_server
+from tests.web_user import WirePage, loopback
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as server:
+        yield server
+
+
+@pytest.fixture
+def here(settings: Settings, model: ScriptedServer) -> Settings:
+    return settings.model_copy(update={"realtime_api_base_uri": model.url})
+
+
+def spec(settings: Settings) -> AgentSpec:
+    return StartAgent(channel_name="room", uid=7).to_spec(settings)
+
+
+async def gather(worker: Worker) -> list[AgentEvent]:
+    async with asyncio.timeout(30):
+        return [event async for event in worker.events()]
+
+
+async def test_an_agent_lives_and_leaves(here: Settings) -> None:
+    fleet = Fleet(InlineLauncher(here), here)
+    agent = await fleet.start(spec(here))
+    assert agent.describe()["pid"] == os.getpid()
+    await fleet.stop("room")
+    assert agent.ended == Ended(reason=EndReason.STOPPED)
+    await fleet.close()
+
+
+async def test_events_end_with_the_reason(here: Settings, model: ScriptedServer) -> None:
+    model.refuse_settings = True
+    events = await gather(await InlineLauncher(here).launch(spec(here)))
+    assert events[0] == StateChanged(state=State.CONNECTING)
+    assert isinstance(events[-1], Ended)
+    assert events[-1].reason is EndReason.MODEL_FAILED
+    assert "no such model" in (events[-1].cause or "")
+
+
+async def test_a_user_who_is_handed_over_is_let_in(here: Settings, model: ScriptedServer) -> None:
+    fleet = Fleet(InlineLauncher(here), here)
+    agent = await fleet.start(spec(here))
+    ours, theirs = await loopback()
+    with theirs:
+        fleet.hand_over("room", theirs, 5, WirePage.ANSWER)
+    async with asyncio.timeout(30):
+        assert await asyncio.get_running_loop().sock_recv(ours, len(WirePage.ANSWER)) == WirePage.ANSWER
+    page = WirePage(ours)
+    assert (await page.receive_of("joined"))["uid"] == 5
+    await page.send(b"\1\0" * 480)
+    await model.expect("input_audio_buffer.append")
+    stopping = asyncio.create_task(fleet.stop("room"))
+    assert await page.receive_close() == (4002, "stopped")
+    page.hang_up()
+    await stopping
+    assert agent.ended is not None
+    await fleet.close()
+
+
+async def test_a_command_is_carried_out_or_times_out(
+    here: Settings, model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet(InlineLauncher(here), here)
+    agent = await fleet.start(spec(here))
+    command = SendSystemText(channel_name="room", command="send_system_text", input_text="hi")
+    await fleet.control(command)
+    await model.expect("conversation.item.create")
+
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("realtime_agent.agent.Agent.control", hang)
+    assert agent.worker is not None
+    with pytest.raises(ControlTimeout):
+        await agent.worker.control(command, timeout=0.01)
+    await fleet.close()
+
+
+async def test_an_agent_that_crashes_is_reported(
+    here: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def crash(_self: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("realtime_agent.agent.Agent.run", crash)
+    events = await gather(await InlineLauncher(here).launch(spec(here)))
+    assert [type(event) for event in events] == [Ended]
+    assert events[0] == Ended(reason=EndReason.CRASHED, cause="an error in the agent; see the log")
+    assert "the agent crashed" in caplog.text
+
+
+async def test_an_agent_that_does_not_leave_is_cancelled(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_self: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("realtime_agent.agent.Agent.run", hang)
+    worker = await InlineLauncher(here).launch(spec(here))
+    reading = asyncio.create_task(gather(worker))
+    await worker.stop(timeout=0.02)
+    assert isinstance((await reading)[-1], Ended)

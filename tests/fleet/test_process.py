@@ -1,0 +1,235 @@
+"""Agents in real processes, with a scripted model and a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from realtime_agent.config import Settings
+from realtime_agent.control.commands import command_adapter
+from realtime_agent.control.life import EndReason
+from realtime_agent.control.spec import AgentSpec
+from realtime_agent.errors import (
+    AgentNotFound,
+    ChannelError,
+    ControlTimeout,
+    QueueFull,
+    StartFailed,
+    StartTimeout,
+)
+from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.process import ProcessLauncher
+from realtime_agent.server.schemas import StartAgent
+from tests.processes import alive, until_dead
+from tests.scripted import ScriptedServer, scripted_server
+from tests.web_user import WirePage, loopback
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def fleet(settings: Settings, model: ScriptedServer) -> AsyncIterator[Fleet]:
+    settings = settings.model_copy(update={"realtime_api_base_uri": model.url})
+    fleet = Fleet(ProcessLauncher(settings), settings)
+    await fleet.open()
+    yield fleet
+    await fleet.close()
+
+
+def spec(name: str = "room") -> AgentSpec:
+    return StartAgent(channel_name=name, uid=7).to_spec(Settings())
+
+
+def change(fleet: Fleet, **settings: Any) -> None:
+    fleet._settings = fleet._settings.model_copy(update=settings)
+
+
+def text(words: str) -> Any:
+    body = {"channel_name": "room", "command": "send_system_text", "input_text": words}
+    return command_adapter.validate_python(body)
+
+
+async def test_each_agent_is_a_process_that_is_gone_after_stop(fleet: Fleet) -> None:
+    agents = [await fleet.start(spec(name)) for name in ("a", "b")]
+    pids = [agent.describe()["pid"] for agent in agents]
+    assert len({os.getpid(), *pids}) == 3
+    assert all(alive(pid) for pid in pids)
+    stopped = await fleet.stop("a")
+    assert stopped.ended is not None
+    assert (stopped.ended.reason, stopped.ended.cause) == (EndReason.STOPPED, None)
+    await until_dead(pids[0])
+    assert alive(pids[1])
+
+
+async def test_a_worker_that_is_killed_frees_its_name_and_the_signal_is_named(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    os.kill(agent.describe()["pid"], signal.SIGKILL)
+    async with asyncio.timeout(60):
+        await agent.gone.wait()
+    described = fleet.find("room").describe()
+    assert (described["state"], described["reason"]) == ("ended", "crashed")
+    assert described["cause"] == "its process was ended by SIGKILL"
+    again = await fleet.start(spec())
+    assert again.generation == 2
+
+
+async def test_a_worker_that_is_told_to_end_leaves_cleanly(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    os.kill(agent.describe()["pid"], signal.SIGTERM)
+    async with asyncio.timeout(60):
+        await agent.gone.wait()
+    assert agent.ended is not None
+    assert agent.ended.reason is EndReason.STOPPED
+
+
+async def test_a_worker_that_is_stuck_is_killed_after_the_deadline(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    pid = agent.describe()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    change(fleet, stop_timeout_s=0.3)
+    await fleet.stop("room")
+    await until_dead(pid)
+    assert agent.describe()["cause"] == "its process was ended by SIGKILL"
+
+
+async def test_a_worker_that_is_stuck_answers_no_command_and_takes_no_more(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    pid = agent.describe()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    change(fleet, control_timeout_s=0.3)
+    with pytest.raises(ControlTimeout):
+        await fleet.control(text("hello?"))
+    results = await asyncio.gather(*(fleet.control(text("x" * 32_000)) for _ in range(60)), return_exceptions=True)
+    assert {type(result) for result in results} == {ControlTimeout, QueueFull}
+    ours, theirs = await loopback()
+
+    def hand_over_too_many() -> None:
+        for uid in range(100_000):
+            fleet.hand_over("room", theirs, uid, b"")
+
+    with ours, theirs, pytest.raises(ChannelError, match="takes no connection now"):
+        hand_over_too_many()
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(60):
+        await agent.gone.wait()
+
+
+async def test_a_command_to_a_worker_that_dies_has_no_agent(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    pid = agent.describe()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    asking = asyncio.create_task(fleet.control(text("hello?")))
+    await asyncio.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(AgentNotFound):
+        await asking
+    assert agent.worker is not None
+    with pytest.raises(AgentNotFound):
+        await agent.worker.control(text("anyone?"), timeout=60)
+    ours, theirs = await loopback()
+    with ours, theirs, pytest.raises(ChannelError):
+        agent.worker.hand_over(theirs, 5, b"")
+
+
+async def test_a_model_that_refuses_is_the_cause_of_the_failure(fleet: Fleet, model: ScriptedServer) -> None:
+    model.refuse_settings = True
+    with pytest.raises(StartFailed, match="no such model"):
+        await fleet.start(spec())
+    assert fleet.list() == []
+
+
+async def test_a_model_that_is_silent_is_a_timeout_and_its_worker_is_gone(fleet: Fleet, model: ScriptedServer) -> None:
+    model.silent = True
+    change(fleet, start_timeout_s=0.5)
+    starting = asyncio.create_task(fleet.start(spec()))
+    async with asyncio.timeout(60):
+        while not fleet.list() or fleet.list()[0].worker is None:
+            await asyncio.sleep(0.01)
+    pid = fleet.list()[0].describe()["pid"]
+    with pytest.raises(StartTimeout):
+        await starting
+    await until_dead(pid)
+    assert fleet.list() == []
+
+
+async def test_huge_texts_reach_the_model(fleet: Fleet, model: ScriptedServer) -> None:
+    await fleet.start(spec())
+    words = "\N{WAVING HAND SIGN}" * 32_000
+    await fleet.control(text(words))
+    item = (await model.expect("conversation.item.create"))["item"]
+    assert item["content"][0]["text"] == words
+
+
+VAD = {
+    "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500,
+    "create_response": True, "interrupt_response": True,
+}  # fmt: skip
+SEMANTIC = {"type": "semantic_vad", "eagerness": "low"}
+
+
+def item(role: str) -> dict[str, Any]:
+    content = [{"type": "input_text", "text": "hi"}]
+    return {"type": "conversation.item.create", "item": {"type": "message", "role": role, "content": content}}
+
+
+def turn_detection(value: Any) -> dict[str, Any]:
+    session = {"type": "realtime", "audio": {"input": {"turn_detection": value}}}
+    return {"type": "session.update", "session": session}
+
+
+@pytest.mark.parametrize(
+    ("command", "events"),
+    [
+        (
+            {"command": "update_instruction", "new_instruction": "Be brief."},
+            [{"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}],
+        ),
+        ({"command": "update_turn_detection", "new_turn_detection": True}, [turn_detection(VAD)]),
+        ({"command": "update_turn_detection", "new_turn_detection": False}, [turn_detection(None)]),
+        ({"command": "update_turn_detection", "new_turn_detection": SEMANTIC}, [turn_detection(SEMANTIC)]),
+        ({"command": "send_system_text", "input_text": "hi"}, [item("system")]),
+        ({"command": "send_user_text", "input_text": "hi"}, [item("user"), {"type": "response.create"}]),
+        (
+            {"command": "create_response", "new_instruction": "Say hi."},
+            [{"type": "response.create", "response": {"instructions": "Say hi."}}],
+        ),
+        ({"command": "commit_audio_buffer"}, [{"type": "input_audio_buffer.commit"}]),
+    ],
+)
+async def test_each_command_is_exactly_these_events(
+    fleet: Fleet, model: ScriptedServer, command: dict[str, Any], events: list[dict[str, Any]]
+) -> None:
+    await fleet.start(spec())
+    before = len(model.received)
+    await fleet.control(command_adapter.validate_python({"channel_name": "room", **command}))
+    # What comes after shows that nothing else came before it.
+    await fleet.control(text("end"))
+    await model.expect("conversation.item.create", 1 + sum(e["type"] == "conversation.item.create" for e in events))
+    *found, _ = model.received[before:]
+    assert [{name: value for name, value in event.items() if name != "event_id"} for event in found] == events
+
+
+async def test_a_user_who_is_handed_over_talks_to_the_worker(fleet: Fleet, model: ScriptedServer) -> None:
+    await fleet.start(spec())
+    ours, theirs = await loopback()
+    with theirs:
+        fleet.hand_over("room", theirs, 5, WirePage.ANSWER)
+    async with asyncio.timeout(60):
+        assert await asyncio.get_running_loop().sock_recv(ours, len(WirePage.ANSWER)) == WirePage.ANSWER
+    page = WirePage(ours)
+    assert (await page.receive_of("joined"))["uid"] == 5
+    await page.send(b"\1\0" * 480)
+    await model.expect("input_audio_buffer.append")
+    stopping = asyncio.create_task(fleet.stop("room"))
+    assert await page.receive_close() == (4002, "stopped")
+    page.hang_up()
+    await stopping

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import asyncio
+
+from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Message, Played, UserJoined, UserLeft
+from realtime_agent.rtc.inbox import Inbox
+
+
+def frame(number: int) -> AudioFrame:
+    return AudioFrame(1, bytes([number]))
+
+
+async def read_all(inbox: Inbox) -> list[ChannelEvent]:
+    inbox.close()
+    return [event async for event in inbox.events()]
+
+
+async def test_events_come_in_order() -> None:
+    inbox = Inbox()
+    events: list[ChannelEvent] = [UserJoined(1), frame(1), Played(1, 5), Message(1, {}), UserLeft(1)]
+    for event in events:
+        inbox.put(event)
+    assert await read_all(inbox) == events
+    assert inbox.dropped == 0
+
+
+async def test_the_oldest_audio_gives_way_when_the_reader_is_behind() -> None:
+    inbox = Inbox(max_waiting=2)
+    for number in range(5):
+        inbox.put(frame(number))
+    assert await read_all(inbox) == [frame(3), frame(4)]
+    assert inbox.dropped == 3
+
+
+async def test_messages_and_positions_are_bounded_too() -> None:
+    inbox = Inbox(max_waiting=2)
+    for event in (Message(1, {"n": 1}), Played(1, 1), Message(1, {"n": 2})):
+        inbox.put(event)
+    assert await read_all(inbox) == [Played(1, 1), Message(1, {"n": 2})]
+
+
+async def test_who_comes_and_goes_is_never_dropped() -> None:
+    inbox = Inbox(max_waiting=1)
+    for number in range(3):
+        inbox.put(UserJoined(number))
+        inbox.put(frame(number))
+        inbox.put(UserLeft(number))
+    found = await read_all(inbox)
+    assert [event for event in found if not isinstance(event, AudioFrame)] == [
+        event for number in range(3) for event in (UserJoined(number), UserLeft(number))
+    ]
+    assert [event for event in found if isinstance(event, AudioFrame)] == [frame(2)]
+
+
+async def test_what_was_read_makes_room() -> None:
+    inbox = Inbox(max_waiting=1)
+    events = inbox.events()
+    for number in range(10):
+        inbox.put(frame(number))
+        assert await anext(events) == frame(number)
+    assert inbox.dropped == 0
+
+
+async def test_a_waiting_reader_is_woken() -> None:
+    inbox = Inbox()
+
+    async def read() -> ChannelEvent:
+        return await anext(inbox.events())
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        reading = group.create_task(read())
+        await asyncio.sleep(0)
+        inbox.put(frame(1))
+    assert reading.result() == frame(1)
+
+
+async def test_closing_ends_a_waiting_reader_and_takes_no_more() -> None:
+    inbox = Inbox()
+
+    async def read() -> list[ChannelEvent]:
+        return [event async for event in inbox.events()]
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        reading = group.create_task(read())
+        await asyncio.sleep(0)
+        inbox.close()
+        inbox.put(frame(1))
+    assert reading.result() == []

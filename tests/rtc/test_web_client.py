@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from realtime_agent.errors import ChannelError, TokenInvalid
+from realtime_agent.rtc.channel import AudioFrame, Channel, ChannelEvent, ChannelLost, Flushed, Message
+from realtime_agent.rtc.web_client import WebUser
+from tests.stub_agent import AGENT_UID, FRAME, StubAgent, StubServer, tone
+
+
+async def silent(agent: StubAgent) -> None:
+    """An agent that says nothing."""
+
+
+async def gather(user: WebUser) -> list[ChannelEvent]:
+    async with asyncio.timeout(30):
+        return [event async for event in user.events()]
+
+
+async def refusal(user: WebUser) -> str:
+    with pytest.raises(ChannelError) as caught:
+        await user.join()
+    await user.leave()
+    text = str(caught.value)
+    assert "\n" not in text
+    assert "token=" not in text
+    return text
+
+
+async def test_a_user_joins_with_the_uid_that_the_server_chose() -> None:
+    async with StubServer.running(silent) as server:
+        user: WebUser = WebUser(server.url, "room", 0)
+        channel: Channel = user
+        await channel.join()
+        assert server.asked == [{"channel_name": "room", "uid": 0}]
+        assert (user.uid, user.agent_uid, user.joined["heard"]) == (4321, AGENT_UID, True)
+        assert (user.frame_ms, user.reports_played) == (20, False)
+        await user.leave()
+
+
+async def test_events_come_in_order_and_end_after_leave() -> None:
+    async def script(agent: StubAgent) -> None:
+        await agent.say(tone(40))
+        await agent.tell(type="flush", position=960)
+        await agent.final("assistant", "a1", "hello")
+        await agent.tell(type="state", state="paused", reason=None)
+
+    async with StubServer.running(script) as server:
+        user = WebUser(server.url, "room", 5)
+        await user.join()
+        events: list[ChannelEvent] = []
+        async with asyncio.timeout(30):
+            async for event in user.events():
+                events.append(event)
+                if isinstance(event, Message) and event.body["type"] == "state":
+                    await user.leave()
+    frame = tone(40)
+    joined, *rest = events
+    assert isinstance(joined, Message)
+    assert joined.body["type"] == "joined"
+    assert rest == [
+        AudioFrame(AGENT_UID, frame[:FRAME]),
+        AudioFrame(AGENT_UID, frame[FRAME:]),
+        Flushed(960),
+        Message(
+            AGENT_UID, {"type": "transcript", "role": "assistant", "item_id": "a1", "text": "hello", "final": True}
+        ),
+        Message(AGENT_UID, {"type": "state", "state": "paused", "reason": None}),
+    ]
+
+
+async def test_only_the_participant_asked_for_is_heard() -> None:
+    async def script(agent: StubAgent) -> None:
+        await agent.say(tone(20))
+        await agent.close(4002, "stopped")
+
+    async with StubServer.running(script) as server:
+        user = WebUser(server.url, "room", 5)
+        await user.join()
+        user.hear(AGENT_UID + 1)
+        assert [type(event) for event in await gather(user)] == [Message, ChannelLost]
+        await user.leave()
+
+
+async def test_leaving_from_another_task_ends_the_events_without_a_loss() -> None:
+    async with StubServer.running(silent) as server:
+        user = WebUser(server.url, "room", 5)
+        await user.join()
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(gather(user))
+            await asyncio.sleep(0)
+            await user.leave()
+        assert [type(event) for event in reading.result()] == [Message]
+        await user.leave()
+
+
+async def test_pushed_frames_and_reports_reach_the_agent() -> None:
+    async with StubServer.running(silent) as server:
+        user = WebUser(server.url, "room", 5)
+        await user.join()
+        user.push(tone(20))
+        user.report_played(480)
+        user.send({"type": "wave"})
+        await server.agent.until(lambda: len(server.agent.messages) == 2 and len(server.agent.heard) == FRAME)
+        assert server.agent.messages == [{"type": "played", "position": 480}, {"type": "wave"}]
+        assert bytes(server.agent.heard) == tone(20)
+        user.flush(0)
+        await user.leave()
+
+
+async def test_the_last_report_is_sent_before_the_goodbye() -> None:
+    async with StubServer.running(silent) as server:
+        user = WebUser(server.url, "room", 5)
+        await user.join()
+        user.report_played(960)
+        await user.leave()
+        await server.agent.until(lambda: bool(server.agent.of_type("leave")))
+        assert server.agent.messages == [{"type": "played", "position": 960}, {"type": "leave"}]
+
+
+async def test_the_oldest_frames_are_dropped_when_the_network_stalls() -> None:
+    async with StubServer.running(silent) as server:
+        user = WebUser(server.url, "room", 5)
+        await user.join()
+        frames = [n.to_bytes(2, "little") * (FRAME // 2) for n in range(60)]
+        for frame in frames:
+            user.push(frame)
+        await server.agent.until(lambda: len(server.agent.heard) >= 50 * FRAME)
+        await user.leave()
+        assert user.dropped_frames == 10
+        assert bytes(server.agent.heard) == b"".join(frames[10:])
+
+
+async def test_unknown_and_broken_messages_are_ignored() -> None:
+    async def script(agent: StubAgent) -> None:
+        for text in ('{"type": "news"}', "{", "[1]", '{"type": "flush", "position": "far"}', '{"type": "flush"}'):
+            await agent.send_raw(text)
+        await agent.close(4002, "stopped")
+
+    async with StubServer.running(script) as server:
+        user = WebUser(server.url, "room", 5)
+        await user.join()
+        events = await gather(user)
+        await user.leave()
+    assert events[1:] == [ChannelLost("the agent ended: stopped")]
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        (4001, "another connection joined with the same uid"),
+        (4003, "the channel has too many participants"),
+        (1011, "the connection to the server was lost"),
+    ],
+)
+async def test_an_unexpected_close_is_a_loss_with_its_cause(code: int, cause: str) -> None:
+    async def script(agent: StubAgent) -> None:
+        await agent.close(code, "")
+
+    async with StubServer.running(script) as server:
+        user = WebUser(server.url, "room", 5)
+        await user.join()
+        assert (await gather(user))[-1] == ChannelLost(cause)
+        await user.leave()
+
+
+async def test_a_server_that_is_not_there_is_named() -> None:
+    async with StubServer.running(silent) as server:
+        url = server.url
+    assert await refusal(WebUser(url, "room")) == f"no server answers at {url}: is `realtime-agent server` running?"
+
+
+async def test_an_address_that_is_none_is_a_channel_error() -> None:
+    assert "no server answers at nowhere" in await refusal(WebUser("nowhere", "room"))
+
+
+async def test_a_channel_without_an_agent_says_how_to_start_one() -> None:
+    async with StubServer.running(silent) as server:
+        server.upgrade_status = 404
+        assert await refusal(WebUser(server.url, "room")) == (
+            "no agent runs in channel 'room': start one with POST /start_agent "
+            "or `realtime-agent agent --channel_name=room --uid=1`"
+        )
+
+
+async def test_a_refused_token_has_its_own_error() -> None:
+    async with StubServer.running(silent) as server:
+        server.upgrade_status = 401
+        with pytest.raises(TokenInvalid, match="refused its token for channel 'room'"):
+            await WebUser(server.url, "room").join()
+
+
+@pytest.mark.parametrize(("status", "words"), [(503, "channel 'room' is full"), (500, "HTTP status 500")])
+async def test_other_refusals_are_named(status: int, words: str) -> None:
+    async with StubServer.running(silent) as server:
+        server.upgrade_status = status
+        assert words in await refusal(WebUser(server.url, "room"))
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (400, {"error": "bad request", "details": [{"field": "uid", "message": "too large"}]}, "uid: too large"),
+        (503, {"error": "busy", "details": "later"}, "the server gave no token: busy (later)"),
+        (200, [1], "is not a realtime-agent server"),
+        (200, {"rtc": "agora", "token": "t", "uid": 1}, "has no embedded channel to join"),
+    ],
+)
+async def test_an_answer_without_a_token_is_explained(status: int, answer: object, words: str) -> None:
+    async with StubServer.running(silent) as server:
+        server.token_answer = (status, answer)
+        assert words in await refusal(WebUser(server.url, "room"))
+
+
+async def test_a_channel_that_cannot_be_opened_does_not_show_the_token() -> None:
+    async with StubServer.running(silent) as server:
+        async with StubServer.running(silent) as other:
+            gone = other.url.replace("http", "ws", 1)
+        server.token_answer = (200, {"rtc": "web", "uid": 1, "url": f"{gone}/rtc/room?token=secret"})
+        assert await refusal(WebUser(server.url, "room")) == "the channel 'room' could not be opened"
+
+
+async def test_a_server_that_hangs_is_given_up() -> None:
+    async with StubServer.running(silent) as server:
+        server.welcome = None
+        assert "gave no sign in time" in await refusal(WebUser(server.url, "room", timeout_s=0.3))
+
+
+async def test_a_close_in_place_of_the_welcome_is_a_refusal() -> None:
+    async def script(agent: StubAgent) -> None:
+        await agent.close(4003, "")
+
+    async with StubServer.running(script) as server:
+        server.welcome = None
+        assert await refusal(WebUser(server.url, "room")) == "the channel has too many participants"
+
+
+async def test_a_wrong_welcome_is_a_refusal() -> None:
+    async def script(agent: StubAgent) -> None:
+        await agent.tell(type="state", state="active")
+
+    async with StubServer.running(script) as server:
+        server.welcome = None
+        assert "something else than a welcome" in await refusal(WebUser(server.url, "room"))
+
+
+async def test_events_need_a_join_and_a_user_joins_once() -> None:
+    async with StubServer.running(silent) as server:
+        user = WebUser(server.url, "room")
+        with pytest.raises(ChannelError, match="join the channel before"):
+            await gather(user)
+        await user.join()
+        with pytest.raises(ChannelError, match="joined already"):
+            await user.join()
+        await user.leave()

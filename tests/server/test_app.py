@@ -1,0 +1,88 @@
+"""Errors as JSON, pages, and the log."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from realtime_agent.config import Settings
+from realtime_agent.errors import RealtimeAgentError
+from realtime_agent.fleet.fleet import Fleet
+from tests.fake_launcher import FakeLauncher
+from tests.server.conftest import Client, Post
+
+
+async def test_the_fleet_is_open_while_the_service_runs(client: Client, launcher: FakeLauncher) -> None:
+    assert launcher.is_open
+    await client.close()
+    assert not launcher.is_open
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/agents/", "/static/../app.py", "/agents/a/b"])
+async def test_an_unknown_address_is_404_as_json(client: Client, path: str) -> None:
+    async with client.get(path) as response:
+        assert (response.status, response.content_type) == (404, "application/json")
+        assert set(await response.json()) == {"error", "details"}
+
+
+async def test_a_wrong_method_is_405_as_json_and_says_which_is_right(client: Client) -> None:
+    async with client.get("/start_agent") as response:
+        assert (response.status, response.content_type) == (405, "application/json")
+        assert response.headers["Allow"] == "POST"
+        assert set(await response.json()) == {"error", "details"}
+
+
+async def test_a_body_that_is_too_large_is_413_as_json(client: Client) -> None:
+    body = b'{"channel_name": "' + b"x" * 300_000 + b'"}'
+    async with client.post("/start_agent", data=body, headers={"Content-Type": "application/json"}) as response:
+        assert (response.status, response.content_type) == (413, "application/json")
+        assert set(await response.json()) == {"error", "details"}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])
+async def test_a_body_that_is_not_what_its_encoding_says_is_a_bad_request(client: Client, encoding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    async with client.post("/start_agent", data=b"not compressed", headers=headers) as response:
+        assert response.status == 400
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug with a secret"), RealtimeAgentError("of no kind that we know")])
+async def test_a_bug_is_500_and_tells_nothing_but_that(
+    client: Client, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(fleet, "list", fail)
+    async with client.get("/agents") as response:
+        assert (response.status, response.content_type) == (500, "application/json")
+        assert "secret" not in await response.text()
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/main.js"])
+async def test_pages_are_served(client: Client, path: str) -> None:
+    async with client.get(path) as response:
+        assert response.status == 200
+        assert response.content_type in ("text/html", "text/javascript", "application/javascript")
+
+
+async def test_the_log_has_a_line_a_request_without_its_query(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "realtime_agent.server"):
+        await client.get("/health?token=secret")
+        await client.get("/rtc/room?token=secret")
+    lines = [record.getMessage() for record in caplog.records if record.name == "realtime_agent.server.app"]
+    assert [line.rsplit(" ", 2)[0] for line in lines] == ["GET /health 200", "GET /rtc/room 401"]
+    assert "secret" not in caplog.text
+
+
+async def test_503_says_when_to_ask_again(
+    client: Client, post: Post, fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "_settings", settings.model_copy(update={"max_agents": 1}))
+    assert (await post("/start_agent", channel_name="a", uid=1))[0] == 200
+    for request in (client.post("/start_agent", json={"channel_name": "b", "uid": 1}), client.get("/ready")):
+        async with request as response:
+            assert response.status == 503
+            assert int(response.headers["Retry-After"]) > 0
+            assert set(await response.json()) == {"error", "details"}

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from realtime_agent.server.openapi import openapi
+from realtime_agent.server.routes import ROUTES
+from tests.server.conftest import Client
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return openapi(ROUTES)
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+async def test_it_is_served(client: Client, document: dict[str, Any]) -> None:
+    async with client.get("/openapi.json") as response:
+        assert response.status == 200
+        assert await response.json() == json.loads(json.dumps(document))
+
+
+def test_every_route_is_in_it_once(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    found = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert found == {(route.method, route.path) for route in ROUTES}
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    assert all(operation["summary"] and operation["responses"] for operation in operations)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    found = set(references(document))
+    assert found
+    for reference in found:
+        node: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            node = node[step]
+        assert node
+
+
+def test_every_schema_is_used(document: dict[str, Any]) -> None:
+    used = {reference.rpartition("/")[2] for reference in references(document)}
+    assert used == set(document["components"]["schemas"])
+
+
+def test_path_parameters_are_declared(document: dict[str, Any]) -> None:
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            declared = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "path"}
+            assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+
+
+def test_what_a_request_needs_is_in_it(document: dict[str, Any]) -> None:
+    start = document["components"]["schemas"]["StartAgent"]
+    assert start["required"] == ["channel_name", "uid"]
+    assert start["additionalProperties"] is False
+    assert start["properties"]["channel_name"]["maxLength"] == 64
+    steer = document["paths"]["/control_agent"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert len(steer["anyOf"]) == 6
+    assert set(document["paths"]["/start_agent"]["post"]["responses"]) == {"200", "400", "409", "502", "503", "504"}
