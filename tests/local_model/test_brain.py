@@ -106,7 +106,7 @@ def test_no_text_breaks_the_rules(text: str) -> None:
 def test_anything_else_is_said_back_with_a_hint_the_first_time_only() -> None:
     first = ask("Go forward ten meters.")
     assert first.startswith("You said: Go forward ten meters. I only follow simple rules")
-    assert "OPENAI_API_KEY" in first
+    assert "API key" in first
     history = (Message("user", "Go."), Message("assistant", first), Message("user", "Stop"))
     assert BRAIN.answer(Prompt(history)) == "You said: Stop."
 

@@ -1,0 +1,105 @@
+// What the page shows: state, notice, controls, levels. It decides nothing.
+
+import { TranscriptView } from "./transcript-view.js";
+
+const STATES = {
+  idle: ["Not connected", ""],
+  joining: ["Joining", ""],
+  waiting: ["Waiting", "The agent waits for its user."],
+  active: ["Active", "Speak, the agent is listening."],
+  paused: ["Paused", "The agent is not listening for now."],
+  ended: ["Ended", ""],
+};
+const QUIET_DB = -60;
+
+export class View {
+  constructor(document) {
+    this.root = document.documentElement;
+    const element = (id) => document.getElementById(id);
+    this.stateName = element("state-name");
+    this.stateDetail = element("state-detail");
+    this.noticeBox = element("notice");
+    this.noticeText = element("notice-text");
+    this.form = element("join-form");
+    this.channel = element("channel");
+    this.controls = element("controls");
+    this.muteButton = element("mute");
+    this.leaveButton = element("leave");
+    this.endButton = element("end");
+    this.latency = element("latency");
+    this.you = element("you");
+    this.micMeter = element("mic-meter");
+    this.agentMeter = element("agent-meter");
+    this.empty = element("empty");
+    this.transcript = new TranscriptView(element("transcript"), element("conversation"));
+    element("notice-dismiss").addEventListener("click", () => this.notice(""));
+  }
+
+  /** @param {{join, mute, leave, end}} actions  what the controls do */
+  bind(actions) {
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      actions.join();
+    });
+    this.muteButton.addEventListener("click", actions.mute);
+    this.leaveButton.addEventListener("click", actions.leave);
+    this.endButton.addEventListener("click", actions.end);
+  }
+
+  state(state, detail) {
+    const inCall = !["idle", "ended"].includes(state);
+    const focusLost = this.controls.contains(document.activeElement) || this.form.contains(document.activeElement);
+    const switched = this.form.hidden !== inCall;
+    this.root.dataset.state = state;
+    this.stateName.textContent = STATES[state][0];
+    this.stateDetail.textContent = detail ?? STATES[state][1];
+    this.form.hidden = inCall;
+    this.controls.hidden = !inCall;
+    this.muteButton.hidden = state === "joining";
+    this.leaveButton.textContent = state === "joining" ? "Cancel" : "Leave";
+    if (switched && focusLost) (inCall ? this.leaveButton : document.getElementById("join")).focus();
+  }
+
+  /** Whether an agent may be running that the user could end. */
+  endable(possible) {
+    this.endButton.hidden = !possible;
+  }
+
+  /** @param {string} text  empty to take the notice away; @param {"error" | "info"} kind */
+  notice(text, kind = "error") {
+    this.noticeBox.hidden = !text;
+    this.noticeBox.dataset.kind = kind;
+    this.noticeText.textContent = text;
+  }
+
+  muted(muted) {
+    this.muteButton.querySelector(".label").textContent = muted ? "Unmute" : "Mute";
+    this.root.dataset.muted = String(muted);
+    this.you.textContent = muted ? "You (muted)" : "You";
+  }
+
+  levels({ mic, agent }) {
+    if (mic !== undefined) this.micMeter.style.setProperty("--level", meterScale(mic));
+    if (agent !== undefined) this.agentMeter.style.setProperty("--level", meterScale(agent));
+  }
+
+  turn(latencyMs) {
+    this.latency.textContent = latencyMs === null ? "" : `Answered in ${(latencyMs / 1000).toFixed(1)} s`;
+  }
+
+  said(items, item) {
+    this.empty.hidden = true;
+    this.transcript.show(items, item);
+  }
+
+  clearTranscript() {
+    this.empty.hidden = false;
+    this.transcript.clear();
+  }
+}
+
+/** An RMS level as a share of the meter, linear in decibels. */
+function meterScale(level) {
+  const decibels = 20 * Math.log10(Math.max(level, 1e-6));
+  return Math.max(0, Math.min(1, 1 - decibels / QUIET_DB)).toFixed(3);
+}

@@ -1,0 +1,170 @@
+"""A server in miniature for the page: its files, the HTTP calls it makes, and one channel that does as a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+import realtime_agent
+
+__all__ = ["FRAME_BYTES", "RATE", "StubServer", "until"]
+
+RATE = 24_000
+FRAME_BYTES = 960
+_PLAYGROUND = Path(realtime_agent.__file__).parent / "playground"
+
+
+async def until(holds: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
+    """Wait until `holds()`; a test that waits in vain says for `what`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not holds():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"waited {timeout_s:g} s in vain: {what}") from None
+
+
+class StubServer:
+    """Serves the page and speaks the channel's protocol. What the page sent is kept in the public lists.
+
+    Args:
+        state: What the agent says its state is, when a user joins.
+        position: Samples of agent audio sent before the user came.
+    """
+
+    def __init__(self, *, state: str = "active", position: int = 0) -> None:
+        self.state = state
+        self.position = position
+        self.heard = True
+        self.refusals: dict[str, tuple[int, dict[str, Any]]] = {}
+        """By path ("/start_agent", "/token", "/rtc"): the status and the body to answer with."""
+        self.openapi: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "Stub", "version": "0"}, "paths": {}}
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.frames: list[bytes] = []
+        self.messages: list[dict[str, Any]] = []
+        self.close_codes: list[int | None] = []
+        self._socket: web.WebSocketResponse | None = None
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    @property
+    def origin(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_get("/", _page("index.html"))
+        app.router.add_get("/docs", _page("docs.html"))
+        app.router.add_static("/static/", _PLAYGROUND)
+        app.router.add_get("/openapi.json", self._openapi)
+        for path in ("/start_agent", "/stop_agent", "/token"):
+            app.router.add_post(path, self._call)
+        app.router.add_get("/rtc/{channel}", self._channel)
+        self._runner = web.AppRunner(app, shutdown_timeout=1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Go away: nothing listens any more."""
+        if self._runner is not None:
+            await self.close(WSCloseCode.GOING_AWAY, "")
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def send(self, **message: Any) -> None:
+        """Send a message to the page."""
+        await self._connected().send_json(message)
+
+    async def say(self, pcm: bytes) -> None:
+        """Send agent audio, all at once, in frames."""
+        socket = self._connected()
+        for start in range(0, len(pcm), FRAME_BYTES):
+            frame = pcm[start : start + FRAME_BYTES]
+            self.position += len(frame) // 2
+            await socket.send_bytes(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the page's connection, if there is one."""
+        if self._socket is not None:
+            await self._socket.close(code=code, message=reason.encode())
+
+    def sent(self, kind: str) -> list[dict[str, Any]]:
+        """The page's messages of this type."""
+        return [message for message in self.messages if message["type"] == kind]
+
+    def bodies(self, path: str) -> list[dict[str, Any]]:
+        """What was posted to `path`."""
+        return [body for called, body in self.requests if called == path]
+
+    def _connected(self) -> web.WebSocketResponse:
+        assert self._socket is not None, "no page is in the channel"
+        return self._socket
+
+    def _refusal(self, path: str) -> web.Response | None:
+        status, body = self.refusals.get(path, (0, {}))
+        return web.json_response(body, status=status) if status else None
+
+    async def _openapi(self, request: web.Request) -> web.Response:
+        return web.json_response(self.openapi)
+
+    async def _call(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.requests.append((request.path, body))
+        refusal = self._refusal(request.path)
+        if refusal is not None:
+            return refusal
+        if request.path != "/token":
+            return web.json_response({"status": "ok"})
+        uid = body["uid"] or 4711
+        url = f"ws://127.0.0.1:{self.port}/rtc/{body['channel_name']}?token=t{uid}"
+        return web.json_response({"rtc": "web", "channel_name": body["channel_name"], "uid": uid, "token": "t", "url": url})
+
+    async def _channel(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._refusal("/rtc")
+        if refusal is not None:
+            return refusal
+        socket = web.WebSocketResponse(timeout=1)
+        await socket.prepare(request)
+        self._socket = socket
+        await socket.send_json(
+            {
+                "type": "joined",
+                "channel_name": request.match_info["channel"],
+                "uid": int(request.query["token"][1:]),
+                "agent_uid": 1000,
+                "position": self.position,
+                "heard": self.heard,
+                "state": self.state,
+            }
+        )
+        async for message in socket:
+            if message.type is WSMsgType.BINARY:
+                self.frames.append(message.data)
+            elif message.type is WSMsgType.TEXT:
+                self.messages.append(json.loads(message.data))
+        self.close_codes.append(socket.close_code)
+        if self._socket is socket:
+            self._socket = None
+        return socket
+
+
+def _page(name: str) -> Callable[[web.Request], Any]:
+    async def serve(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(_PLAYGROUND / name)
+
+    return serve
