@@ -10,6 +10,7 @@ import logging
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +88,7 @@ class Fleet:
         self._settings = settings
         self._running: dict[str, AgentRecord] = {}
         self._ended: OrderedDict[str, AgentRecord] = OrderedDict()
-        self._followers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._generation = 0
         self._closing = False
 
@@ -99,8 +100,8 @@ class Fleet:
         """Stop every agent, and start no more."""
         self._closing = True
         await asyncio.gather(*(self.stop(name) for name in list(self._running)), return_exceptions=True)
-        if self._followers:
-            await asyncio.wait(self._followers, timeout=self._settings.stop_timeout_s)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._settings.stop_timeout_s)
         await self._launcher.close()
 
     @property
@@ -154,7 +155,7 @@ class Fleet:
             raise StartTimeout(f"the agent was not ready within {timeout:g} s ({state})") from None
         except asyncio.CancelledError:
             # Nobody will hear that it runs; an agent that nobody knows of must not stay.
-            await self._end(agent)
+            self._own(self._end(agent), f"end {spec.channel_name}")
             raise
         if agent.ended is not None:
             raise StartFailed(agent.ended.cause or f"the agent ended before it was ready: {agent.ended.reason}")
@@ -169,7 +170,8 @@ class Fleet:
         """
         agent = self.find_running(channel_name)
         try:
-            await self._end(agent)
+            # Whoever asked may hang up; what was begun goes on, to the kill if need be.
+            await asyncio.shield(self._own(self._end(agent), f"end {channel_name}"))
         except TimeoutError:
             raise ControlTimeout(f"the agent in channel {channel_name!r} could not be ended in time") from None
         return agent
@@ -217,10 +219,20 @@ class Fleet:
         except BaseException:
             self._release(agent, Ended(reason=EndReason.CRASHED, cause="its worker could not be started"))
             raise
-        follower = asyncio.create_task(self._follow(agent, agent.worker), name=f"follow {name}")
-        self._followers.add(follower)
-        follower.add_done_callback(self._followers.discard)
+        self._own(self._follow(agent, agent.worker), f"follow {name}")
         agent.launched.set()
+
+    def _own(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Do something that outlives whoever asked for it; `close` waits for it."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s failed", task.get_name(), exc_info=error)
 
     async def _end(self, agent: AgentRecord) -> None:
         """Let an agent leave; returns when it is gone."""

@@ -97,7 +97,7 @@ export function limits(document, schema) {
   if (whole.exclusiveMinimum !== undefined) said.push(`more than ${whole.exclusiveMinimum}`);
   if (whole.exclusiveMaximum !== undefined) said.push(`less than ${whole.exclusiveMaximum}`);
   if (whole.pattern) said.push(`matches ${whole.pattern}`);
-  if (!["undefined", "object"].includes(typeof whole.default)) said.push(`default ${JSON.stringify(whole.default)}`);
+  if (!("const" in whole) && !["undefined", "object"].includes(typeof whole.default)) said.push(`default ${JSON.stringify(whole.default)}`);
   return said;
 }
 

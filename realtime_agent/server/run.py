@@ -39,7 +39,8 @@ def bind(host: str, port: int) -> socket.socket:
 @asynccontextmanager
 async def serving(app: web.Application, listener: socket.socket) -> AsyncIterator[str]:
     """Serve on a bound socket; gives the address to open in a browser."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+    # A client that hangs up takes its request with it: an agent that is being started for it must not stay.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()

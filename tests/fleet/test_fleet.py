@@ -166,8 +166,20 @@ async def test_a_start_that_is_given_up_leaves_nothing_behind(fleet: Fleet, laun
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
+    await until(lambda: not fleet.list())
     assert launcher.worker.stops == 1
-    assert fleet.list() == []
+
+
+async def test_a_stop_goes_on_when_whoever_asked_has_gone(fleet: Fleet, launcher: FakeLauncher) -> None:
+    await fleet.start(spec())
+    launcher.worker.answers_stop = False
+    stopping = asyncio.create_task(fleet.stop("room"))
+    await until(lambda: launcher.worker.stops == 1)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    launcher.worker.end()
+    await until(lambda: not fleet.list())
 
 
 async def test_a_launch_that_is_given_up_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:
@@ -248,7 +260,7 @@ async def test_close_stops_all_and_starts_no_more(fleet: Fleet, launcher: FakeLa
         await starting
     with pytest.raises(FleetClosed):
         await fleet.start(spec("e"))
-    assert not fleet._followers
+    assert not fleet._tasks
 
 
 async def test_close_ends_an_agent_that_is_still_being_launched(fleet: Fleet, launcher: FakeLauncher) -> None:

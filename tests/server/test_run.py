@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import aiohttp
@@ -23,6 +24,27 @@ async def test_an_application_is_served_on_a_bound_socket() -> None:
 async def test_all_interfaces_are_opened_at_localhost() -> None:
     async with serving(web.Application(), bind("0.0.0.0", 0)) as address:
         assert address.startswith("http://127.0.0.1:")
+
+
+async def test_a_client_that_hangs_up_takes_its_request_with_it() -> None:
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", slow)
+    async with serving(app, bind("127.0.0.1", 0)) as address, aiohttp.ClientSession() as session:
+        asking = asyncio.create_task(session.get(address))
+        async with asyncio.timeout(20):
+            await began.wait()
+            asking.cancel()
+            await cancelled.wait()
 
 
 def test_a_port_is_taken_from_the_moment_it_is_bound() -> None:
