@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 .PHONY: help demo setup test check lock pictures clean
 
 help:                ## List the commands.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@awk -F ':.*## *' '/^[a-z]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup          ## Start the server and the page on http://127.0.0.1:8080.
 	@$(BIN)/python -m realtime_agent.main server
@@ -30,8 +30,8 @@ test: setup          ## Run the whole test suite.
 check: setup         ## Lint and type-check.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-lock: setup          ## Write the pinned requirement files again.
-	@$(BIN)/python docs/lock.py
+lock: setup          ## Write the pinned requirement files again; ARGS=--upgrade takes the newest versions.
+	@$(BIN)/python docs/lock.py $(ARGS)
 
 pictures: setup      ## Draw the architecture again, and write README's table of settings.
 	@$(BIN)/python docs/draw_architecture.py

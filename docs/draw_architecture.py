@@ -52,7 +52,7 @@ class Canvas(_Source):
 
 
 class Shape(_Source):
-    """A rounded rectangle with a title; as a group it lies behind boxes, and its title at its top."""
+    """A rounded rectangle with a title; as a group it lies behind boxes, its title at its top."""
 
     name: str
     at: Rectangle
@@ -85,12 +85,16 @@ class Arrow(_Source):
 
 
 class Label(_Source):
-    """Words beside an arrow. `at` is their middle, or the middle of the side named by `align`."""
+    """Words beside an arrow. `at` is their middle, or the middle of the side named by `align`.
+
+    With `sample`, a piece of line stands before them: an entry of the legend.
+    """
 
     at: Point
     text: str
     kind: Kind
     align: Literal["left", "center", "right"] = "center"
+    sample: bool = False
 
 
 class Picture(_Source):
@@ -134,6 +138,14 @@ class Theme:
     audio: str
     control: str
 
+    def line(self, kind: Kind) -> str:
+        """The colour of an arrow and its label."""
+        return self.audio if kind == "audio" else self.control
+
+    def edge_of(self, shape: Shape) -> str:
+        """The colour around a shape."""
+        return self.process if shape.tone == "process" else self.edge
+
 
 LIGHT = Theme(
     file="architecture-light-theme.png",
@@ -158,13 +170,16 @@ def draw(picture: Picture, theme: Theme) -> Image.Image:
     large = Image.new("RGB", (size[0] * SMOOTH, size[1] * SMOOTH), theme.ground)
     shapes = _Shapes(ImageDraw.Draw(large), theme)
     for group in picture.group:
-        shapes.rectangle(group.at, theme.group, theme.process if group.tone == "process" else theme.edge)
+        shapes.rectangle(group.at, theme.group, theme.edge_of(group))
     for box in picture.box:
-        shapes.rectangle(box.at, theme.box, theme.process if box.tone == "process" else theme.edge)
+        shapes.rectangle(box.at, theme.group if box.tone == "outside" else theme.box, theme.edge_of(box))
         for _, at in _chips(box):
             shapes.rectangle(at, theme.group, theme.edge)
     for arrow in picture.arrow:
-        shapes.arrow(picture.points(arrow), theme.audio if arrow.kind == "audio" else theme.control, arrow.heads)
+        shapes.arrow(picture.points(arrow), theme.line(arrow.kind), arrow.heads)
+    for label in picture.label:
+        if label.sample:
+            shapes.line([(label.at[0] - 32, label.at[1]), (label.at[0] - 8, label.at[1])], theme.line(label.kind))
     image = large.resize(size, Image.Resampling.BOX)
     words = _Words(ImageDraw.Draw(image), theme)
     for group in picture.group:
@@ -173,7 +188,7 @@ def draw(picture: Picture, theme: Theme) -> Image.Image:
     for box in picture.box:
         words.box(box)
     for label in picture.label:
-        words.write(label.at, label.text, theme.audio if label.kind == "audio" else theme.control, align=label.align)
+        words.write(label.at, label.text, theme.line(label.kind), align=label.align)
     return image
 
 
@@ -203,11 +218,13 @@ class _Shapes:
         line[-1] = _towards(line[-1], line[-2], HEAD / 2)
         if heads == "both":
             line[0] = _towards(line[0], line[1], HEAD / 2)
-        self.canvas.line(
-            [(x * self.scale, y * self.scale) for x, y in _bent(line)], colour, round(2.2 * self.scale), joint="curve"
-        )
+        self.line(_bent(line), colour)
         for tip, back in tips:
             self._head(tip, back, colour)
+
+    def line(self, points: Sequence[Point], colour: str) -> None:
+        pixels = [(x * self.scale, y * self.scale) for x, y in points]
+        self.canvas.line(pixels, colour, round(2.2 * self.scale), joint="curve")
 
     def _head(self, tip: Point, back: Point, colour: str) -> None:
         x, y = tip

@@ -78,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rest = [option for name in names(light) for option in ("--no-emit-package", name)]
     compile_pins(agora, ["--extra", "agora", *same, *rest, *upgrade], environment)
     for file, header in ((dev, DEV_HEADER), (light, LIGHT_HEADER), (agora, AGORA_HEADER)):
-        file.write_text(header + file.read_text(encoding="utf-8"), encoding="utf-8")
+        pins, _, _ = file.read_text(encoding="utf-8").partition("\n# The following packages were excluded")
+        file.write_text(header + pins, encoding="utf-8")
         print(f"{file.name}: {len(names(file))} packages")
     return 0
 

@@ -1,7 +1,7 @@
 """Write README's table of settings from .env.example, so that there is one place to describe a setting.
 
-    python docs/settings.py            write it
-    python docs/settings.py --check    fail if it would change
+python docs/settings.py            write it
+python docs/settings.py --check    fail if it would change
 """
 
 from __future__ import annotations
