@@ -122,7 +122,7 @@ export class Call {
   }
 
   mute(muted) {
-    this.microphone.mute(muted);
+    this.microphone.muted = muted;
   }
 
   leave() {

@@ -55,7 +55,7 @@ class Playground {
       if (this.facts.closeCode === null) this.call = call; // else it closed while it opened
     } catch (error) {
       this.state("idle");
-      if (error.name !== "AbortError") this.failed(error);
+      if (!this.joining.signal.aborted) this.failed(error);
     } finally {
       this.joining = null;
     }
@@ -96,7 +96,7 @@ class Playground {
   clear() {
     this.agentEnded = false;
     this.transcriptOf = this.facts.channelName;
-    this.transcript.items.length = 0;
+    this.transcript.items.clear();
     this.view.clearTranscript();
   }
 
@@ -122,8 +122,8 @@ class Playground {
 
   said(message) {
     const item = this.transcript.apply(message);
-    this.facts.transcripts = this.transcript.items;
-    this.view.said(this.transcript.items, item);
+    this.facts.transcripts = [...this.transcript.items.values()];
+    this.view.said(item);
   }
 
   microphone(level) {

@@ -1,5 +1,7 @@
 // The user's microphone as 20 ms frames of PCM s16le at 24 kHz.
 
+import { addWorklet } from "./worklets.js";
+
 const PROCESSING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 const NO_PROCESSING = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
@@ -50,7 +52,7 @@ export class Microphone {
   static async open(context, processing, handlers) {
     const stream = await askForMicrophone(processing);
     try {
-      await context.audioWorklet.addModule("/static/capture-worklet.js");
+      await addWorklet(context, "capture-worklet");
     } catch (error) {
       stop(stream);
       throw error;
@@ -60,11 +62,11 @@ export class Microphone {
 
   constructor(context, stream, handlers) {
     this.stream = stream;
-    this.muted = false;
+    this.muted = false; // a muted microphone sends zeros: the agent's voice activity detection needs a steady stream
     this.source = context.createMediaStreamSource(stream);
     this.node = new AudioWorkletNode(context, "capture", { channelCount: 1, channelCountMode: "explicit", outputChannelCount: [1] });
     this.node.port.onmessage = ({ data }) => {
-      // Frames that were on their way when the user muted are silenced here, so muting holds from the very click.
+      // Silenced here, at the last step, so that muting holds from the very click for frames on their way too.
       if (this.muted) new Int16Array(data.pcm).fill(0);
       handlers.onFrame(data.pcm, this.muted ? 0 : data.level);
     };
@@ -73,11 +75,6 @@ export class Microphone {
     this.source.connect(this.node).connect(context.destination);
   }
 
-  /** A muted microphone goes on sending, but zeros: the agent's voice activity detection needs a steady stream. */
-  mute(muted) {
-    this.muted = muted;
-    for (const track of this.stream.getAudioTracks()) track.enabled = !muted;
-  }
 
   close() {
     this.node.port.onmessage = null;

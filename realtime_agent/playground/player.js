@@ -1,5 +1,7 @@
 // Plays the agent's audio, and knows to the sample what was played.
 
+import { addWorklet } from "./worklets.js";
+
 export class Player {
   /**
    * @param {AudioContext} context
@@ -8,7 +10,7 @@ export class Player {
    *   held, samples played so far, the summed squares of the sound made, its RMS since the last report.
    */
   static async open(context, handlers) {
-    await context.audioWorklet.addModule("/static/playback-worklet.js");
+    await addWorklet(context, "playback-worklet");
     return new Player(context, handlers);
   }
 

@@ -1,4 +1,4 @@
-// Draws a Transcript: one block an item, in its order.
+// Draws a Transcript: one block an item.
 
 const WHO = { user: "You", assistant: "Agent" };
 const NEAR_END_PX = 80;
@@ -17,27 +17,26 @@ export class TranscriptView {
   }
 
   /** Draw an item that was made or changed. */
-  show(items, item) {
+  show(item) {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
     const atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    const block = this.blocks.get(item.id) ?? this.insert(items, item);
+    const block = this.blocks.get(item.id) ?? this.append(item);
     block.classList.toggle("partial", !item.final);
     block.classList.toggle("interrupted", item.interrupted);
     block.setAttribute("aria-busy", String(!item.final)); // read out once, when whole
-    block.querySelector(".text").textContent = item.text || "…";
+    block.querySelector(".text").textContent = item.text || (item.final ? "(not understood)" : "…");
     block.querySelector(".mark").hidden = !item.interrupted;
     if (atEnd) this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
-  insert(items, item) {
+  append(item) {
     const block = build("div", `item ${item.role}`, [
       build("span", "who", [WHO[item.role] ?? item.role]),
       build("p", "text", []),
       build("span", "mark", ["— interrupted"]),
     ]);
     block.dataset.itemId = item.id;
-    const following = items[items.indexOf(item) + 1];
-    this.log.insertBefore(block, this.blocks.get(following?.id) ?? null);
+    this.log.append(block);
     this.blocks.set(item.id, block);
     return block;
   }

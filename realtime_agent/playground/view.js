@@ -87,9 +87,9 @@ export class View {
     this.latency.textContent = latencyMs === null ? "" : `Answered in ${(latencyMs / 1000).toFixed(1)} s`;
   }
 
-  said(items, item) {
+  said(item) {
     this.empty.hidden = true;
-    this.transcript.show(items, item);
+    this.transcript.show(item);
   }
 
   clearTranscript() {

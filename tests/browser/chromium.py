@@ -13,16 +13,16 @@ from playwright.async_api import Browser, async_playwright
 
 __all__ = ["chromium", "find_chromium"]
 
-_QUIET = (
+_FLAGS = (
     "--no-sandbox",
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
 )
 _MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-_SOUND = "--autoplay-policy=no-user-gesture-required"
 
 
 def find_chromium() -> str:
@@ -39,22 +39,19 @@ def find_chromium() -> str:
 
 @asynccontextmanager
 async def chromium(
-    wav: Path | None = None, *, microphone_allowed: bool = True, sound_allowed: bool = True, flags: tuple[str, ...] = ()
+    wav: Path | None = None, *, microphone_allowed: bool = True, flags: tuple[str, ...] = ()
 ) -> AsyncIterator[Browser]:
     """A browser of its own.
 
     Args:
         wav: What the microphone hears, over and over; a beep without one.
         microphone_allowed: Whether pages get the microphone, unasked.
-        sound_allowed: Whether pages may sound without a click.
         flags: More for the command line.
     """
     path = find_chromium()
-    chosen = [*_QUIET, *flags]
+    chosen = [*_FLAGS, *flags]
     if microphone_allowed:
         chosen += _MICROPHONE
-    if sound_allowed:
-        chosen.append(_SOUND)
     if wav is not None:
         chosen.append(f"--use-file-for-fake-audio-capture={wav}")
     async with async_playwright() as playwright:

@@ -58,6 +58,11 @@ class StubServer:
         """Where the page is."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def connected(self) -> bool:
+        """Whether a page is in the channel."""
+        return self._socket is not None
+
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/", _page("index.html"))
@@ -88,11 +93,11 @@ class StubServer:
 
     async def send(self, **message: Any) -> None:
         """Send a message to the page."""
-        await self._connected().send_json(message)
+        await self._page_socket().send_json(message)
 
     async def say(self, pcm: bytes) -> None:
         """Send agent audio, all at once, in frames."""
-        socket = self._connected()
+        socket = self._page_socket()
         for start in range(0, len(pcm), FRAME_BYTES):
             frame = pcm[start : start + FRAME_BYTES]
             self.position += len(frame) // 2
@@ -111,7 +116,7 @@ class StubServer:
         """What was posted to `path`."""
         return [body for called, body in self.requests if called == path]
 
-    def _connected(self) -> web.WebSocketResponse:
+    def _page_socket(self) -> web.WebSocketResponse:
         assert self._socket is not None, "no page is in the channel"
         return self._socket
 
@@ -132,7 +137,9 @@ class StubServer:
             return web.json_response({"status": "ok"})
         uid = body["uid"] or 4711
         url = f"ws://127.0.0.1:{self.port}/rtc/{body['channel_name']}?token=t{uid}"
-        return web.json_response({"rtc": "web", "channel_name": body["channel_name"], "uid": uid, "token": "t", "url": url})
+        return web.json_response(
+            {"rtc": "web", "channel_name": body["channel_name"], "uid": uid, "token": "t", "url": url}
+        )
 
     async def _channel(self, request: web.Request) -> web.StreamResponse:
         refusal = self._refusal("/rtc")

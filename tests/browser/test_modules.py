@@ -1,0 +1,202 @@
+"""The page's modules that do no I/O, run in the browser that they are for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from numpy.typing import NDArray
+from playwright.async_api import Page
+
+from tests.browser.sounds import dominant_frequency, rms, tone
+from tests.browser.stub import RATE, StubServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_RESAMPLE = """
+async ([inputRate, outputRate, sound]) => {
+  const { Resampler } = await import("/static/resampler.js");
+  const resampler = new Resampler(inputRate, outputRate);
+  const output = new Float32Array(4096);
+  const all = [];
+  for (let at = 0; at < sound.length; at += 128) {
+    const block = sound.slice(at, at + 128);
+    const written = resampler.process(block, block.length, output);
+    for (let i = 0; i < written; i++) all.push(output[i]);
+  }
+  return all;
+}
+"""
+
+_RESAMPLE_BY_NEED = """
+async ([inputRate, outputRate, sound]) => {
+  const { Resampler } = await import("/static/resampler.js");
+  const resampler = new Resampler(inputRate, outputRate);
+  const output = new Float32Array(128);
+  const all = [];
+  for (let at = 0; at < sound.length; ) {
+    const needed = resampler.needed(128);
+    const block = Array.from({ length: needed }, (_, i) => sound[at + i] ?? 0);
+    at += needed;
+    if (resampler.process(block, needed, output) !== 128) throw new Error("the need was not met exactly");
+    all.push(...output);
+  }
+  return all;
+}
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def modules(page: Page, stub: StubServer) -> Page:
+    """A page that can import the modules."""
+    await page.goto(f"{stub.origin}/docs")
+    return page
+
+
+async def resample(page: Page, script: str, input_rate: int, output_rate: int, sound: NDArray[np.float64]) -> Any:
+    made = await page.evaluate(script, [input_rate, output_rate, sound.tolist()])
+    steady = slice(output_rate // 50, -output_rate // 50)  # past the filter's own beginning and end
+    return np.array(made)[steady]
+
+
+def noise_below(heard: NDArray[np.float64], frequency: float, rate: int) -> float:
+    """How far, in decibels, everything else lies below a sine of this frequency."""
+    time = 2 * np.pi * frequency * np.arange(len(heard)) / rate
+    basis = np.stack([np.sin(time), np.cos(time)], axis=1)
+    sine = basis @ np.linalg.lstsq(basis, heard, rcond=None)[0]
+    return float(20 * np.log10(rms(sine) / rms(heard - sine)))
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("script", [_RESAMPLE, _RESAMPLE_BY_NEED])
+async def test_resampling_keeps_a_sine_a_sine(modules: Page, rate: int, script: str) -> None:
+    for input_rate, output_rate in ((rate, RATE), (RATE, rate)):
+        sound = tone(3000, 0.3, input_rate)
+        heard = await resample(modules, script, input_rate, output_rate, sound)
+        assert dominant_frequency(heard, output_rate) == pytest.approx(3000, abs=5)
+        assert rms(heard) == pytest.approx(rms(sound), rel=0.01)
+        assert noise_below(heard, 3000, output_rate) > 60
+
+
+@pytest.mark.parametrize("frequency", [12_500, 14_000, 17_000, 20_000])
+async def test_what_24_khz_cannot_carry_is_not_folded_back(modules: Page, frequency: int) -> None:
+    sound = tone(frequency, 0.3, 48_000)
+    heard = await resample(modules, _RESAMPLE, 48_000, RATE, sound)
+    assert 20 * np.log10(rms(heard) / rms(sound)) < -50
+
+
+_PREPARE = """
+  const { JitterBuffer, CAPACITY } = await import("/static/jitter-buffer.js");
+  const fresh = () => new JitterBuffer();
+  const frame = (samples, value = 3000) => new Int16Array(samples).fill(value);
+  const output = new Float32Array(CAPACITY);
+"""
+
+
+async def run(page: Page, script: str) -> Any:
+    """Run a script that makes jitter buffers by `fresh()` and frames by `frame(samples, value)`."""
+    return await page.evaluate(f"async () => {{ {_PREPARE} {script} }}")
+
+
+async def test_playing_waits_for_40_ms(modules: Page) -> None:
+    script = """
+      const buffer = fresh();
+      buffer.append(0, frame(480));
+      const before = buffer.pull(output, 64);
+      buffer.append(480, frame(480));
+      return [before, buffer.pull(output, 64), buffer.position];
+    """
+    assert await run(modules, script) == [0, 64, 64]
+
+
+async def test_a_sound_shorter_than_the_threshold_is_played_all_the_same(modules: Page) -> None:
+    script = """
+      const buffer = fresh();
+      buffer.append(0, frame(480));
+      let played = 0;
+      for (let i = 0; i < 40; i++) played += buffer.pull(output, 64);
+      return [played, buffer.position, buffer.playing];
+    """
+    assert await run(modules, script) == [480, 480, False]
+
+
+async def test_running_dry_is_silence_and_counts_nothing(modules: Page) -> None:
+    script = """
+      const buffer = fresh();
+      buffer.append(0, frame(960));
+      const played = buffer.pull(output, 1000);
+      return [played, output[959] !== 0, output[960], buffer.position];
+    """
+    assert await run(modules, script) == [960, True, 0, 960]
+
+
+async def test_a_delay_stays_under_continuous_sound_and_shrinks_in_silence(modules: Page) -> None:
+    script = """
+      const buffer = fresh();
+      buffer.append(0, frame(24000));
+      for (let i = 0; i < 100; i++) buffer.pull(output, 64);
+      const loud = buffer.position;
+      buffer.append(24000, frame(24000, 0));
+      let pulled = 6400;
+      while (buffer.fill > 2000) {
+        buffer.pull(output, 64);
+        pulled += 64;
+      }
+      return [loud, buffer.position - pulled, buffer.position + buffer.fill];
+    """
+    loud, skipped, end = await run(modules, script)
+    assert loud == 6400
+    assert 12_000 < skipped < 22_000
+    assert end == 48_000
+
+
+async def test_a_flush_gives_the_position_reached_and_counts_on_from_the_new_one(modules: Page) -> None:
+    script = """
+      const buffer = fresh();
+      buffer.append(0, frame(4800));
+      buffer.pull(output, 1000);
+      const reached = buffer.flush(4800);
+      const silent = buffer.pull(output, 64);
+      buffer.append(4800, frame(960));
+      buffer.pull(output, 100);
+      return [reached, silent, buffer.position];
+    """
+    assert await run(modules, script) == [1000, 0, 4900]
+
+
+async def test_the_buffer_is_bounded_and_keeps_the_newest(modules: Page) -> None:
+    script = """
+      const buffer = fresh();
+      for (let i = 0; i < 600; i++) buffer.append(i * 480, frame(480, i + 1000));
+      buffer.append(600 * 480, frame(CAPACITY + 480, 7));
+      const kept = [buffer.fill, buffer.position];
+      buffer.pull(output, 1);
+      return [...kept, Math.round(output[0] * 32768), CAPACITY];
+    """
+    fill, position, value, capacity = await run(modules, script)
+    assert fill == capacity
+    assert position == 600 * 480 + 480
+    assert value == 7
+
+
+async def test_audio_that_does_not_follow_on_replaces_what_was_held(modules: Page) -> None:
+    script = """
+      const buffer = fresh();
+      buffer.append(0, frame(960));
+      buffer.append(50000, frame(960));
+      return [buffer.position, buffer.fill];
+    """
+    assert await run(modules, script) == [50_000, 960]
+
+
+async def test_a_turn_is_measured_from_the_last_speech_to_the_first_answer(modules: Page) -> None:
+    script = """async () => {
+      const { TurnClock } = await import("/static/turn-clock.js");
+      const clock = new TurnClock();
+      clock.heard(0.2, 1000);
+      clock.heard(0.001, 1500);
+      return [clock.answered(1700), clock.answered(1900)];
+    }"""
+    assert await modules.evaluate(script) == [700, None]
