@@ -62,8 +62,9 @@ class Agent:
         self._playout = playout
         self._notify = notify
         self._clock = clock
-        self._conversation = Conversation(spec.turn_detection)
+        self._conversation = Conversation(spec.turn_detection, user_present=False)
         self._life = Life(spec.limits, clock())
+        self._present: dict[int, None] = {}
         self._user: int | None = None
         self._greeted = False
         self._usage = UsageChanged()
@@ -81,6 +82,10 @@ class Agent:
             ended = await self._together(self._join, self._session.open) or await self._converse()
         finally:
             await self._leave(ended.reason)
+            if self._playout.dropped_bytes:
+                logger.warning(
+                    "%d bytes of speech were more than could wait, and were dropped", self._playout.dropped_bytes
+                )
             self._life.ended()
             logger.info("agent in %r ended: %s%s", self._spec.channel_name, ended.reason, _because(ended.cause))
             self._notify(ended)
@@ -149,8 +154,9 @@ class Agent:
             try:
                 async with asyncio.timeout(_LEAVE_TIMEOUT_S):
                     await close()
-            except TimeoutError:
-                logger.warning("%s took longer than %g s", close.__qualname__, _LEAVE_TIMEOUT_S)
+            except Exception:
+                # Whatever one end does, the other is closed too and the end is reported.
+                logger.exception("%s failed, or took longer than %g s", close.__qualname__, _LEAVE_TIMEOUT_S)
 
     async def _hear(self) -> None:
         """What happens in the channel."""
@@ -187,12 +193,14 @@ class Agent:
                 await asyncio.sleep(delay)
             while (frame := playout.take(clock())) is not None:
                 self._channel.push(frame)
-                self._life.speech(clock())
+                self._life.agent_speaks(clock())
 
     async def _watch(self) -> None:
         """End when a timer of its life runs out."""
         while True:
             self._life_changed.clear()
+            if self._conversation.is_responding:
+                self._life.agent_speaks(self._clock())
             deadline = self._life.deadline()
             delay = None
             if deadline is not None:
@@ -220,8 +228,8 @@ class Agent:
                     await self._interrupt()
                 case conv.Transcript():
                     self._send_transcript(action)
-                case conv.UserSpeech():
-                    self._life.speech(self._clock())
+                case conv.UserSpeech(speaking):
+                    self._life.user_speaks(speaking, self._clock())
                     self._life_changed.set()
                 case conv.Spent(usage):
                     self._count(usage)
@@ -235,32 +243,42 @@ class Agent:
         await self._do(self._conversation.interrupted(heard))
 
     async def _user_joined(self, uid: int) -> None:
-        if self._user is None and self._spec.user_uid in (None, uid):
-            self._user = uid
-            self._channel.hear(uid)
-        if uid != self._user:
-            return
-        self._life.user_joined(self._clock())
-        self._life_changed.set()
-        self._report_state()
-        if self._spec.greeting is not None and not self._greeted:
-            self._greeted = True
-            await self._speak_by(f'Say exactly this, word for word, and nothing else: "{self._spec.greeting}"')
+        self._present[uid] = None
+        if self._user is None and await self._choose_user():
+            self._report_state()
 
     async def _user_left(self, uid: int) -> None:
+        self._present.pop(uid, None)
         if uid != self._user:
             return
         self._user = None
         self._channel.hear(self._spec.user_uid)
-        self._life.user_left(self._clock())
-        self._life_changed.set()
-        self._report_state()
-        # Nobody hears the rest of a reply, and half a sentence of the user must not begin the next one.
-        if self._conversation.active_response is not None:
-            await self._session.send(ev.ResponseCancel())
-        self._conversation.abandon()
+        # Nobody hears the rest of a reply, and half a sentence of this user must not begin the next one's.
+        await self._do(self._conversation.user_left())
         await self._interrupt()
         await self._session.send(ev.InputAudioBufferClear())
+        self._greeted = self._playout.position > 0
+        if not await self._choose_user():
+            self._life.user_left(self._clock())
+            self._life_changed.set()
+        self._report_state()
+
+    async def _choose_user(self) -> bool:
+        """Listen to the participant that was asked for, or to the first of those present."""
+        wanted = self._spec.user_uid
+        uid = next((uid for uid in self._present if wanted in (None, uid)), None)
+        if uid is None:
+            return False
+        self._user = uid
+        self._channel.hear(uid)
+        self._channel.send({"type": "listening", "uid": uid})
+        self._life.user_joined(self._clock())
+        self._life_changed.set()
+        if self._spec.greeting is not None and not self._greeted:
+            self._greeted = True
+            await self._speak_by(f'Say exactly this, word for word, and nothing else: "{self._spec.greeting}"')
+        await self._do(self._conversation.user_joined())
+        return True
 
     async def _speak_by(self, instruction: str) -> None:
         await self._do(self._conversation.create_response(ResponseConfig(instructions=instruction)))

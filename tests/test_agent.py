@@ -290,10 +290,58 @@ async def test_silence_ends_it() -> None:
     assert here.ended == Ended(reason=EndReason.IDLE)
 
 
-async def test_it_greets_its_user_once() -> None:
+async def test_a_greeting_that_nobody_heard_is_spoken_to_the_user_who_comes_back() -> None:
     async with scene(greeting="Welcome!", user_left_grace_s=60) as here:
         user = await here.user_joins()
         await here.until(lambda: here.session.of_type(ev.ResponseCreate))
+        await user.leave()
+        await here.until(lambda: here.session.of_type(ev.InputAudioBufferClear))
+        here.session.begin_reply("r1")
+        here.session.speak(b"\1\0" * 4_800, response="r1", item="i1")
+        await here.until(lambda: here.session.of_type(ev.ResponseCancel))
+        here.session.end_reply("r1", "i1", status="cancelled")
+        again = await here.user_joins()
+        async with listening(again) as events:
+            await here.until(lambda: len(here.session.of_type(ev.ResponseCreate)) == 2)
+            here.session.begin_reply("r2")
+            here.session.speak(b"\2\0" * 480, response="r2", item="i2")
+            here.session.end_reply("r2", "i2")
+            await here.until(lambda: audio_of(events))
+        assert audio_of(events) == b"\2\0" * 480
+
+
+async def test_when_the_user_has_gone_the_next_who_is_there_is_heard() -> None:
+    async with scene(user_left_grace_s=60) as here:
+        user = await here.user_joins(USER)
+        other = await here.user_joins(OTHER)
+        async with listening(other) as events:
+            await user.leave()
+            await here.until(lambda: {"type": "listening", "uid": OTHER} in messages_of(events, "listening"))
+            other.push(b"\1" * FRAME)
+            await here.until(lambda: here.session.heard)
+        assert here.states[-1] is State.ACTIVE
+
+
+async def test_a_long_sentence_is_not_silence() -> None:
+    async with scene(idle_timeout_s=0.3) as here:
+        await here.user_joins()
+        here.session.say("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1")
+        await asyncio.sleep(1)
+        assert here.ended is None
+        here.session.say("input_audio_buffer.speech_stopped", audio_end_ms=500, item_id="u1")
+        await here.until(lambda: here.ended)
+    assert here.ended == Ended(reason=EndReason.IDLE)
+
+
+async def test_it_greets_its_user_once() -> None:
+    async with scene(greeting="Welcome!", user_left_grace_s=60) as here:
+        user = await here.user_joins()
+        async with listening(user) as events:
+            await here.until(lambda: here.session.of_type(ev.ResponseCreate))
+            here.session.begin_reply("r1")
+            here.session.speak(b"\1\0" * 480, response="r1", item="i1")
+            here.session.end_reply("r1", "i1")
+            await here.until(lambda: audio_of(events))
         await user.leave()
         await here.until(lambda: here.states[-1] is State.WAITING)
         await here.user_joins()
@@ -365,6 +413,8 @@ COMMANDS: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
 @pytest.mark.parametrize(("command", "expected"), COMMANDS, ids=[command["command"] for command, _ in COMMANDS])
 async def test_each_command_is_the_right_events(command: dict[str, Any], expected: list[dict[str, Any]]) -> None:
     async with scene() as here:
+        await here.user_joins()
+        await here.until(lambda: here.states[-1] is State.ACTIVE)
         await here.agent.control(commands.command_adapter.validate_python({"channel_name": "test", **command}))
         assert [event.to_dict() for event in here.session.sent] == expected
 
@@ -382,8 +432,19 @@ async def test_without_turn_detection_a_voice_does_not_interrupt() -> None:
         assert not here.session.of_type(ev.ItemTruncate)
 
 
+async def test_a_response_that_is_asked_for_while_nobody_is_there_waits_for_the_user() -> None:
+    async with scene() as here:
+        command = {"channel_name": "test", "command": "create_response", "new_instruction": "Hello."}
+        await here.agent.control(commands.command_adapter.validate_python(command))
+        assert not here.session.sent
+        await here.user_joins()
+        await here.until(lambda: here.session.of_type(ev.ResponseCreate))
+
+
 async def test_a_response_waits_for_the_one_that_runs() -> None:
     async with scene() as here:
+        await here.user_joins()
+        await here.until(lambda: here.states[-1] is State.ACTIVE)
         here.session.begin_reply("r1")
         await asyncio.sleep(0)
         command = {"channel_name": "test", "command": "create_response", "new_instruction": "Next."}
@@ -439,6 +500,18 @@ async def test_a_bug_is_reported_as_a_crash_after_a_clean_leave() -> None:
         await here.agent.run()
     assert here.ended is not None
     assert here.ended.reason is EndReason.CRASHED
+    assert here.session.closed
+
+
+async def test_an_end_that_fails_to_close_does_not_hide_the_end() -> None:
+    async def broken() -> None:
+        raise OSError("the network is gone")
+
+    here = Scene()
+    here.session.refusal = SessionError("no such model")
+    here.channel.leave = broken  # type: ignore[method-assign]  # a channel whose leaving fails
+    assert (await here.agent.run()).reason is EndReason.MODEL_FAILED
+    assert here.ended is not None
     assert here.session.closed
 
 

@@ -49,6 +49,7 @@ class Life:
         self._waiting_since = now
         self._last_speech = now
         self._user_came = False
+        self._user_speaking = False
 
     @property
     def state(self) -> State:
@@ -74,9 +75,15 @@ class Life:
         """The user went; they may come back within the grace."""
         self._state = State.WAITING
         self._waiting_since = now
+        self._user_speaking = False
 
-    def speech(self, now: float) -> None:
-        """The user or the agent is speaking."""
+    def user_speaks(self, speaking: bool, now: float) -> None:
+        """The user began or stopped speaking."""
+        self._user_speaking = speaking
+        self._last_speech = now
+
+    def agent_speaks(self, now: float) -> None:
+        """The agent is speaking, or about to."""
         self._last_speech = now
 
     def ended(self) -> None:
@@ -87,7 +94,7 @@ class Life:
         """The next moment at which the agent must end, and why; `None` for never."""
         limits = self._limits
         ends = [(self._born, limits.max_duration_s, EndReason.MAX_DURATION)]
-        if self._state is State.ACTIVE:
+        if self._state is State.ACTIVE and not self._user_speaking:
             ends.append((self._last_speech, limits.idle_timeout_s, EndReason.IDLE))
         elif self._state is State.WAITING and self._user_came:
             ends.append((self._waiting_since, limits.user_left_grace_s, EndReason.USER_LEFT))

@@ -79,6 +79,7 @@ export class Call {
           this.playedSent = position;
         },
         transcript: handlers.onTranscript,
+        listening: handlers.onListening,
         state: handlers.onState,
       },
       onClose: (code, reason) => {

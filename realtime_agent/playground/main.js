@@ -65,6 +65,7 @@ class Playground {
     return {
       onStep: (step) => this.state("joining", step),
       onJoined: (message) => this.joined(message),
+      onListening: ({ uid }) => this.listening(uid),
       onState: ({ state, reason }) => this.agentState(state, reason),
       onTranscript: (message) => this.said(message),
       onClose: (code, reason) => this.closed(code, reason),
@@ -98,6 +99,12 @@ class Playground {
     this.transcriptOf = this.facts.channelName;
     this.transcript.items.clear();
     this.view.clearTranscript();
+  }
+
+  /** The agent hears this user from now on, or another. */
+  listening(uid) {
+    this.facts.heard = uid === this.facts.uid;
+    this.agentState(this.facts.state, this.facts.reason);
   }
 
   agentState(state, reason) {

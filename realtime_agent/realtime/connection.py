@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from realtime_agent.errors import SessionError, SessionTimeout
-from realtime_agent.realtime.events import ClientEvent, InvalidEvent, ServerEvent, parse_server_event
+from realtime_agent.realtime.events import ClientEvent, InvalidEvent, ServerEvent, UnknownEvent, parse_server_event
 
 __all__ = ["Connection"]
 
@@ -92,9 +92,13 @@ class Connection:
             except ConnectionClosed as error:
                 raise _closed(error) from None
             try:
-                return parse_server_event(message)
+                event = parse_server_event(message)
             except InvalidEvent as error:
                 logger.warning("ignored a message of %d bytes that is no event: %s", len(message), error)
+                continue
+            if isinstance(event, UnknownEvent):
+                logger.debug("an event of a type that is not known, or without what it must have: %s", event.type)
+            return event
 
     async def events(self) -> AsyncIterator[ServerEvent]:
         """Every event until the connection closes.

@@ -28,6 +28,7 @@ __all__ = [
     "UserSpeech",
 ]
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 _MAX_PENDING = 32
@@ -112,46 +113,44 @@ class _Reply:
 class Conversation:
     """Tracks the default conversation of one session."""
 
-    def __init__(self, turn_detection: TurnDetection | None) -> None:
+    def __init__(self, turn_detection: TurnDetection | None, *, user_present: bool = True) -> None:
         self.turn_detection = turn_detection
-        # The request sent last, until a response is done, and the id of the response that the model is making.
-        # It may be another one: a server that detects turns begins responses by itself.
+        # The request that the model has not begun to answer, and the id of the response that it is making; that may
+        # be another one, since a server that detects turns begins responses by itself.
         self._asked: ev.ResponseCreate | None = None
         self._active: str | None = None
         self._pending: deque[ev.ResponseCreate] = deque(maxlen=_MAX_PENDING)
+        self._sent: OrderedDict[str | None, ev.ResponseCreate] = OrderedDict()
         self._request_count = 0
+        self._user_present = user_present
+        self._user_speaking = False
         self._dropped: OrderedDict[str, None] = OrderedDict()
         self._replies: OrderedDict[str, _Reply] = OrderedDict()
-        self.unknown_events = 0
 
     @property
-    def active_response(self) -> str | None:
-        """The id of the response being made, if the model said so."""
-        return self._active
+    def is_responding(self) -> bool:
+        """Whether the model was asked for a response, or makes one."""
+        return self._asked is not None or self._active is not None
+
+    def user_joined(self) -> list[Action]:
+        """Somebody is there to hear: ask for what waited for them."""
+        self._user_present = True
+        return self._next()
+
+    def user_left(self) -> list[Action]:
+        """Nobody is there: cancel what is being made, and ask for nothing until somebody comes."""
+        self._user_present = self._user_speaking = False
+        return self._cancel() if self._active is not None else []
 
     def create_response(self, config: ResponseConfig | None = None) -> list[Action]:
-        """Ask for a response, now or when the running one is done. The oldest request gives way when too many wait."""
-        self._request_count += 1
-        request = ev.ResponseCreate(event_id=f"response_{self._request_count}")
-        if config is not None:
-            request.response = config
-        self._pending.append(request)
+        """Ask for a response, now or in its turn. The oldest request gives way when too many wait."""
+        self._pending.append(self._new_request(config))
         return self._next()
 
     def add_text(self, role: str, text: str) -> list[Action]:
         """Add a text message of the user or the system."""
         item = Item.model_validate({"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]})
         return [Send(ev.ItemCreate(item=item))]
-
-    def drop_response(self) -> None:
-        """Let nothing more of the active response be heard. A response that comes after is not touched."""
-        if self._active:
-            self._remember(self._dropped, self._active, None)
-
-    def abandon(self) -> None:
-        """Nobody is there to hear: forget what was asked for, and let nothing more of the active response be heard."""
-        self._pending.clear()
-        self.drop_response()
 
     def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> list[Action]:
         """What of the agent's speech was cut, as (item_id, content_index, audio_end_ms).
@@ -171,9 +170,12 @@ class Conversation:
         """What to do about one event of the server."""
         match event:
             case ev.SpeechStarted():
+                self._user_speaking = True
                 return [UserSpeech(True), *self._barge_in()]
+            case ev.InputAudioBufferCleared():
+                self._user_speaking = False
             case ev.SpeechStopped():
-                return [UserSpeech(False)]
+                return [UserSpeech(False), *self._turn_ended()]
             case ev.InputAudioBufferCommitted():
                 # Its words may come after the reply to them began; its place is here.
                 return [Transcript("user", event.item_id, "")]
@@ -181,14 +183,14 @@ class Conversation:
                 return [Transcript("user", event.item_id, event.delta)]
             case ev.TranscriptionCompleted():
                 return [Transcript("user", event.item_id, event.transcript.strip(), final=True)]
+            case ev.TranscriptionFailed():
+                return [Transcript("user", event.item_id, "", final=True)]
             case ev.ResponseCreated():
-                self._active = event.response.id or ""
+                return self._created(event)
             case ev.ResponseDone():
                 return self._done(event)
             case ev.ErrorEvent():
                 return self._error(event.error)
-            case ev.UnknownEvent():
-                self.unknown_events += 1
             case _:
                 return self._output(event)
         return []
@@ -233,8 +235,19 @@ class Conversation:
         if self.turn_detection is None or not self.turn_detection.interrupt_response:
             return []
         # The server cancels the response by itself; what it sent before it knew must not be heard.
-        self.drop_response()
+        self._drop()
         return [Interrupt()]
+
+    def _turn_ended(self) -> list[Action]:
+        self._user_speaking = False
+        if self.turn_detection is not None and self.turn_detection.create_response:
+            # The server answers by itself; what waits has its turn behind that answer.
+            return []
+        return self._next()
+
+    def _created(self, event: ev.ResponseCreated) -> list[Action]:
+        self._active, self._asked = event.response.id or "", None
+        return [] if self._user_present else self._cancel()
 
     def _done(self, event: ev.ResponseDone) -> list[Action]:
         response = event.response
@@ -251,31 +264,50 @@ class Conversation:
         return actions
 
     def _error(self, error: ErrorDetail) -> list[Action]:
-        asked = self._asked
         if error.code == "response_cancel_not_active":
             return []
-        # A server that names no event at fault is taken to mean the request.
-        if asked is None or (error.event_id or asked.event_id) != asked.event_id:
-            return [Report(error)]
-        self._asked = None
+        # A server that names no event at fault is taken to mean the request that it has not begun to answer.
+        unanswered = self._asked.event_id if self._asked is not None else None
+        request = self._sent.pop(error.event_id or unanswered, None)
+        if request is not None and request is self._asked:
+            self._asked = None
         if error.code != "conversation_already_has_active_response":
-            return [Report(error), *self._next()]
-        # The server began a response by itself before ours arrived: ours waits for that one's end.
-        if len(self._pending) < _MAX_PENDING:
-            self._pending.appendleft(asked)
+            return [Report(error), *(self._next() if request is not None else [])]
+        if request is None and error.event_id is None and self._active is not None:
+            # Nobody asked, so it was the user's turn that ended and could not be answered: it is in its turn.
+            request = self._new_request()
+        if request is not None and len(self._pending) < _MAX_PENDING:
+            self._pending.appendleft(request)
         return []
 
+    def _cancel(self) -> list[Action]:
+        self._drop()
+        return [Send(ev.ResponseCancel())]
+
+    def _drop(self) -> None:
+        """Let nothing more of the active response be heard. A response that comes after is not touched."""
+        if self._active:
+            self._remember(self._dropped, self._active, None)
+
     def _next(self) -> list[Action]:
-        if self._active is not None or self._asked is not None or not self._pending:
+        if self.is_responding or self._user_speaking or not self._user_present or not self._pending:
             return []
-        self._asked = self._pending.popleft()
-        return [Send(self._asked)]
+        self._asked = request = self._pending.popleft()
+        self._remember(self._sent, request.event_id, request)
+        return [Send(request)]
+
+    def _new_request(self, config: ResponseConfig | None = None) -> ev.ResponseCreate:
+        self._request_count += 1
+        request = ev.ResponseCreate(event_id=f"response_{self._request_count}")
+        if config is not None:
+            request.response = config
+        return request
 
     def _reply(self, item_id: str) -> _Reply:
         return self._remember(self._replies, item_id, self._replies.get(item_id) or _Reply())
 
     @staticmethod
-    def _remember(memory: OrderedDict[str, T], key: str, value: T) -> T:
+    def _remember(memory: OrderedDict[K, T], key: K, value: T) -> T:
         memory[key] = value
         while len(memory) > _MAX_REMEMBERED:
             memory.popitem(last=False)

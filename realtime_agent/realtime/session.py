@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
@@ -76,6 +77,7 @@ class RealtimeSession:
         self._config = config
         self._timeout = timeout
         self._connection: Connection | None = None
+        self._numbers = itertools.count(1)
 
     async def open(self) -> None:
         """Connect, and wait until the model has taken the settings."""
@@ -99,7 +101,9 @@ class RealtimeSession:
         await self._opened.send_json('{"type":"input_audio_buffer.append","audio":"' + audio + '"}')
 
     async def send(self, event: ClientEvent) -> None:
-        """Send any other event."""
+        """Send any other event. It gets an id if it has none, so that an error can be told from another's."""
+        if event.event_id is None:
+            event.event_id = f"event_{next(self._numbers)}"
         await self._opened.send(event)
 
     def events(self) -> AsyncIterator[ServerEvent]:

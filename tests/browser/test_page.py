@@ -276,6 +276,9 @@ async def test_who_is_not_heard_is_told(page: Page, stub: StubServer) -> None:
     stub.heard = False
     await join(page, stub)
     await expect(page.get_by_role("status")).to_contain_text("listens to someone else")
+    # Until that one has gone.
+    await stub.send(type="listening", uid=4711)
+    await expect(page.get_by_role("status")).not_to_contain_text("listens to someone else")
 
 
 @pytest.mark.parametrize(

@@ -69,14 +69,22 @@ def test_while_the_user_is_there_only_silence_ends_it() -> None:
 
 def test_speech_puts_off_the_end_by_silence() -> None:
     life = active()
-    life.speech(1300)
+    life.agent_speaks(1300)
     assert life.deadline() == (1900, EndReason.IDLE)
+
+
+def test_nobody_is_idle_while_the_user_speaks() -> None:
+    life = active()
+    life.user_speaks(True, 1300)
+    assert life.deadline() != (1900, EndReason.IDLE)
+    life.user_speaks(False, 5000)
+    assert life.deadline() == (5600, EndReason.IDLE)
 
 
 def test_speech_does_not_put_off_the_wait_for_a_user() -> None:
     life = new()
     life.ready(1005)
-    life.speech(1100)
+    life.agent_speaks(1100)
     assert life.deadline() == (1125, EndReason.USER_NEVER_CAME)
 
 
@@ -96,7 +104,7 @@ def test_the_earliest_end_counts() -> None:
     life.user_left(1200)
     assert life.deadline() == (1215, EndReason.USER_LEFT)
     life.user_joined(1210)
-    life.speech(1299)
+    life.agent_speaks(1299)
     assert life.deadline() == (1300, EndReason.MAX_DURATION)
 
 

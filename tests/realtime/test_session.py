@@ -53,7 +53,7 @@ async def test_it_sends_its_settings_once_and_exactly(script: ScriptedServer, se
                 "audio": {"input": {"turn_detection": None}},
             },
         },
-        {"type": "response.cancel"},
+        {"type": "response.cancel", "event_id": "event_1"},
     ]
 
 
