@@ -14,8 +14,8 @@ BYTES_PER_MS = 48
 """PCM16 mono at 24 kHz."""
 
 MAX_BUFFER_MS = MAX_TURN_MS + 60_000
-"""Five minutes, 14.4 MB. Turn detection forgets silence and ends a turn before that; without it, an append that would
-exceed it is refused."""
+"""Five minutes, 14.4 MB: what is older is forgotten. Turn detection ends a turn before that; without it, a client may
+stream silence for hours before somebody speaks."""
 
 MIN_COMMIT_MS = 100
 
@@ -43,18 +43,9 @@ class InputBuffer:
         return len(self._audio) / BYTES_PER_MS
 
     def append(self, pcm: bytes) -> None:
-        """Add audio."""
+        """Add audio; the oldest gives way when more than five minutes are held."""
         self._audio += pcm
-
-    def check_append(self, pcm: bytes) -> None:
-        """Refuse audio that nobody may ever take out.
-
-        Raises:
-            InvalidEvent: the buffer would hold more than five minutes.
-        """
-        if len(self._audio) + len(pcm) > MAX_BUFFER_MS * BYTES_PER_MS:
-            message = f"The input audio buffer holds at most {MAX_BUFFER_MS // 1000} seconds: commit or clear it."
-            raise InvalidEvent(message, "input_audio_buffer_full", "audio")
+        self.forget(self.end_ms - MAX_BUFFER_MS)
 
     def check_commit(self) -> None:
         """Refuse to commit what is too short to be a message.

@@ -60,13 +60,7 @@ class Listener:
         self._turns.expect_speech(None if within_ms is None else self._buffer.end_ms + int(within_ms))
 
     async def append(self, pcm: bytes) -> None:
-        """Hear more audio.
-
-        Raises:
-            InvalidEvent: the buffer is full; none of the audio was heard.
-        """
-        if self._context.settings.input.turn_detection is None:
-            self._buffer.check_append(pcm)
+        """Hear more audio."""
         for start in range(0, len(pcm), _SLICE):
             part = pcm[start : start + _SLICE]
             self._buffer.append(part)
@@ -78,13 +72,17 @@ class Listener:
             await asyncio.sleep(0)
 
     def commit(self) -> None:
-        """Make all buffered audio a message, because the client says so.
+        """Make all buffered audio a message, because the client says so; a turn that is going on ends.
 
         Raises:
             InvalidEvent: there is less than 100 ms of it.
         """
         self._buffer.check_commit()
-        item_id = self._item_id if self._turns.start_ms is not None else new_id("item")
+        if self._turns.start_ms is None:
+            item_id = new_id("item")
+        else:
+            item_id = self._item_id
+            self._context.emit(SpeechStopped(audio_end_ms=self._buffer.end_ms, item_id=item_id))
         self._turns.reset()
         self._drop_early()
         self._commit(item_id, self._buffer.take(self._buffer.start_ms, self._buffer.end_ms))

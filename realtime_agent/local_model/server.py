@@ -83,7 +83,6 @@ async def serve(
             origins=[None],  # a browser sends its page's origin: no page that the user visits may use this model
             compression=None,
             max_size=_MAX_MESSAGE,
-            logger=logger,
         ) as server:
             yield LocalModel(host, _port(server))
     finally:

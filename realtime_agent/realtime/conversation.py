@@ -178,7 +178,7 @@ class Conversation:
                 return [UserSpeech(False), *self._turn_ended()]
             case ev.InputAudioBufferCommitted():
                 # Its words may come after the reply to them began; its place is here.
-                return [Transcript("user", event.item_id, "")]
+                return [Transcript("user", event.item_id, ""), *self._committed()]
             case ev.TranscriptionDelta() if event.delta:
                 return [Transcript("user", event.item_id, event.delta)]
             case ev.TranscriptionCompleted():
@@ -243,6 +243,13 @@ class Conversation:
         if self.turn_detection is not None and self.turn_detection.create_response:
             # The server answers by itself; what waits has its turn behind that answer.
             return []
+        return self._next()
+
+    def _committed(self) -> list[Action]:
+        if not self._user_speaking:
+            return []
+        # A commit by hand in the middle of a turn ends it, and no answer comes by itself.
+        self._user_speaking = False
         return self._next()
 
     def _created(self, event: ev.ResponseCreated) -> list[Action]:

@@ -94,11 +94,6 @@ class Channel(Protocol):
         """The length in milliseconds of the frames that `push` takes."""
         ...
 
-    @property
-    def reports_played(self) -> bool:
-        """Whether the far end sends `Played`, so that what was heard need not be estimated."""
-        ...
-
     def hear(self, uid: int | None) -> None:
         """Bring the audio of this participant only; `None`, as at first, is everyone's."""
         ...

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator
 
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Message, Played
 
 __all__ = ["Inbox"]
+
+logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 100
 """Events that may wait: 2 s of 20 ms frames. An agent that is further behind had better skip."""
@@ -20,7 +23,8 @@ _DROPPABLE = (AudioFrame, Played, Message)
 class Inbox:
     """A bounded queue of channel events for one reader.
 
-    Audio, positions and messages beyond the bound drop the oldest of them, and are counted; joins and leaves stay.
+    Audio, positions and messages beyond the bound drop the oldest of them; the first loss is logged, and at the end how
+    much was lost. Joins and leaves stay.
     """
 
     def __init__(self, max_waiting: int = _MAX_WAITING) -> None:
@@ -29,7 +33,7 @@ class Inbox:
         self._waiting = 0
         self._arrived = asyncio.Event()
         self._closed = False
-        self.dropped = 0
+        self._dropped = 0
 
     def put(self, event: ChannelEvent) -> None:
         """Add an event; never blocks."""
@@ -44,6 +48,8 @@ class Inbox:
 
     def close(self) -> None:
         """No more events will come; the reader gets those that wait and then the end."""
+        if self._dropped and not self._closed:
+            logger.warning("%d events from users were dropped, because the agent was behind", self._dropped)
         self._closed = True
         self._arrived.set()
 
@@ -64,4 +70,6 @@ class Inbox:
         index = next(i for i, event in enumerate(self._events) if isinstance(event, _DROPPABLE))
         del self._events[index]
         self._waiting -= 1
-        self.dropped += 1
+        if not self._dropped:
+            logger.warning("the agent is behind: what its users sent first is dropped")
+        self._dropped += 1

@@ -64,8 +64,6 @@ class MemoryRoom:
 class MemoryChannel:
     """One participant's presence in a `MemoryRoom`."""
 
-    reports_played = True
-
     def __init__(self, room: MemoryRoom, uid: int, frame_ms: int) -> None:
         self.uid = uid
         self.frame_ms = frame_ms

@@ -49,7 +49,6 @@ class WebChannel:
     """The agent's presence in an embedded channel."""
 
     frame_ms = FRAME_MS
-    reports_played = True
 
     def __init__(self, channel_name: str, agent_uid: int) -> None:
         self._channel_name = channel_name
@@ -152,7 +151,7 @@ class WebChannel:
         if user is None:
             return
         if isinstance(message, bytes):
-            if self._heard in (None, user.uid) and len(message) <= _MAX_FRAME and len(message) % 2 == 0:
+            if self._heard in (None, user.uid) and 0 < len(message) <= _MAX_FRAME and len(message) % 2 == 0:
                 self._inbox.put(AudioFrame(user.uid, message))
             return
         try:

@@ -54,7 +54,6 @@ class WebUser:
     """
 
     frame_ms = _FRAME_MS
-    reports_played = False
 
     def __init__(self, server_url: str, channel_name: str, uid: int = 0, *, timeout_s: float = 10) -> None:
         self._server_url = server_url.rstrip("/")

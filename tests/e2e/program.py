@@ -15,6 +15,8 @@ from typing import Any
 
 import aiohttp
 
+from realtime_agent.config import Settings
+
 __all__ = ["call", "clean_environment", "get", "post", "run", "running", "write_wav"]
 
 _PROGRAM = (sys.executable, "-m", "realtime_agent.main")
@@ -24,8 +26,8 @@ _CALL_TIMEOUT_S = 90
 
 def clean_environment(**settings: str) -> dict[str, str]:
     """This process's environment without a deployment's settings; no .env is read, since tests run elsewhere."""
-    ours = ("OPENAI_", "AGORA_", "REALTIME_", "LOCAL_", "SERVER_", "MAX_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    ours = {name.upper() for name in Settings.model_fields}
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return inherited | {"SERVER_PORT": "0"} | settings
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from realtime_agent.audio.speaker import Speaker
+from realtime_agent.call_line import CallLine, ClipSource
+from realtime_agent.call_log import CallLog
+from realtime_agent.rtc.web_client import WebUser
 from tests.e2e.program import call, get, post, run, running, write_wav
-from tests.speech import clip, silence, word_error_rate
+from tests.speech import clip, word_error_rate
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -18,8 +23,40 @@ pytestmark = [
 
 _MAX_WORD_ERROR = 0.3
 
-NO_SPEECH = b"\0\x10\0\xf0" * 240 + silence(5)
-"""A click of 20 ms and a pause: a user who says nothing."""
+NO_SPEECH = b"\0\x10\0\xf0" * 240
+"""A click of 20 ms: a user who says nothing. Whatever the agent says is heard after it, and ends the call."""
+
+_TIMEOUT_S = 90
+
+
+class UntilAnswerHeard(CallLine):
+    """A line on which the user speaks only until the first of the answer is heard."""
+
+    def is_open(self) -> bool:
+        return super().is_open() and self.log.first_audio(self.clock()) is None
+
+
+async def interrupt(server: str, channel_name: str, first: bytes, second: bytes) -> dict[str, Any]:
+    """Call an agent, speak, speak again over the answer; gives the call's report."""
+    clock = asyncio.get_running_loop().time
+    user = WebUser(server, channel_name)
+    await user.join()
+    speaker = Speaker(user.position)
+    log = CallLog(speaker)
+    parts = user, speaker, log, clock, lambda _: None
+
+    async def speak() -> None:
+        await ClipSource(first, clock).speak(UntilAnswerHeard(*parts))
+        await ClipSource(second, clock).speak(CallLine(*parts))
+        await user.leave()
+
+    try:
+        async with asyncio.timeout(_TIMEOUT_S), asyncio.TaskGroup() as tasks:
+            tasks.create_task(CallLine(*parts).listen())
+            tasks.create_task(speak())
+    finally:
+        await user.leave()
+    return log.report(clock())
 
 
 def words(report: dict[str, object], role: str) -> str:
@@ -46,13 +83,11 @@ async def test_a_spoken_sentence_is_understood_and_answered_by_voice(server: str
     assert (status, stopped["reason"]) == (200, "stopped")
 
 
-async def test_speaking_over_a_reply_stops_it_and_is_answered_in_turn(server: str, tmp_path: Path) -> None:
-    first, second = clip("respectable"), clip("amiable")
-    # The reply to the first sentence lasts far longer than this pause, and begins well within it.
-    wav = write_wav(tmp_path / "user.wav", first.pcm + silence(4.5) + second.pcm)
+async def test_speaking_over_a_reply_stops_it_and_is_answered_in_turn(server: str) -> None:
+    second = clip("amiable")
     await post(server, "/start_agent", channel_name="barge", uid=123)
-    code, report = await call(server, "barge", wav)
-    assert code == 0, report
+    report = await interrupt(server, "barge", clip("respectable").pcm, second.pcm)
+    assert report["exit_reason"] == "answered", report
     assert report["interrupted"]
     replies = [transcript for transcript in report["transcripts"] if transcript["role"] == "assistant"]
     assert [reply["interrupted"] for reply in replies] == [True, False]
@@ -64,22 +99,22 @@ async def test_speaking_over_a_reply_stops_it_and_is_answered_in_turn(server: st
 async def test_a_user_who_comes_back_continues_the_same_conversation(server: str, tmp_path: Path) -> None:
     wav = write_wav(tmp_path / "user.wav", clip("amiable").pcm)
     await post(server, "/start_agent", channel_name="again", uid=123, user_left_grace_s=60)
+    before = await get(server, "/agents/again")
     code, _ = await call(server, "again", wav)
     assert code == 0
     code, report = await call(server, "again", wav)
     assert code == 0
     # Only the first answer of a conversation explains that rules gave it.
     assert "rules" not in words(report, "assistant")
-    assert (await get(server, "/agents/again"))["generation"] == (await get(server, "/agents"))["agents"][-1][
-        "generation"
-    ]
+    after = await get(server, "/agents/again")
+    assert (after["pid"], after["generation"]) == (before["pid"], before["generation"])
     await post(server, "/stop_agent", channel_name="again")
 
 
 async def test_the_greeting_is_spoken_word_for_word_and_is_no_answer(server: str, tmp_path: Path) -> None:
     await post(server, "/start_agent", channel_name="greet", uid=123, greeting="Welcome to the test.")
     wav = write_wav(tmp_path / "user.wav", NO_SPEECH)
-    _, report = await call(server, "greet", wav, "--timeout=1")
+    _, report = await call(server, "greet", wav)
     assert words(report, "assistant") == "Welcome to the test."
     assert report["heard_s"] > 0.5
     await post(server, "/stop_agent", channel_name="greet")
@@ -88,9 +123,10 @@ async def test_the_greeting_is_spoken_word_for_word_and_is_no_answer(server: str
 async def test_a_text_sent_over_http_is_answered_by_voice(server: str, tmp_path: Path) -> None:
     await post(server, "/start_agent", channel_name="text", uid=123)
     wav = write_wav(tmp_path / "user.wav", NO_SPEECH)
-    calling = asyncio.create_task(call(server, "text", wav, "--timeout=1"))
-    while (await get(server, "/agents/text"))["state"] != "active":
-        await asyncio.sleep(0.05)
+    calling = asyncio.create_task(call(server, "text", wav))
+    async with asyncio.timeout(_TIMEOUT_S):
+        while (await get(server, "/agents/text"))["state"] != "active":
+            await asyncio.sleep(0.05)
     command = {"command": "send_user_text", "input_text": "What is twelve plus thirty five?"}
     status, answer = await post(server, "/control_agent", channel_name="text", **command)
     assert (status, answer["status"]) == (200, "Command send_user_text sent to agent.")

@@ -48,12 +48,15 @@ def test_a_commit_needs_100_ms() -> None:
     buffer.check_commit()
 
 
-def test_a_full_buffer_takes_no_more() -> None:
+def test_beyond_five_minutes_the_oldest_audio_goes() -> None:
     buffer = InputBuffer()
-    buffer.check_append(bytes(MAX_BUFFER_MS * BYTES_PER_MS))
-    buffer.append(bytes(MAX_BUFFER_MS * BYTES_PER_MS))
-    with pytest.raises(InvalidEvent, match="at most 300 seconds"):
-        buffer.check_append(b"\0\0")
+    buffer.append(ms(1, 2) + bytes((MAX_BUFFER_MS - 2) * BYTES_PER_MS))
+    assert buffer.start_ms == 0
+    buffer.append(ms(3))
+    assert (buffer.start_ms, buffer.end_ms) == (1, MAX_BUFFER_MS + 1)
+    assert buffer.duration_ms == MAX_BUFFER_MS == 300_000
+    assert buffer.peek(0, 2) == ms(2)
+    assert buffer.peek(MAX_BUFFER_MS, MAX_BUFFER_MS + 1) == ms(3)
 
 
 @pytest.mark.parametrize("audio", ["#", "AAA", "AAAA", "AA AA", "ÄÄÄÄ"])

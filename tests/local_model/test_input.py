@@ -209,15 +209,23 @@ async def test_push_to_talk_commits_and_asks_by_hand() -> None:
         assert (await client.respond())["output"][0]["content"][0]["transcript"] == "Hello! How can I help?"
 
 
-async def test_a_commit_in_the_middle_of_a_turn_takes_the_turns_item() -> None:
+async def test_a_commit_in_the_middle_of_a_turn_ends_it_and_takes_its_item() -> None:
     async with session() as client:
         await client.append(speech(1))
         started = await client.next("input_audio_buffer.speech_started")
         await client.send("input_audio_buffer.commit")
-        committed = await client.next("input_audio_buffer.committed")
+        stopped = await client.receive()
+        committed = await client.receive()
         await client.append(silence(2))
-        assert "input_audio_buffer.speech_stopped" not in await client.settle()
-    assert committed["item_id"] == started["item_id"]
+        types = await client.settle()
+    assert [event["type"] for event in (stopped, committed)] == [
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+    ]
+    assert stopped["audio_end_ms"] == 1000
+    assert committed["item_id"] == stopped["item_id"] == started["item_id"]
+    assert types.count("input_audio_buffer.speech_stopped") == 1
+    assert "response.created" not in types
 
 
 async def test_clear_forgets_the_turn() -> None:
@@ -237,15 +245,17 @@ async def test_audio_that_is_none_is_refused(audio: str) -> None:
     assert (error["code"], error["param"]) == ("invalid_value", "audio")
 
 
-async def test_a_buffer_that_nobody_commits_is_full_after_five_minutes() -> None:
-    async with session() as client:
-        await client.configure(audio={"input": {"turn_detection": None}})
+async def test_push_to_talk_still_hears_after_five_minutes_without_a_commit() -> None:
+    voices = Voices()
+    async with session(voices) as client:
+        await client.configure(audio={"input": {"turn_detection": None, "transcription": {"model": "x"}}})
         await client.append(silence(200))
-        await client.append(silence(101))
-        assert (await client.next("error"))["error"]["code"] == "input_audio_buffer_full"
-        await client.append(silence(100))
+        await client.append(silence(200))
+        await client.append(speech(1))
         await client.send("input_audio_buffer.commit")
-        await client.next("input_audio_buffer.committed")
+        completed = await client.next("conversation.item.input_audio_transcription.completed")
+    assert completed["transcript"] == "Hello."
+    assert [seconds for seconds, _ in voices.transcriber.heard] == [300]
 
 
 async def test_silence_does_not_fill_the_buffer_with_turn_detection() -> None:

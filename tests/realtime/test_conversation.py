@@ -195,6 +195,12 @@ def test_speech_whose_audio_was_cleared_holds_nothing_back(conversation: Convers
     assert asked(ask(conversation, "then")) == ["then"]
 
 
+def test_a_commit_in_the_middle_of_a_turn_releases_what_waits(conversation: Conversation) -> None:
+    conversation.handle(speech_started())
+    assert ask(conversation, "then") == []
+    assert asked(conversation.handle(ev.InputAudioBufferCommitted(item_id="u1"))) == ["then"]
+
+
 def test_nothing_is_asked_for_until_somebody_is_there() -> None:
     conversation = Conversation(ServerVad(), user_present=False)
     assert ask(conversation, "greet") == []

@@ -220,10 +220,9 @@ async def test_messages_go_both_ways(room: Room) -> None:
     assert await user.hear() == {"type": "state", "state": "active", "reason": None}
 
 
-async def test_played_positions_come_where_the_channel_has_them(room: Room) -> None:
+async def test_played_positions_come_as_events(room: Room) -> None:
     user = await room.user(5)
     await user.report_played(960)
-    assert room.agent.reports_played
     assert await events(room, 2) == [UserJoined(5), Played(5, 960)]
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Message, Played, UserJoined, UserLeft
 from realtime_agent.rtc.inbox import Inbox
 
@@ -21,7 +23,6 @@ async def test_events_come_in_order() -> None:
     for event in events:
         inbox.put(event)
     assert await read_all(inbox) == events
-    assert inbox.dropped == 0
 
 
 async def test_the_oldest_audio_gives_way_when_the_reader_is_behind() -> None:
@@ -29,7 +30,27 @@ async def test_the_oldest_audio_gives_way_when_the_reader_is_behind() -> None:
     for number in range(5):
         inbox.put(frame(number))
     assert await read_all(inbox) == [frame(3), frame(4)]
-    assert inbox.dropped == 3
+
+
+async def test_losses_are_logged_at_the_first_and_in_total_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    inbox = Inbox(max_waiting=2)
+    inbox.put(frame(0))
+    inbox.put(frame(1))
+    assert caplog.messages == []
+    inbox.put(frame(2))
+    assert caplog.messages == ["the agent is behind: what its users sent first is dropped"]
+    inbox.put(frame(3))
+    inbox.close()
+    inbox.close()
+    assert caplog.messages[1:] == ["2 events from users were dropped, because the agent was behind"]
+
+
+async def test_an_inbox_that_lost_nothing_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    inbox = Inbox(max_waiting=1)
+    inbox.put(frame(0))
+    inbox.put(UserLeft(1))
+    inbox.close()
+    assert caplog.messages == []
 
 
 async def test_messages_and_positions_are_bounded_too() -> None:
@@ -58,7 +79,6 @@ async def test_what_was_read_makes_room() -> None:
     for number in range(10):
         inbox.put(frame(number))
         assert await anext(events) == frame(number)
-    assert inbox.dropped == 0
 
 
 async def test_a_waiting_reader_is_woken() -> None:

@@ -98,12 +98,11 @@ async def test_a_position_that_is_none_is_no_played(channel: WebChannel, positio
     page.hang_up()
 
 
-@pytest.mark.parametrize("size", [1, 961, 4802, 60_000])
+@pytest.mark.parametrize("size", [0, 1, 961, 4802, 60_000])
 async def test_audio_of_a_wrong_size_is_ignored(channel: WebChannel, size: int) -> None:
     page = await WirePage.join(channel, 5)
     await page.send(bytes(size))
     await page.send(bytes(4800))
-    await page.send(b"")
     assert (await next_events(channel, 2))[1] == AudioFrame(5, bytes(4800))
     page.hang_up()
 
