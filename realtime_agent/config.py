@@ -7,6 +7,7 @@ Nothing is read at import: call `load_settings`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +31,7 @@ class Settings(BaseModel):
 
     server_host: str = "127.0.0.1"
     server_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    allowed_hosts: tuple[str, ...] = ()
     max_agents: Annotated[int, Field(ge=1)] = 100
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -67,12 +69,20 @@ class Settings(BaseModel):
     playout_lead_ms: Milliseconds = 60
     far_end_delay_ms: Milliseconds = 150
 
-    @field_validator("voices", mode="before")
+    @field_validator("allowed_hosts", "voices", mode="before")
     @classmethod
-    def _split_voices(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[\w.-]+|[0-9a-fA-F:]+", name):
+                raise ValueError(f"{name!r} is not a name alone, such as voice.example.com")
+        return tuple(name.lower() for name in value)
 
     @field_validator("realtime_api_base_uri")
     @classmethod

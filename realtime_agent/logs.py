@@ -21,3 +21,5 @@ def configure_logging(level: str) -> None:
     )
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It prints requests that can't be read as they came, with the tokens in them, and answers them with 400 by itself.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

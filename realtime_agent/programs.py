@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -34,8 +35,8 @@ async def serve(options: argparse.Namespace, settings: Settings) -> int:
     """The HTTP service, until it is told to end."""
     check_channel(settings)
     listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
-    async with embedded_model(settings) as complete:
-        fleet = Fleet(ProcessLauncher(complete, preload=["realtime_agent.programs"]), settings)
+    async with embedded_model(settings) as model:
+        fleet = Fleet(ProcessLauncher(model.settings, preload=["realtime_agent.programs"]), settings, model)
         async with serving(create_app(settings, fleet), listener) as address:
             print(f"Ready. Open {address} and speak; its API is at {address}/docs. Ctrl-C ends it.", flush=True)
             await asyncio.Event().wait()
@@ -47,11 +48,12 @@ async def run_agent(options: argparse.Namespace, settings: Settings) -> int:
     check_channel(settings)
     spec = _start_request(options).to_spec(settings)
     listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
-    async with embedded_model(settings) as complete:
-        fleet = Fleet(InlineLauncher(complete), settings)
+    async with embedded_model(settings) as model:
+        fleet = Fleet(InlineLauncher(model.settings), settings, model)
         async with serving(create_app(settings, fleet), listener) as address:
             agent = await fleet.start(spec)
-            print(f"Ready. Open {address}/?channel={spec.channel_name} and speak. Ctrl-C ends it.", flush=True)
+            channel = quote(spec.channel_name, safe="")
+            print(f"Ready. Open {address}/?channel={channel} and speak. Ctrl-C ends it.", flush=True)
             await agent.gone.wait()
     if agent.ended is None:
         return _FAILED

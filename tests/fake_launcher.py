@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from realtime_agent.control.commands import Command
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged
@@ -25,13 +25,19 @@ class FakeWorker:
         self.handed_over: list[tuple[int, bytes]] = []
         self.stops = 0
         self.answers_stop = True
+        self.stop_error: Exception | None = None
+        self.on_stop: Callable[[], None] = lambda: None
         self.control_error: Exception | None = None
         self.takes_connections = True
-        self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
+        self._events: asyncio.Queue[AgentEvent | Exception] = asyncio.Queue()
 
     def report(self, event: AgentEvent) -> None:
         """Let the fleet hear of an event."""
         self._events.put_nowait(event)
+
+    def garble(self) -> None:
+        """Say what can't be understood."""
+        self._events.put_nowait(ValueError("this is no event"))
 
     def become(self, state: State) -> None:
         """Come into a state."""
@@ -44,6 +50,8 @@ class FakeWorker:
     async def events(self) -> AsyncIterator[AgentEvent]:
         while True:
             event = await self._events.get()
+            if isinstance(event, Exception):
+                raise event
             yield event
             if isinstance(event, Ended):
                 return
@@ -60,6 +68,9 @@ class FakeWorker:
 
     async def stop(self, *, timeout: float) -> None:
         self.stops += 1
+        self.on_stop()
+        if self.stop_error is not None:
+            raise self.stop_error
         if self.answers_stop:
             self.end()
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-__all__ = ["alive", "command_line", "descendants", "until_dead"]
+__all__ = ["alive", "command_line", "descendants", "parent", "until_dead"]
 
 
 def alive(pid: int) -> bool:
     """Whether a process runs; one that waits to be collected does not."""
     state = _stat(pid)
     return state is not None and state[0] not in "ZX"
+
+
+def parent(pid: int) -> int:
+    """The process that has started a process that runs."""
+    state = _stat(pid)
+    assert state is not None
+    return int(state[1])
 
 
 def descendants(pid: int) -> set[int]:

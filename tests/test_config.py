@@ -72,9 +72,20 @@ def test_voices_are_separated_by_commas() -> None:
     assert load(VOICES=" marin , ash,,", DEFAULT_VOICE="ash").voices == ("marin", "ash")
 
 
+def test_allowed_hosts_are_separated_by_commas_and_have_no_case() -> None:
+    assert load(ALLOWED_HOSTS=" Voice.example , 192.0.2.1,fe80::1,").allowed_hosts == (
+        "voice.example",
+        "192.0.2.1",
+        "fe80::1",
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("ALLOWED_HOSTS", "voice.example:8080"),
+        ("ALLOWED_HOSTS", "https://voice.example"),
+        ("ALLOWED_HOSTS", "*"),
         ("SERVER_PORT", "http"),
         ("SERVER_PORT", "-1"),
         ("SERVER_PORT", "65536"),

@@ -25,7 +25,7 @@ from tests.processes import command_line, descendants, until_dead
 from tests.scripted import ScriptedServer, scripted_server
 
 _TIMEOUT_S = 90
-_SETTINGS = ("OPENAI_", "AGORA_", "REALTIME_", "LOCAL_", "SERVER_", "MAX_", "USER_", "IDLE_", "LOG_")
+_SETTINGS = ("OPENAI_", "AGORA_", "REALTIME_", "LOCAL_", "SERVER_", "MAX_", "USER_", "IDLE_", "LOG_", "ALLOWED_")
 
 
 @pytest.fixture(autouse=True)
@@ -281,6 +281,15 @@ async def test_an_agent_in_the_foreground_talks_to_its_user(model: ScriptedServe
                 pass
         code, output, _ = await end(process)
         assert (code, output) == (0, "The agent ended: user_left\n")
+
+
+async def test_an_agent_in_the_foreground_prints_an_address_that_leads_to_its_channel(model: ScriptedServer) -> None:
+    arguments = ["agent", "--channel_name=a room #1 & more?", "--uid=7"]
+    async with program(*arguments, REALTIME_API_BASE_URI=model.url) as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(_TIMEOUT_S):
+            line = (await process.stdout.readline()).decode()
+    assert "/?channel=a%20room%20%231%20%26%20more%3F and speak" in line
 
 
 async def test_an_agent_whose_model_refuses_says_why(model: ScriptedServer) -> None:

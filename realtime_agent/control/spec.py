@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from realtime_agent.realtime.types import TurnDetection
 
 __all__ = ["AgentSpec", "ChannelName", "Instruction", "Language", "Limits", "Seconds", "Uid"]
+
+_STEPS = (".", "..")
+"""In an address they are no names: clients resolve them before they ask."""
+
+
+def _check_no_step(name: str) -> str:
+    if name in _STEPS:
+        raise ValueError("can't be '.' or '..', which have a meaning of their own in addresses")
+    return name
+
 
 ChannelName = Annotated[
     str,
@@ -16,9 +26,11 @@ ChannelName = Annotated[
         min_length=1,
         max_length=64,
         pattern=r"^[a-zA-Z0-9 !#$%&()+\-:;<=.>?@\[\]^_{}|~,]+$",
-        description="The channel: up to 64 of the characters that Agora allows.",
+        description="The channel: up to 64 of the characters that Agora allows, but not '.' or '..'.",
         examples=["test"],
+        json_schema_extra={"not": {"enum": list(_STEPS)}},
     ),
+    AfterValidator(_check_no_step),
 ]
 Uid = Annotated[
     int,

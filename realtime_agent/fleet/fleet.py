@@ -29,6 +29,7 @@ from realtime_agent.errors import (
     StartTimeout,
 )
 from realtime_agent.fleet.launcher import Launcher, Worker
+from realtime_agent.fleet.model_process import Model
 
 __all__ = ["AgentRecord", "Fleet"]
 
@@ -46,6 +47,8 @@ class AgentRecord:
         generation: Which agent of this server it is, counted from 1.
         since: When it came into its state, in Unix seconds.
         ended: Why it ended, once it has.
+        pid: The process it runs in, or ran in.
+        worker: What runs it, from its launch to its end; nothing of it is kept longer.
     """
 
     spec: AgentSpec
@@ -54,6 +57,7 @@ class AgentRecord:
     since: float = field(default_factory=time.time)
     usage: UsageChanged = field(default_factory=UsageChanged)
     ended: Ended | None = None
+    pid: int | None = None
     worker: Worker | None = None
     launched: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,7 +69,7 @@ class AgentRecord:
             "channel_name": self.spec.channel_name,
             "uid": self.spec.uid,
             "user_uid": self.spec.user_uid,
-            "pid": self.worker.pid if self.worker else None,
+            "pid": self.pid,
             "generation": self.generation,
             "state": self.state,
             "since": round(self.since, 3),
@@ -81,11 +85,13 @@ class Fleet:
     Args:
         launcher: What runs them.
         settings: The limits and deadlines.
+        model: What agents talk to, if it is known here.
     """
 
-    def __init__(self, launcher: Launcher, settings: Settings) -> None:
+    def __init__(self, launcher: Launcher, settings: Settings, model: Model | None = None) -> None:
         self._launcher = launcher
         self._settings = settings
+        self._model = model
         self._running: dict[str, AgentRecord] = {}
         self._ended: OrderedDict[str, AgentRecord] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,7 +113,8 @@ class Fleet:
     @property
     def is_ready(self) -> bool:
         """Whether a new agent could be started now."""
-        return not self._closing and len(self._running) < self._settings.max_agents
+        has_model = self._model is None or self._model.is_running
+        return has_model and not self._closing and len(self._running) < self._settings.max_agents
 
     def list(self) -> list[AgentRecord]:
         """The running agents, oldest first."""
@@ -144,13 +151,13 @@ class Fleet:
             StartFailed, StartTimeout: it could not get ready; it is gone again.
         """
         agent = self._admit(spec)
-        await self._launch(agent)
         timeout = self._settings.start_timeout_s
         try:
             async with asyncio.timeout(timeout):
+                await self._launch(agent)
                 await agent.ready.wait()
         except TimeoutError:
-            state = agent.state
+            state = agent.ended.cause if agent.ended else agent.state
             await self._end(agent)
             raise StartTimeout(f"the agent was not ready within {timeout:g} s ({state})") from None
         except asyncio.CancelledError:
@@ -219,6 +226,7 @@ class Fleet:
         except BaseException:
             self._release(agent, Ended(reason=EndReason.CRASHED, cause="its worker could not be started"))
             raise
+        agent.pid = agent.worker.pid
         self._own(self._follow(agent, agent.worker), f"follow {name}")
         agent.launched.set()
 
@@ -258,11 +266,17 @@ class Fleet:
                         agent.usage = event
                     case Ended():
                         ended = event
+        except Exception:
+            logger.exception("agent %d in %r can't be followed any longer", agent.generation, agent.spec.channel_name)
+            ended = Ended(reason=EndReason.CRASHED, cause="it can't be followed any longer; see the log")
+            # Its name is free only when it is gone.
+            await worker.stop(timeout=self._settings.stop_timeout_s)
         finally:
             self._release(agent, ended)
 
     def _release(self, agent: AgentRecord, ended: Ended) -> None:
         agent.state, agent.since, agent.ended = State.ENDED, time.time(), ended
+        agent.worker = None
         name = agent.spec.channel_name
         if self._running.get(name) is agent:
             del self._running[name]

@@ -1,7 +1,7 @@
 """The embedded model's process: one for all agents, started and watched by the server.
 
 It is this package's own `model` command. Its standard input is its lifeline: when this process is gone, however it
-went, the input ends and the model ends too.
+went, the input ends and the model ends too. One that dies, or answers no more, is started again.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from realtime_agent.config import Settings
 from realtime_agent.errors import ConfigError, SessionError
 
-__all__ = ["embedded_model"]
+__all__ = ["Model", "embedded_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,37 +28,59 @@ _STOP_TIMEOUT_S = 3.0
 _RESTART_DELAYS_S = (0.5, 1, 2, 5, 10)
 """Between restarts of a model that dies again and again; the last one repeats."""
 
+_STEADY_S = 60.0
+"""A model that has run for so long does not die again and again."""
+
+_HEALTH_INTERVAL_S = 5.0
+_HEALTH_TIMEOUT_S = 5.0
+_MAX_MISSED = 3
+"""Questions in a row without an answer, after which the model is taken to hang."""
+
 _USAGE_ERROR = 2
 
 
+@dataclass
+class Model:
+    """What agents talk to.
+
+    Attributes:
+        settings: They lead agents to it.
+        is_running: Whether it is there; of a model that is not embedded this is always assumed.
+    """
+
+    settings: Settings
+    is_running: bool = True
+
+
 @asynccontextmanager
-async def embedded_model(settings: Settings) -> AsyncIterator[Settings]:
-    """Run the embedded model if the settings want it; gives the settings that lead agents to their model.
+async def embedded_model(settings: Settings) -> AsyncIterator[Model]:
+    """Run the embedded model if the settings want it.
 
     Raises:
         ConfigError: it is not installed.
         SessionError: it did not load.
     """
     if not settings.uses_local_model:
-        yield settings
+        yield Model(settings)
         return
     logger.info("loading the embedded model")
-    model = _Model(settings)
-    url = await model.start(port=0)
+    process = _ModelProcess(settings)
+    url = await process.start(port=0)
     logger.info("the embedded model is ready at %s", url)
-    keeper = asyncio.create_task(model.keep_running(url), name="embedded model")
+    model = Model(settings.model_copy(update={"realtime_api_base_uri": url}))
+    keeper = asyncio.create_task(process.keep_running(model), name="embedded model")
     try:
-        yield settings.model_copy(update={"realtime_api_base_uri": url})
+        yield model
     finally:
         keeper.cancel()
         try:
             with suppress(asyncio.CancelledError):
                 await keeper
         finally:
-            await model.stop()
+            await process.stop()
 
 
-class _Model:
+class _ModelProcess:
     """The model's process: the one that runs now."""
 
     def __init__(self, settings: Settings) -> None:
@@ -87,17 +111,40 @@ class _Model:
             raise SessionError(f"the embedded model ended with code {code} while loading")
         return url
 
-    async def keep_running(self, url: str) -> None:
-        """Start the model again, at the same address, when it dies."""
-        port = int(url.rsplit(":", 1)[1].split("/")[0])
+    async def keep_running(self, model: Model) -> None:
+        """Start the model again, at the same address, when it dies or hangs."""
+        url = urlsplit(model.settings.realtime_api_base_uri)
+        assert url.hostname is not None
+        assert url.port is not None
+        now = asyncio.get_running_loop().time
         failures = 0
-        while self._process is not None:
-            code = await self._process.wait()
+        while True:
+            began = now()
+            code = await self._until_dead(url.hostname, url.port)
+            model.is_running = False
+            if now() - began >= _STEADY_S:
+                failures = 0
             logger.error("the embedded model ended with code %s; starting it again", code)
             await asyncio.sleep(_RESTART_DELAYS_S[min(failures, len(_RESTART_DELAYS_S) - 1)])
             failures += 1
             with suppress(SessionError, ConfigError, OSError):
-                await self.start(port)
+                await self.start(url.port)
+                model.is_running = True
+
+    async def _until_dead(self, host: str, port: int) -> int:
+        """Wait until the process ends, and end it when it hangs; gives its exit code."""
+        process = self._process
+        assert process is not None
+        missed = 0
+        while missed < _MAX_MISSED:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HEALTH_INTERVAL_S):
+                    return await process.wait()
+            missed = 0 if await _is_healthy(host, port) else missed + 1
+        logger.error("the embedded model does not answer any more")
+        with suppress(ProcessLookupError):
+            process.kill()
+        return await process.wait()
 
     async def stop(self) -> None:
         """End the process, by force if it takes too long; harmless when repeated."""
@@ -112,3 +159,17 @@ class _Model:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+async def _is_healthy(host: str, port: int) -> bool:
+    """Ask the model's GET /health."""
+    try:
+        async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, ValueError):
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import multiprocessing
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -24,6 +25,9 @@ from realtime_agent.fleet.worker import run_worker
 __all__ = ["ProcessLauncher"]
 
 _KILL_TIMEOUT_S = 5.0
+
+_FORK_SERVER_LOST = 255
+"""What multiprocessing takes for a child's exit code when the fork server died before it could tell."""
 
 _WARM_UP_TIMEOUT_S = 60.0
 
@@ -77,7 +81,7 @@ class ProcessLauncher:
             link_ours.close()
             connections_ours.close()
             raise
-        return _ProcessWorker(process, link, connections_ours, self._thread)
+        return _ProcessWorker(process, link, connections_ours, self._thread, self._settings.stop_timeout_s)
 
     def _warm_up(self) -> None:
         process = self._context.Process(target=_do_nothing, daemon=True)
@@ -93,12 +97,22 @@ class _ProcessWorker:
     """The server's side of one worker process."""
 
     def __init__(
-        self, process: ForkServerProcess, link: Link, connections: socket.socket, thread: ThreadPoolExecutor
+        self,
+        process: ForkServerProcess,
+        link: Link,
+        connections: socket.socket,
+        thread: ThreadPoolExecutor,
+        orphan_timeout_s: float,
     ) -> None:
+        self._pid = process.pid or 0
         self._process = process
         self._link = link
         self._connections = connections
         self._thread = thread
+        self._orphan_timeout_s = orphan_timeout_s
+        self._orphan_killer: asyncio.TimerHandle | None = None
+        self._link_ended = False
+        self._exit_code: int | None = None
         self._numbers = itertools.count(1)
         self._replies: dict[int, asyncio.Future[str | None]] = {}
         self._exited = asyncio.Event()
@@ -107,7 +121,7 @@ class _ProcessWorker:
     @property
     def pid(self) -> int:
         """The worker's process."""
-        return self._process.pid or 0
+        return self._pid
 
     async def events(self) -> AsyncIterator[AgentEvent]:
         """The agent's events; a process that dies without a word has crashed."""
@@ -121,7 +135,13 @@ class _ProcessWorker:
                 ended = event
             else:
                 yield event
+        self._link_ended = True
         await self._link.close()
+        if self._orphan_killer is not None:
+            self._orphan_killer.cancel()
+            self._finish()
+            if ended is not None and ended.reason is EndReason.DRAINED:
+                ended = None  # It went because we asked it to; what made us ask is the cause.
         await self._exited.wait()
         yield ended or Ended(reason=EndReason.CRASHED, cause=self._exit_in_words())
 
@@ -159,7 +179,7 @@ class _ProcessWorker:
             async with asyncio.timeout(timeout):
                 await self._exited.wait()
         except TimeoutError:
-            self._process.kill()
+            self._kill()
             async with asyncio.timeout(_KILL_TIMEOUT_S):
                 await self._exited.wait()
 
@@ -174,6 +194,23 @@ class _ProcessWorker:
         loop.run_in_executor(self._thread, self._process.join).add_done_callback(self._on_joined)
 
     def _on_joined(self, _joined: asyncio.Future[None]) -> None:
+        self._exit_code = self._process.exitcode
+        if self._exit_code != _FORK_SERVER_LOST or self._link_ended:
+            self._finish()
+            return
+        # It lives on, but nobody could start it again or tell how it ends: from here its link says when it is gone.
+        with suppress(QueueFull):
+            self._link.send({"stop": EndReason.DRAINED})
+        self._orphan_killer = asyncio.get_running_loop().call_later(self._orphan_timeout_s, self._kill)
+
+    def _kill(self) -> None:
+        # Not by multiprocessing, which takes an orphan for dead.
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+
+    def _finish(self) -> None:
+        """It is gone: free what it had here."""
+        self._process.close()
         self._connections.close()
         for reply in self._replies.values():
             if not reply.done():
@@ -181,7 +218,9 @@ class _ProcessWorker:
         self._exited.set()
 
     def _exit_in_words(self) -> str:
-        code = self._process.exitcode
+        code = self._exit_code
+        if code == _FORK_SERVER_LOST:
+            return "the fork server died, and it had to be ended"
         if code is not None and code < 0:
             return f"its process was ended by {signal.Signals(-code).name}"
         return f"its process ended with code {code}"

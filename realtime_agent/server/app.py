@@ -27,6 +27,7 @@ from realtime_agent.errors import (
     TokenInvalid,
 )
 from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.server.guard import guard
 from realtime_agent.server.openapi import openapi
 from realtime_agent.server.routes import ROUTES, Services, services
 from realtime_agent.server.schemas import Error, InvalidRequest
@@ -57,7 +58,7 @@ _STATUS: dict[type[RealtimeAgentError], int] = {
 
 def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     """The HTTP service over a fleet, which it opens and closes."""
-    app = web.Application(middlewares=[_log, _answer_errors], client_max_size=_MAX_BODY)
+    app = web.Application(middlewares=[_log, _answer_errors, guard(settings)], client_max_size=_MAX_BODY)
     app[services] = Services(settings, fleet, TokenSigner(settings.token_ttl_s))
     app.cleanup_ctx.append(_open_fleet)
     for route in ROUTES:
@@ -91,11 +92,11 @@ def _page(path: Path) -> Handler:
 
 @web.middleware
 async def _log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One line a request; without its query, which may hold a token."""
+    """One line a request: without its query, which may hold a token, and not decoded, since that may hold lines."""
     began = time.perf_counter()
     response = await handler(request)
     took_ms = (time.perf_counter() - began) * 1000
-    logger.info("%s %s %d %.1f ms", request.method, request.path, response.status, took_ms)
+    logger.info("%s %s %d %.1f ms", request.method, request.rel_url.raw_path, response.status, took_ms)
     return response
 
 
@@ -115,7 +116,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         headers = {name: value for name, value in error.headers.items() if name == "Allow"}
         return _error(error.status, Error(error=error.reason, details=f"{request.method} {request.path}"), headers)
     except Exception:
-        logger.exception("%s %s failed", request.method, request.path)
+        logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
         return _error(500, Error(error="Internal server error", details="the server's log has the cause"))
 
 

@@ -54,9 +54,8 @@ async def start_agent(request: web.Request) -> web.Response:
     have = request.app[services]
     body = await _read(request, TypeAdapter(schemas.StartAgent))
     agent = await have.fleet.start(body.to_spec(have.settings))
-    pid = agent.worker.pid if agent.worker else 0
     return _answer(
-        schemas.Started(channel_name=agent.spec.channel_name, uid=agent.spec.uid, pid=pid, state=agent.state)
+        schemas.Started(channel_name=agent.spec.channel_name, uid=agent.spec.uid, pid=agent.pid or 0, state=agent.state)
     )
 
 
@@ -113,7 +112,7 @@ async def health(_request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """Whether another agent can be started now."""
     if not request.app[services].fleet.is_ready:
-        error = schemas.Error(error="Not ready", details="no more agents can be started now")
+        error = schemas.Error(error="Not ready", details="no agent can be started now")
         return web.json_response(error.model_dump(), status=503, headers={"Retry-After": "5"})
     return _answer(schemas.Health(version=__version__))
 

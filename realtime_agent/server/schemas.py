@@ -218,4 +218,4 @@ def _message(error: Any) -> str:
         case "union_tag_invalid":
             return f"Input should be one of {error['ctx']['expected_tags']}"
         case _:
-            return str(error["msg"])
+            return str(error["msg"]).removeprefix("Value error, ")

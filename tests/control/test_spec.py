@@ -47,6 +47,17 @@ def test_a_channel_name_outside_agora_s_alphabet_is_refused(name: object) -> Non
         TypeAdapter(ChannelName).validate_python(name)
 
 
+@pytest.mark.parametrize("name", ["...", ".a", "a..", " ."])
+def test_a_channel_name_may_hold_dots(name: str) -> None:
+    assert TypeAdapter(ChannelName).validate_python(name) == name
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_channel_name_that_no_address_can_hold_is_refused_in_words(name: str) -> None:
+    with pytest.raises(ValidationError, match=r"can't be '\.' or '\.\.'"):
+        TypeAdapter(ChannelName).validate_python(name)
+
+
 @pytest.mark.parametrize("uid", [0, 1, 2**32 - 1])
 def test_a_uid_has_32_bits(uid: int) -> None:
     assert TypeAdapter(Uid).validate_python(uid) == uid

@@ -24,6 +24,7 @@ from realtime_agent.errors import (
 )
 from realtime_agent.fleet import fleet as module
 from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.model_process import Model
 from realtime_agent.server.schemas import StartAgent
 from tests.fake_launcher import FakeLauncher
 
@@ -95,6 +96,14 @@ async def test_an_old_workers_late_end_does_not_touch_its_successor(fleet: Fleet
     assert fleet.find_running("room") is second
     assert second.state is State.WAITING
     assert (first.generation, second.generation) == (1, 2)
+
+
+async def test_a_fleet_is_ready_while_its_model_runs(launcher: FakeLauncher, settings: Settings) -> None:
+    model = Model(settings)
+    fleet = Fleet(launcher, settings, model)
+    assert fleet.is_ready
+    model.is_running = False
+    assert not fleet.is_ready
 
 
 async def test_no_more_than_max_agents_run(launcher: FakeLauncher) -> None:
@@ -180,6 +189,32 @@ async def test_a_stop_goes_on_when_whoever_asked_has_gone(fleet: Fleet, launcher
         await stopping
     launcher.worker.end()
     await until(lambda: not fleet.list())
+
+
+async def test_a_launch_that_takes_too_long_leaves_nothing_behind(launcher: FakeLauncher) -> None:
+    launcher.may_launch.clear()
+    fleet = Fleet(launcher, Settings(start_timeout_s=0.05))
+    with pytest.raises(StartTimeout, match=r"within 0\.05 s \(its worker could not be started\)"):
+        await asyncio.wait_for(fleet.start(spec()), 30)
+    assert fleet.list() == []
+    launcher.may_launch.set()
+    await fleet.start(spec())
+    assert len(launcher.workers) == 1
+
+
+async def test_an_agent_that_cannot_be_followed_is_stopped_before_its_name_is_free(
+    fleet: Fleet, launcher: FakeLauncher
+) -> None:
+    agent = await fleet.start(spec())
+    launcher.worker.answers_stop = False
+    launcher.worker.stop_error = ControlTimeout("it does not stop")
+    names: list[str] = []
+    launcher.worker.on_stop = lambda: names.extend(found.spec.channel_name for found in fleet.list())
+    launcher.worker.garble()
+    await gone(agent.gone.wait())
+    assert names == ["room"]
+    assert fleet.list() == []
+    assert (agent.describe()["reason"], agent.worker) == (EndReason.CRASHED, None)
 
 
 async def test_a_launch_that_is_given_up_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from realtime_agent.errors import (
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.process import ProcessLauncher
 from realtime_agent.server.schemas import StartAgent
-from tests.processes import alive, until_dead
+from tests.processes import alive, descendants, parent, until_dead
 from tests.scripted import ScriptedServer, scripted_server
 from tests.web_user import WirePage, loopback
 
@@ -56,6 +57,23 @@ def change(fleet: Fleet, **settings: Any) -> None:
 def text(words: str) -> Any:
     body = {"channel_name": "room", "command": "send_system_text", "input_text": words}
     return command_adapter.validate_python(body)
+
+
+def descriptors() -> int:
+    """How many this process has."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def join(fleet: Fleet) -> WirePage:
+    """Hand a user's connection over; returns when the user is in."""
+    ours, theirs = await loopback()
+    with theirs:
+        fleet.hand_over("room", theirs, 5, WirePage.ANSWER)
+    async with asyncio.timeout(60):
+        assert await asyncio.get_running_loop().sock_recv(ours, len(WirePage.ANSWER)) == WirePage.ANSWER
+    page = WirePage(ours)
+    assert (await page.receive_of("joined"))["uid"] == 5
+    return page
 
 
 async def test_each_agent_is_a_process_that_is_gone_after_stop(fleet: Fleet) -> None:
@@ -127,17 +145,85 @@ async def test_a_command_to_a_worker_that_dies_has_no_agent(fleet: Fleet) -> Non
     agent = await fleet.start(spec())
     pid = agent.describe()["pid"]
     os.kill(pid, signal.SIGSTOP)
+    worker = agent.worker
+    assert worker is not None
     asking = asyncio.create_task(fleet.control(text("hello?")))
     await asyncio.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(AgentNotFound):
         await asking
-    assert agent.worker is not None
     with pytest.raises(AgentNotFound):
-        await agent.worker.control(text("anyone?"), timeout=60)
+        await worker.control(text("anyone?"), timeout=60)
     ours, theirs = await loopback()
     with ours, theirs, pytest.raises(ChannelError):
-        agent.worker.hand_over(theirs, 5, b"")
+        worker.hand_over(theirs, 5, b"")
+
+
+async def test_agents_that_are_gone_hold_no_descriptors(fleet: Fleet) -> None:
+    await fleet.start(spec())
+    await fleet.stop("room")
+    before = descriptors()
+    for name in ("a", "b", "c"):
+        agent = await fleet.start(spec(name))
+        if name == "c":
+            os.kill(agent.describe()["pid"], signal.SIGKILL)
+            await agent.gone.wait()
+        else:
+            await fleet.stop(name)
+    async with asyncio.timeout(20):
+        # The model's ends close when it has noticed.
+        while descriptors() > before:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+async def test_agents_whose_fork_server_dies_are_ended_and_new_ones_can_be_started(fleet: Fleet, stuck: bool) -> None:
+    fleet._launcher._settings = fleet._settings.model_copy(  # type: ignore[attr-defined] # it is a ProcessLauncher
+        update={"stop_timeout_s": 0.5 if stuck else 60}
+    )
+    agent = await fleet.start(spec())
+    pid = agent.describe()["pid"]
+    if stuck:
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(parent(pid), signal.SIGKILL)
+    async with asyncio.timeout(60):
+        await agent.gone.wait()
+    await until_dead(pid)
+    described = agent.describe()
+    assert (described["reason"], described["cause"]) == ("crashed", "the fork server died, and it had to be ended")
+    again = await fleet.start(spec())
+    await fleet.control(text("hello?"))
+    assert (await fleet.stop("room")) is again
+
+
+async def test_an_agent_can_be_stopped_though_its_fork_server_has_died(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    pid = agent.describe()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(parent(pid), signal.SIGKILL)
+    change(fleet, stop_timeout_s=0.5)
+    await fleet.stop("room")
+    await until_dead(pid)
+    assert fleet.list() == []
+
+
+async def test_a_fork_server_that_is_stuck_fails_the_start_and_leaves_nothing_behind(fleet: Fleet) -> None:
+    agent = await fleet.start(spec())
+    server = parent(agent.describe()["pid"])
+    change(fleet, start_timeout_s=0.3)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        with pytest.raises(StartTimeout):
+            await asyncio.wait_for(fleet.start(spec("late")), 30)
+        assert fleet.list() == [agent]
+    finally:
+        os.kill(server, signal.SIGCONT)
+    change(fleet, start_timeout_s=60)
+    again = await fleet.start(spec("late"))
+    pids = {agent.describe()["pid"], again.describe()["pid"]}
+    async with asyncio.timeout(60):
+        while {pid for pid in descendants(server) if alive(pid)} != pids:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_model_that_refuses_is_the_cause_of_the_failure(fleet: Fleet, model: ScriptedServer) -> None:
@@ -209,6 +295,7 @@ async def test_each_command_is_exactly_these_events(
     fleet: Fleet, model: ScriptedServer, command: dict[str, Any], events: list[dict[str, Any]]
 ) -> None:
     await fleet.start(spec())
+    page = await join(fleet)
     before = len(model.received)
     await fleet.control(command_adapter.validate_python({"channel_name": "room", **command}))
     # What comes after shows that nothing else came before it.
@@ -216,17 +303,12 @@ async def test_each_command_is_exactly_these_events(
     await model.expect("conversation.item.create", 1 + sum(e["type"] == "conversation.item.create" for e in events))
     *found, _ = model.received[before:]
     assert [{name: value for name, value in event.items() if name != "event_id"} for event in found] == events
+    page.hang_up()
 
 
 async def test_a_user_who_is_handed_over_talks_to_the_worker(fleet: Fleet, model: ScriptedServer) -> None:
     await fleet.start(spec())
-    ours, theirs = await loopback()
-    with theirs:
-        fleet.hand_over("room", theirs, 5, WirePage.ANSWER)
-    async with asyncio.timeout(60):
-        assert await asyncio.get_running_loop().sock_recv(ours, len(WirePage.ANSWER)) == WirePage.ANSWER
-    page = WirePage(ours)
-    assert (await page.receive_of("joined"))["uid"] == 5
+    page = await join(fleet)
     await page.send(b"\1\0" * 480)
     await model.expect("input_audio_buffer.append")
     stopping = asyncio.create_task(fleet.stop("room"))

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from realtime_agent.config import Settings
 from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.model_process import Model
 from realtime_agent.server.app import create_app
 from tests.fake_launcher import FakeLauncher
 
@@ -23,8 +24,19 @@ def launcher() -> FakeLauncher:
 
 
 @pytest.fixture
-def fleet(launcher: FakeLauncher, settings: Settings) -> Fleet:
-    return Fleet(launcher, settings)
+def settings(settings: Settings) -> Settings:
+    """Those of a service behind a proxy."""
+    return settings.model_copy(update={"allowed_hosts": ("voice.example",)})
+
+
+@pytest.fixture
+def model(settings: Settings) -> Model:
+    return Model(settings)
+
+
+@pytest.fixture
+def fleet(launcher: FakeLauncher, settings: Settings, model: Model) -> Fleet:
+    return Fleet(launcher, settings, model)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from yarl import URL
 
 from realtime_agent.config import Settings
 from realtime_agent.errors import RealtimeAgentError
@@ -74,6 +75,15 @@ async def test_the_log_has_a_line_a_request_without_its_query(client: Client, ca
     lines = [record.getMessage() for record in caplog.records if record.name == "realtime_agent.server.app"]
     assert [line.rsplit(" ", 2)[0] for line in lines] == ["GET /health 200", "GET /rtc/room 401"]
     assert "secret" not in caplog.text
+
+
+async def test_a_request_is_one_line_of_the_log_whatever_its_path_holds(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "realtime_agent.server"):
+        await client.get(URL("/agents/x%0aERROR%20forged%0d%1b%E2%80%A8", encoded=True))
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "realtime_agent.server.app"]
+    assert line.startswith("GET /agents/x%0aERROR%20forged%0d%1b%E2%80%A8 404 ")
 
 
 async def test_503_says_when_to_ask_again(

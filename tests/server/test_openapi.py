@@ -70,6 +70,7 @@ def test_what_a_request_needs_is_in_it(document: dict[str, Any]) -> None:
     assert start["required"] == ["channel_name", "uid"]
     assert start["additionalProperties"] is False
     assert start["properties"]["channel_name"]["maxLength"] == 64
+    assert start["properties"]["channel_name"]["not"] == {"enum": [".", ".."]}
     steer = document["paths"]["/control_agent"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert len(steer["anyOf"]) == 6
     assert set(document["paths"]["/start_agent"]["post"]["responses"]) == {"200", "400", "409", "502", "503", "504"}

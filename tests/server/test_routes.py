@@ -18,6 +18,7 @@ from realtime_agent.control.events import UsageChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull, SessionError
 from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.model_process import Model
 from tests.fake_launcher import FakeLauncher
 from tests.server.conftest import Client, Post
 
@@ -48,6 +49,7 @@ async def test_an_agent_is_started_once_and_stopped_once(post: Post, start: str,
     [
         ({"voice": "darth"}, "voice"),
         ({"channel_name": "a/b"}, "channel_name"),
+        ({"channel_name": ".."}, "channel_name"),
         ({"channel_name": "a" * 65}, "channel_name"),
         ({"uid": -1}, "uid"),
         ({"uid": 2**32}, "uid"),
@@ -219,6 +221,14 @@ async def test_health_and_readiness(client: Client) -> None:
     for path in ("/health", "/ready"):
         async with client.get(path) as response:
             assert (response.status, await response.json()) == (200, {"status": "ok", "version": __version__})
+
+
+async def test_it_is_not_ready_without_its_model(client: Client, model: Model) -> None:
+    model.is_running = False
+    async with client.get("/ready") as response:
+        assert response.status == 503
+    async with client.get("/health") as response:
+        assert response.status == 200
 
 
 async def test_a_token_says_where_to_go(client: Client, post: Post) -> None:

@@ -1,0 +1,61 @@
+"""Who may speak to the service from a browser: only its own pages.
+
+A page of another site can let its visitor's browser reach this machine, and by DNS rebinding even under that site's own
+name. `Host` tells such a name and `Origin` such a page; a browser lets no page set either.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from realtime_agent.config import Settings
+from realtime_agent.server.schemas import Error
+
+__all__ = ["guard"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def guard(settings: Settings) -> Middleware:
+    """Refuse requests under a name that is not the service's, and those of other sites' pages, with 403.
+
+    The names are ALLOWED_HOSTS and those of this machine. A service for other machines that has no ALLOWED_HOSTS can't
+    know its names, and takes any.
+    """
+    names = _LOOPBACK | {settings.server_host.lower(), *settings.allowed_hosts}
+    takes_any = not settings.allowed_hosts and not _is_loopback(settings.server_host)
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = request.headers.get("Host", "").lower()
+        if not takes_any and _name(host) not in names:
+            return _refuse(f"this service is not {host[:100]!r}; if it should be, name it in ALLOWED_HOSTS")
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.lower().partition("://")[2] != host:
+            return _refuse("pages of other sites may not use this service")
+        return await handler(request)
+
+    return check
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _name(host: str) -> str:
+    """A host without its port, and an IPv6 address without its brackets."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _refuse(why: str) -> web.Response:
+    return web.json_response(Error(error="Forbidden", details=why).model_dump(), status=403)
