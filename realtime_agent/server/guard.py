@@ -19,6 +19,9 @@ __all__ = ["guard"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_PROBES = ("/health", "/ready")
+"""Asked by load balancers under whatever name or address they know; they tell nothing and change nothing."""
+
 
 def guard(settings: Settings) -> Middleware:
     """Refuse requests under a name that is not the service's, and those of other sites' pages, with 403.
@@ -31,6 +34,8 @@ def guard(settings: Settings) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in _PROBES:
+            return await handler(request)
         host = request.headers.get("Host", "").lower()
         if not takes_any and _name(host) not in names:
             return _refuse(f"this service is not {host[:100]!r}; if it should be, name it in ALLOWED_HOSTS")

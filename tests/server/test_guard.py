@@ -111,3 +111,14 @@ async def test_every_address_is_guarded(launcher: FakeLauncher, settings: Settin
         for path in ("/", "/docs", "/agents", "/rtc/room?token=t", "/static/main.js", "/nowhere"):
             async with client.get(path, headers={"Host": "evil.example"}) as response:
                 assert response.status == 403
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+async def test_a_probe_may_ask_under_any_name(launcher: FakeLauncher, path: str) -> None:
+    settings = Settings(allowed_hosts=("voice.example",))
+    app = create_app(settings, Fleet(launcher, settings))
+    async with (
+        TestClient(TestServer(app)) as client,
+        client.get(path, headers={"Host": "10.0.0.7:8080"}) as response,
+    ):
+        assert response.status == 200
