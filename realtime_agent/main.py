@@ -75,11 +75,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    server = commands.add_parser("server", help="the HTTP service", description=programs.serve.__doc__)
+    server = commands.add_parser(
+        "server", help="the HTTP service", description="Serve the HTTP API and the page, until Ctrl-C."
+    )
     server.add_argument("--port", type=_port, help="instead of SERVER_PORT; 0 is any free one")
     server.set_defaults(program=programs.serve)
 
-    agent = commands.add_parser("agent", help="one agent in the foreground", description=programs.run_agent.__doc__)
+    agent = commands.add_parser(
+        "agent",
+        help="one agent in the foreground",
+        description="Run one agent, with the page for its channel, until its user has left.",
+    )
     agent.add_argument("--channel_name", required=True, help="the channel to join")
     agent.add_argument("--uid", type=int, required=True, help="the agent's number in the channel; 0 is any")
     agent.add_argument("--user_uid", type=int, help="whom it hears (default: the first who comes)")
@@ -91,13 +97,22 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--port", type=_port, help="of its page, instead of SERVER_PORT; 0 is any free one")
     agent.set_defaults(program=programs.run_agent)
 
-    model = commands.add_parser("model", help="the embedded Realtime server", description=programs.run_model.__doc__)
+    model = commands.add_parser(
+        "model",
+        help="the embedded Realtime server",
+        description="Serve the embedded voice model at ws://HOST:PORT/v1, for any Realtime client.",
+    )
     model.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     model.add_argument("--port", type=_port, default=9000, help="default: %(default)s; 0 is any free one")
     model.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     model.set_defaults(program=programs.run_model)
 
-    user = commands.add_parser("call", help="call an agent, as its user", description=call.call.__doc__)
+    user = commands.add_parser(
+        "call",
+        help="call an agent, as its user",
+        description="Join a channel as its user: play a file as the microphone, or use the real one; print both sides' "
+        "words and how long the answer took. Exits with 0 only if the agent answered.",
+    )
     call.add_arguments(user)
     user.set_defaults(program=programs.run_call)
     return parser
