@@ -116,7 +116,7 @@ class Agent:
             case commands.CreateResponse():
                 await self._speak_by(command.new_instruction)
             case commands.CommitAudioBuffer():
-                await self._session.send(ev.InputAudioBufferCommit())
+                await self._do(self._conversation.commit())
 
     async def _join(self) -> None:
         self._channel.hear(self._spec.user_uid)
@@ -288,7 +288,7 @@ class Agent:
         kinds = {True: commands.DEFAULT_TURN_DETECTION, False: None}
         turn_detection = kinds[wanted] if isinstance(wanted, bool) else wanted
         await self._update(SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=turn_detection))))
-        self._conversation.turn_detection = turn_detection
+        await self._do(self._conversation.set_turn_detection(turn_detection))
 
     async def _update(self, config: SessionConfig) -> None:
         await self._session.send(ev.SessionUpdate(session=config))

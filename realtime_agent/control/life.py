@@ -69,6 +69,7 @@ class Life:
         """The user is here."""
         self._state = State.ACTIVE
         self._user_came = True
+        self._user_speaking = False
         self._last_speech = now
 
     def user_left(self, now: float) -> None:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,7 +159,8 @@ class Fleet:
                 await agent.ready.wait()
         except TimeoutError:
             state = agent.ended.cause if agent.ended else agent.state
-            await self._end(agent)
+            with suppress(TimeoutError):
+                await asyncio.shield(self._own(self._end(agent), f"end {spec.channel_name}"))
             raise StartTimeout(f"the agent was not ready within {timeout:g} s ({state})") from None
         except asyncio.CancelledError:
             # Nobody will hear that it runs; an agent that nobody knows of must not stay.

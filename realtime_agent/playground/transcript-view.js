@@ -24,7 +24,7 @@ export class TranscriptView {
     block.classList.toggle("partial", !item.final);
     block.classList.toggle("interrupted", item.interrupted);
     block.setAttribute("aria-busy", String(!item.final)); // read out once, when whole
-    block.querySelector(".text").textContent = item.text || (item.final ? "(not understood)" : "…");
+    block.querySelector(".text").textContent = item.text || (item.final && item.role === "user" ? "(not understood)" : "…");
     block.querySelector(".mark").hidden = !item.interrupted;
     if (atEnd) this.scroller.scrollTop = this.scroller.scrollHeight;
   }

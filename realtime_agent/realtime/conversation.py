@@ -114,7 +114,7 @@ class Conversation:
     """Tracks the default conversation of one session."""
 
     def __init__(self, turn_detection: TurnDetection | None, *, user_present: bool = True) -> None:
-        self.turn_detection = turn_detection
+        self._turn_detection = turn_detection
         # The request that the model has not begun to answer, and the id of the response that it is making; that may
         # be another one, since a server that detects turns begins responses by itself.
         self._asked: ev.ResponseCreate | None = None
@@ -122,8 +122,11 @@ class Conversation:
         self._pending: deque[ev.ResponseCreate] = deque(maxlen=_MAX_PENDING)
         self._sent: OrderedDict[str | None, ev.ResponseCreate] = OrderedDict()
         self._request_count = 0
+        # A request that was made for a user who has left since.
+        self._stale: ev.ResponseCreate | None = None
         self._user_present = user_present
         self._user_speaking = False
+        self._commit_asked = False
         self._dropped: OrderedDict[str, None] = OrderedDict()
         self._replies: OrderedDict[str, _Reply] = OrderedDict()
 
@@ -138,9 +141,21 @@ class Conversation:
         return self._next()
 
     def user_left(self) -> list[Action]:
-        """Nobody is there: cancel what is being made, and ask for nothing until somebody comes."""
+        """Nobody is there: cancel and forget what was asked for, and ask for nothing until somebody comes."""
         self._user_present = self._user_speaking = False
+        self._stale = self._asked
+        self._pending.clear()
         return self._cancel() if self._active is not None else []
+
+    def set_turn_detection(self, turn_detection: TurnDetection | None) -> list[Action]:
+        """Follow the session's turn detection. Without one, nobody tells when the user stops speaking."""
+        self._turn_detection = turn_detection
+        return self._silence() if turn_detection is None else []
+
+    def commit(self) -> list[Action]:
+        """Make what the user said so far a message. No answer comes by itself."""
+        self._commit_asked = True
+        return [Send(ev.InputAudioBufferCommit())]
 
     def create_response(self, config: ResponseConfig | None = None) -> list[Action]:
         """Ask for a response, now or in its turn. The oldest request gives way when too many wait."""
@@ -170,10 +185,11 @@ class Conversation:
         """What to do about one event of the server."""
         match event:
             case ev.SpeechStarted():
-                self._user_speaking = True
-                return [UserSpeech(True), *self._barge_in()]
+                # Without turn detection nobody would tell its end: it was on the wire when that was turned off.
+                self._user_speaking = self._turn_detection is not None
+                return [UserSpeech(self._user_speaking), *self._barge_in()]
             case ev.InputAudioBufferCleared():
-                self._user_speaking = False
+                return self._silence()
             case ev.SpeechStopped():
                 return [UserSpeech(False), *self._turn_ended()]
             case ev.InputAudioBufferCommitted():
@@ -232,7 +248,7 @@ class Conversation:
         return [Transcript("assistant", item_id, text, final=True)]
 
     def _barge_in(self) -> list[Action]:
-        if self.turn_detection is None or not self.turn_detection.interrupt_response:
+        if self._turn_detection is None or not self._turn_detection.interrupt_response:
             return []
         # The server cancels the response by itself; what it sent before it knew must not be heard.
         self._drop()
@@ -240,21 +256,28 @@ class Conversation:
 
     def _turn_ended(self) -> list[Action]:
         self._user_speaking = False
-        if self.turn_detection is not None and self.turn_detection.create_response:
+        if self._turn_detection is not None and self._turn_detection.create_response:
             # The server answers by itself; what waits has its turn behind that answer.
             return []
         return self._next()
 
     def _committed(self) -> list[Action]:
-        if not self._user_speaking:
+        if not self._commit_asked:
             return []
-        # A commit by hand in the middle of a turn ends it, and no answer comes by itself.
-        self._user_speaking = False
+        # It ends a turn that was being spoken, and the server does not answer it by itself.
+        self._commit_asked = self._user_speaking = False
         return self._next()
 
+    def _silence(self) -> list[Action]:
+        """The user's speech was taken back, or nobody listens for its end."""
+        self._user_speaking = False
+        return [UserSpeech(False), *self._next()]
+
     def _created(self, event: ev.ResponseCreated) -> list[Action]:
-        self._active, self._asked = event.response.id or "", None
-        return [] if self._user_present else self._cancel()
+        asked, self._asked = self._asked, None
+        self._active = event.response.id or ""
+        is_stale = asked is not None and asked is self._stale
+        return [] if self._user_present and not is_stale else self._cancel()
 
     def _done(self, event: ev.ResponseDone) -> list[Action]:
         response = event.response
@@ -279,7 +302,7 @@ class Conversation:
         if request is not None and request is self._asked:
             self._asked = None
         if error.code != "conversation_already_has_active_response":
-            return [Report(error), *(self._next() if request is not None else [])]
+            return [Report(error), *self._next()]
         if request is None and error.event_id is None and self._active is not None:
             # Nobody asked, so it was the user's turn that ended and could not be answered: it is in its turn.
             request = self._new_request()

@@ -81,6 +81,13 @@ def test_nobody_is_idle_while_the_user_speaks() -> None:
     assert life.deadline() == (5600, EndReason.IDLE)
 
 
+def test_a_user_who_left_in_the_middle_of_a_sentence_does_not_keep_the_next_from_being_idle() -> None:
+    life = active()
+    life.user_speaks(True, 1300)
+    life.user_joined(1400)
+    assert life.deadline() == (2000, EndReason.IDLE)
+
+
 def test_speech_does_not_put_off_the_wait_for_a_user() -> None:
     life = new()
     life.ready(1005)

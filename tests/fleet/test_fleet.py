@@ -179,6 +179,20 @@ async def test_a_start_that_is_given_up_leaves_nothing_behind(fleet: Fleet, laun
     assert launcher.worker.stops == 1
 
 
+async def test_a_start_that_timed_out_is_ended_also_when_whoever_asked_has_gone(launcher: FakeLauncher) -> None:
+    launcher.slow = True
+    fleet = Fleet(launcher, Settings(start_timeout_s=0.05, stop_timeout_s=30))
+    starting = asyncio.create_task(fleet.start(spec()))
+    await until(lambda: bool(launcher.workers))
+    launcher.worker.answers_stop = False
+    await until(lambda: launcher.worker.stops == 1)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    launcher.worker.end()
+    await until(lambda: not fleet.list())
+
+
 async def test_a_stop_goes_on_when_whoever_asked_has_gone(fleet: Fleet, launcher: FakeLauncher) -> None:
     await fleet.start(spec())
     launcher.worker.answers_stop = False

@@ -191,14 +191,40 @@ def test_where_the_server_does_not_answer_turns_the_end_of_speech_releases_what_
 
 def test_speech_whose_audio_was_cleared_holds_nothing_back(conversation: Conversation) -> None:
     conversation.handle(speech_started())
-    conversation.handle(ev.InputAudioBufferCleared())
-    assert asked(ask(conversation, "then")) == ["then"]
+    assert ask(conversation, "then") == []
+    silence, *rest = conversation.handle(ev.InputAudioBufferCleared())
+    assert silence == conv.UserSpeech(False)
+    assert asked(rest) == ["then"]
 
 
-def test_a_commit_in_the_middle_of_a_turn_releases_what_waits(conversation: Conversation) -> None:
+def test_a_commit_by_hand_in_the_middle_of_a_turn_releases_what_waits(conversation: Conversation) -> None:
     conversation.handle(speech_started())
     assert ask(conversation, "then") == []
+    assert conversation.commit() == [conv.Send(ev.InputAudioBufferCommit())]
+    conversation.handle(ev.SpeechStopped(audio_end_ms=1, item_id="u1"))
     assert asked(conversation.handle(ev.InputAudioBufferCommitted(item_id="u1"))) == ["then"]
+
+
+def test_an_answer_that_the_server_could_not_begin_releases_what_waits(conversation: Conversation) -> None:
+    conversation.handle(speech_started())
+    assert ask(conversation, "then") == []
+    conversation.handle(ev.SpeechStopped(audio_end_ms=1, item_id="u1"))
+    report, *rest = conversation.handle(error("too_many_responses"))
+    assert isinstance(report, conv.Report)
+    assert asked(rest) == ["then"]
+
+
+def test_a_response_that_was_asked_for_one_user_is_not_spoken_to_the_next(conversation: Conversation) -> None:
+    ask(conversation, "greet")
+    ask(conversation, "then")
+    conversation.user_left()
+    assert conversation.user_joined() == []
+    assert ask(conversation, "greet again") == []
+    assert conversation.handle(created("r1")) == [conv.Send(ev.ResponseCancel())]
+    assert conversation.handle(delta("r1")) == []
+    assert asked(conversation.handle(done("r1", status="cancelled"))) == ["greet again"]
+    assert conversation.handle(created("r2")) == []
+    assert conversation.handle(delta("r2")) == [conv.Play("i1", 0, PCM)]
 
 
 def test_nothing_is_asked_for_until_somebody_is_there() -> None:
@@ -347,16 +373,13 @@ def test_a_user_who_begins_before_the_next_response_does_not_silence_it(conversa
 @pytest.mark.parametrize(
     ("turn_detection", "interrupts"),
     [
-        (None, False),
         (ServerVad(interrupt_response=False), False),
         (SemanticVad(interrupt_response=False), False),
         (ServerVad(), True),
         (SemanticVad(), True),
     ],
 )
-def test_speech_interrupts_only_where_turn_detection_says_so(
-    turn_detection: TurnDetection | None, interrupts: bool
-) -> None:
+def test_speech_interrupts_only_where_turn_detection_says_so(turn_detection: TurnDetection, interrupts: bool) -> None:
     conversation = Conversation(turn_detection)
     conversation.handle(created("r1"))
     expected = [conv.UserSpeech(True), conv.Interrupt()] if interrupts else [conv.UserSpeech(True)]
@@ -364,9 +387,18 @@ def test_speech_interrupts_only_where_turn_detection_says_so(
     assert bool(conversation.handle(delta("r1"))) is not interrupts
 
 
-def test_turn_detection_can_change(conversation: Conversation) -> None:
-    conversation.turn_detection = None
-    assert conversation.handle(speech_started()) == [conv.UserSpeech(True)]
+def test_without_turn_detection_speech_that_was_on_the_wire_interrupts_nothing(conversation: Conversation) -> None:
+    conversation.set_turn_detection(None)
+    assert conversation.handle(speech_started()) == [conv.UserSpeech(False)]
+    assert asked(ask(conversation, "then")) == ["then"]
+
+
+def test_turning_turn_detection_off_ends_the_turn_that_was_being_spoken(conversation: Conversation) -> None:
+    conversation.handle(speech_started())
+    assert ask(conversation, "then") == []
+    silence, *rest = conversation.set_turn_detection(None)
+    assert silence == conv.UserSpeech(False)
+    assert asked(rest) == ["then"]
 
 
 def test_the_end_of_speech_is_told(conversation: Conversation) -> None:
@@ -451,7 +483,6 @@ def test_a_turn_of_the_user_has_its_place_before_its_words_are_known(conversatio
         ev.SessionCreated(session={}),
         ev.SessionUpdated(session={}),
         ev.RateLimitsUpdated(rate_limits=[]),
-        ev.InputAudioBufferCleared(),
         ev.ItemTruncated(item_id="i1", content_index=0, audio_end_ms=1),
         ev.ItemDeleted(item_id="i1"),
     ],
