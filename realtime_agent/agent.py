@@ -109,10 +109,9 @@ class Agent:
             case commands.UpdateTurnDetection():
                 await self._update_turn_detection(command)
             case commands.SendSystemText():
-                await self._do(self._conversation.add_text("system", command.input_text))
+                await self._do(self._conversation.tell(command.input_text))
             case commands.SendUserText():
-                await self._do(self._conversation.add_text("user", command.input_text))
-                await self._do(self._conversation.create_response())
+                await self._do(self._conversation.say(command.input_text))
             case commands.CreateResponse():
                 await self._speak_by(command.new_instruction)
             case commands.CommitAudioBuffer():
@@ -234,7 +233,8 @@ class Agent:
                 case conv.Spent(usage):
                     self._count(usage)
                 case conv.Report(error):
-                    logger.warning("the model reported %s: %s", error.code or error.type, error.message)
+                    name, kind = self._spec.channel_name, error.code or error.type
+                    logger.warning("the model of the agent in %r reported %s: %s", name, kind, error.message)
 
     async def _interrupt(self) -> None:
         """Stop speaking at once, and tell the model how much was heard."""
@@ -244,11 +244,13 @@ class Agent:
 
     async def _user_joined(self, uid: int) -> None:
         self._present[uid] = None
+        logger.info("uid %d joined %r", uid, self._spec.channel_name)
         if self._user is None and await self._choose_user():
             self._report_state()
 
     async def _user_left(self, uid: int) -> None:
         self._present.pop(uid, None)
+        logger.info("uid %d left %r", uid, self._spec.channel_name)
         if uid != self._user:
             return
         self._user = None

@@ -24,6 +24,7 @@ class FakeWorker:
         self.commands: list[Command] = []
         self.handed_over: list[tuple[int, bytes]] = []
         self.stops = 0
+        self.stop_reason: EndReason | None = None
         self.answers_stop = True
         self.stop_error: Exception | None = None
         self.on_stop: Callable[[], None] = lambda: None
@@ -66,8 +67,9 @@ class FakeWorker:
             raise ChannelError("the agent takes no connection now")
         self.handed_over.append((uid, answer))
 
-    async def stop(self, *, timeout: float) -> None:
+    async def stop(self, reason: EndReason = EndReason.STOPPED, *, timeout: float) -> None:
         self.stops += 1
+        self.stop_reason = reason
         self.on_stop()
         if self.stop_error is not None:
             raise self.stop_error

@@ -397,7 +397,10 @@ COMMANDS: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
         [
             {
                 "type": "conversation.item.create",
-                "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi."}]},
+                "item": {
+                    "type": "message", "id": "text_1", "role": "user",
+                    "content": [{"type": "input_text", "text": "Hi."}],
+                },
             },
             {"type": "response.create", "event_id": "response_1"},
         ],

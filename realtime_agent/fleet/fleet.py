@@ -36,6 +36,13 @@ __all__ = ["AgentRecord", "Fleet"]
 
 logger = logging.getLogger(__name__)
 
+_LEVELS = {
+    EndReason.CRASHED: logging.ERROR,
+    EndReason.MODEL_FAILED: logging.WARNING,
+    EndReason.RTC_FAILED: logging.WARNING,
+}
+"""How loud the log tells of an end; others are ordinary."""
+
 _REMEMBERED = 100
 """Agents that have ended and can still be asked about."""
 
@@ -106,7 +113,9 @@ class Fleet:
     async def close(self) -> None:
         """Stop every agent, and start no more."""
         self._closing = True
-        await asyncio.gather(*(self.stop(name) for name in list(self._running)), return_exceptions=True)
+        logger.info("ending; %d agents leave their channels", len(self._running))
+        ends = [self._end(agent, EndReason.DRAINED) for agent in self._running.values()]
+        await asyncio.gather(*ends, return_exceptions=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.stop_timeout_s)
         await self._launcher.close()
@@ -244,13 +253,13 @@ class Fleet:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s failed", task.get_name(), exc_info=error)
 
-    async def _end(self, agent: AgentRecord) -> None:
+    async def _end(self, agent: AgentRecord, reason: EndReason = EndReason.STOPPED) -> None:
         """Let an agent leave; returns when it is gone."""
         timeout = self._settings.stop_timeout_s
         async with asyncio.timeout(timeout):
             await agent.launched.wait()
         if agent.worker is not None:
-            await agent.worker.stop(timeout=timeout)
+            await agent.worker.stop(reason, timeout=timeout)
         async with asyncio.timeout(timeout):
             await agent.gone.wait()
 
@@ -288,5 +297,6 @@ class Fleet:
             self._ended.popitem(last=False)
         for event in (agent.launched, agent.ready, agent.gone):
             event.set()
-        level = logging.ERROR if ended.reason is EndReason.CRASHED else logging.INFO
-        logger.log(level, "agent %d in %r is gone: %s %s", agent.generation, name, ended.reason, ended.cause or "")
+        level = _LEVELS.get(ended.reason, logging.INFO)
+        cause = f" ({ended.cause})" if ended.cause else ""
+        logger.log(level, "agent %d in %r is gone: %s%s", agent.generation, name, ended.reason, cause)

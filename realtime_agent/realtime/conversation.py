@@ -110,6 +110,14 @@ class _Reply:
     final: bool = False
 
 
+@dataclass(slots=True)
+class _Request:
+    """A response to ask for, and the user's text that it answers, which must not come before its turn."""
+
+    response: ev.ResponseCreate
+    text: ev.ItemCreate | None = None
+
+
 class Conversation:
     """Tracks the default conversation of one session."""
 
@@ -117,13 +125,13 @@ class Conversation:
         self._turn_detection = turn_detection
         # The request that the model has not begun to answer, and the id of the response that it is making; that may
         # be another one, since a server that detects turns begins responses by itself.
-        self._asked: ev.ResponseCreate | None = None
+        self._asked: _Request | None = None
         self._active: str | None = None
-        self._pending: deque[ev.ResponseCreate] = deque(maxlen=_MAX_PENDING)
-        self._sent: OrderedDict[str | None, ev.ResponseCreate] = OrderedDict()
+        self._pending: deque[_Request] = deque(maxlen=_MAX_PENDING)
+        self._sent: OrderedDict[str | None, _Request] = OrderedDict()
         self._request_count = 0
         # A request that was made for a user who has left since.
-        self._stale: ev.ResponseCreate | None = None
+        self._stale: _Request | None = None
         self._user_present = user_present
         self._user_speaking = False
         self._commit_asked = False
@@ -162,10 +170,17 @@ class Conversation:
         self._pending.append(self._new_request(config))
         return self._next()
 
-    def add_text(self, role: str, text: str) -> list[Action]:
-        """Add a text message of the user or the system."""
-        item = Item.model_validate({"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]})
-        return [Send(ev.ItemCreate(item=item))]
+    def tell(self, text: str) -> list[Action]:
+        """Add a text message of the system; nobody answers it."""
+        return [Send(_message("system", text))]
+
+    def say(self, text: str) -> list[Action]:
+        """Add a text message of the user, and ask for an answer, now or in their turn."""
+        request = self._new_request()
+        request.text = _message("user", text)
+        request.text.item.id = f"text_{self._request_count}"
+        self._pending.append(request)
+        return self._next()
 
     def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> list[Action]:
         """What of the agent's speech was cut, as (item_id, content_index, audio_end_ms).
@@ -297,7 +312,7 @@ class Conversation:
         if error.code == "response_cancel_not_active":
             return []
         # A server that names no event at fault is taken to mean the request that it has not begun to answer.
-        unanswered = self._asked.event_id if self._asked is not None else None
+        unanswered = self._asked.response.event_id if self._asked is not None else None
         request = self._sent.pop(error.event_id or unanswered, None)
         if request is not None and request is self._asked:
             self._asked = None
@@ -323,15 +338,20 @@ class Conversation:
         if self.is_responding or self._user_speaking or not self._user_present or not self._pending:
             return []
         self._asked = request = self._pending.popleft()
-        self._remember(self._sent, request.event_id, request)
-        return [Send(request)]
+        self._remember(self._sent, request.response.event_id, request)
+        actions: list[Action] = []
+        if request.text is not None:
+            item = request.text.item
+            actions = [Send(request.text), Transcript("user", item.id or "", _text_of(item), final=True)]
+            request.text = None
+        return [*actions, Send(request.response)]
 
-    def _new_request(self, config: ResponseConfig | None = None) -> ev.ResponseCreate:
+    def _new_request(self, config: ResponseConfig | None = None) -> _Request:
         self._request_count += 1
-        request = ev.ResponseCreate(event_id=f"response_{self._request_count}")
+        response = ev.ResponseCreate(event_id=f"response_{self._request_count}")
         if config is not None:
-            request.response = config
-        return request
+            response.response = config
+        return _Request(response)
 
     def _reply(self, item_id: str) -> _Reply:
         return self._remember(self._replies, item_id, self._replies.get(item_id) or _Reply())
@@ -342,3 +362,12 @@ class Conversation:
         while len(memory) > _MAX_REMEMBERED:
             memory.popitem(last=False)
         return value
+
+
+def _message(role: str, text: str) -> ev.ItemCreate:
+    content = [{"type": "input_text", "text": text}]
+    return ev.ItemCreate(item=Item.model_validate({"type": "message", "role": role, "content": content}))
+
+
+def _text_of(item: Item) -> str:
+    return " ".join(part.text or "" for part in item.content or [])

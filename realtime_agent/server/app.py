@@ -62,7 +62,8 @@ def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     app[services] = Services(settings, fleet, TokenSigner(settings.token_ttl_s))
     app.cleanup_ctx.append(_open_fleet)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, route.handler)
+        # aiohttp's own pattern leaves out braces, which a channel's name may have.
+        app.router.add_route(route.method, route.path.replace("{channel}", "{channel:[^/]+}"), route.handler)
     document = openapi(ROUTES)
 
     async def show_document(_request: web.Request) -> web.Response:

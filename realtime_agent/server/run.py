@@ -31,7 +31,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"can't listen on {host} port {port}: {error.strerror}; set SERVER_HOST, SERVER_PORT"
+            f"can't listen on {host} port {port}: {error.strerror}; set SERVER_HOST, SERVER_PORT or --port"
         ) from None
     return listener
 

@@ -205,7 +205,8 @@ _UNION_TAGS = frozenset({"server_vad", "semantic_vad", "bool"}) | {
 
 
 def _field(error: Any) -> str:
-    steps = [str(step) for step in error["loc"] if step not in _UNION_TAGS]
+    # pydantic names an inner union by its members, in brackets.
+    steps = [str(step) for step in error["loc"] if step not in _UNION_TAGS and "[" not in str(step)]
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
         steps.append(error["ctx"]["discriminator"].strip("'"))
     return ".".join(steps) or "body"
@@ -217,5 +218,7 @@ def _message(error: Any) -> str:
             return "Field required"
         case "union_tag_invalid":
             return f"Input should be one of {error['ctx']['expected_tags']}"
+        case "string_pattern_mismatch" if error["loc"][-1] == "channel_name":
+            return "Only letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{}|~, may be used"
         case _:
             return str(error["msg"]).removeprefix("Value error, ")

@@ -303,6 +303,7 @@ async def test_close_stops_all_and_starts_no_more(fleet: Fleet, launcher: FakeLa
     await until(lambda: len(launcher.workers) == 4)
     await gone(fleet.close())
     assert fleet.list() == []
+    assert {worker.stop_reason for worker in launcher.workers} == {EndReason.DRAINED}
     assert not launcher.is_open
     assert not fleet.is_ready
     with pytest.raises(StartFailed):

@@ -262,9 +262,9 @@ VAD = {
 SEMANTIC = {"type": "semantic_vad", "eagerness": "low"}
 
 
-def item(role: str) -> dict[str, Any]:
+def item(role: str, **more: str) -> dict[str, Any]:
     content = [{"type": "input_text", "text": "hi"}]
-    return {"type": "conversation.item.create", "item": {"type": "message", "role": role, "content": content}}
+    return {"type": "conversation.item.create", "item": {"type": "message", **more, "role": role, "content": content}}
 
 
 def turn_detection(value: Any) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def turn_detection(value: Any) -> dict[str, Any]:
         ({"command": "update_turn_detection", "new_turn_detection": False}, [turn_detection(None)]),
         ({"command": "update_turn_detection", "new_turn_detection": SEMANTIC}, [turn_detection(SEMANTIC)]),
         ({"command": "send_system_text", "input_text": "hi"}, [item("system")]),
-        ({"command": "send_user_text", "input_text": "hi"}, [item("user"), {"type": "response.create"}]),
+        ({"command": "send_user_text", "input_text": "hi"}, [item("user", id="text_1"), {"type": "response.create"}]),
         (
             {"command": "create_response", "new_instruction": "Say hi."},
             [{"type": "response.create", "response": {"instructions": "Say hi."}}],

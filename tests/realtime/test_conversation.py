@@ -449,14 +449,32 @@ def test_every_item_that_was_cut_is_told(conversation: Conversation) -> None:
     assert conversation.interrupted([]) == []
 
 
-@pytest.mark.parametrize("role", ["user", "system"])
-def test_text_becomes_an_item(conversation: Conversation, role: str) -> None:
-    (action,) = conversation.add_text(role, "hello")
-    assert isinstance(action, conv.Send)
-    assert action.event.to_dict() == {
-        "type": "conversation.item.create",
-        "item": {"type": "message", "role": role, "content": [{"type": "input_text", "text": "hello"}]},
-    }
+def test_the_system_s_text_becomes_an_item_at_once(conversation: Conversation) -> None:
+    conversation.handle(created("r1"))
+    (send,) = conversation.tell("it rains")
+    assert isinstance(send, conv.Send)
+    assert send.event.to_dict()["item"] == {
+        "type": "message", "role": "system", "content": [{"type": "input_text", "text": "it rains"}],
+    }  # fmt: skip
+
+
+def test_the_user_s_text_comes_with_its_answer_in_their_turn(conversation: Conversation) -> None:
+    conversation.handle(created("r1"))
+    assert conversation.say("hello") == []
+    item, shown, response = conversation.handle(done("r1"))
+    assert isinstance(item, conv.Send)
+    assert item.event.to_dict()["item"] == {
+        "type": "message", "id": "text_1", "role": "user", "content": [{"type": "input_text", "text": "hello"}],
+    }  # fmt: skip
+    assert shown == conv.Transcript("user", "text_1", "hello", final=True)
+    assert asked([response]) == [None]
+
+
+def test_the_user_s_text_is_not_repeated_when_its_answer_collides(conversation: Conversation) -> None:
+    *_, response = conversation.say("hello")
+    conversation.handle(created("r1"))
+    conversation.handle(error(COLLISION, request_id([response])))
+    assert [type(action) for action in conversation.handle(done("r1"))] == [conv.Send]
 
 
 # What is of no use.

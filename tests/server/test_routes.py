@@ -189,7 +189,7 @@ async def test_an_agent_that_is_not_ready_in_time_is_504(
 
 
 async def test_agents_are_listed_and_shown(client: Client, post: Post, launcher: FakeLauncher) -> None:
-    name = "a room? #1 & 50% [x]~|;=".replace("%", "!")
+    name = "a room? #1 & {x} [x]~|;="
     await post("/start_agent", channel_name=name, uid=7, user_uid=5)
     launcher.worker.become(State.ACTIVE)
     launcher.worker.report(UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5))
