@@ -21,7 +21,7 @@ async def test_the_curl_examples_are_done(server: str) -> None:
     blocks = re.findall(r"```bash\n(curl .*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     done = []
     for block in blocks:
-        _, url, _, header, _, body = shlex.split(block)
+        _, url, _, header, _, body = shlex.split(block.replace("\\\n", " "))
         assert header == "Content-Type: application/json"
         status, answer = await post(server, urlsplit(url).path, **json.loads(body))
         assert status == 200, answer
