@@ -32,6 +32,9 @@ __all__ = [
     "SessionAudio",
     "SessionConfig",
     "Tool",
+    "ToolChoiceFunction",
+    "ToolChoiceMcp",
+    "Tracing",
     "Transcription",
     "TranscriptionUsage",
     "TurnDetection",
@@ -150,7 +153,34 @@ class Tool(Sent):
 Metadata = dict[str, str]
 Modalities = list[Literal["text", "audio"]]
 MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
-ToolChoice = Literal["auto", "none", "required"] | dict[str, Any]
+
+
+class ToolChoiceFunction(Sent):
+    """The model must call this function."""
+
+    type: Literal["function"] = "function"
+    name: str
+
+
+class ToolChoiceMcp(Sent):
+    """The model must call a tool of this MCP server."""
+
+    type: Literal["mcp"] = "mcp"
+    server_label: str
+    name: str | None = None
+
+
+ToolChoice = (
+    Literal["auto", "none", "required"] | Annotated[ToolChoiceFunction | ToolChoiceMcp, Field(discriminator="type")]
+)
+
+
+class Tracing(Sent):
+    """What a session's trace is filed under."""
+
+    workflow_name: str | None = None
+    group_id: str | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class SessionConfig(Sent):
@@ -166,7 +196,7 @@ class SessionConfig(Sent):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
-    tracing: Literal["auto"] | dict[str, Any] | None = None
+    tracing: Literal["auto"] | Tracing | None = None
     truncation: Literal["auto", "disabled"] | dict[str, Any] | None = None
     include: list[str] | None = None
     prompt: dict[str, Any] | None = None
