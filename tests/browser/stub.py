@@ -145,7 +145,7 @@ class StubServer:
         refusal = self._refusal("/rtc")
         if refusal is not None:
             return refusal
-        socket = web.WebSocketResponse(timeout=1)
+        socket = web.WebSocketResponse(timeout=30)
         await socket.prepare(request)
         self._socket = socket
         await socket.send_json(
