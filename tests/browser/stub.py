@@ -50,6 +50,8 @@ class StubServer:
         self.messages: list[dict[str, Any]] = []
         self.close_codes: list[int | None] = []
         self._socket: web.WebSocketResponse | None = None
+        self._receiving: asyncio.Task[None] | None = None
+        self._goodbye: tuple[int, str] = (WSCloseCode.OK, "")
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -104,9 +106,11 @@ class StubServer:
             await socket.send_bytes(frame)
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the page's connection, if there is one."""
-        if self._socket is not None:
-            await self._socket.close(code=code, message=reason.encode())
+        """Close the page's connection, if there is one, and wait until the page has agreed."""
+        if self._socket is not None and self._receiving is not None:
+            self._goodbye = (code, reason)
+            self._receiving.cancel()
+            await until(lambda: self._socket is None, "the page's answer to the close")
 
     def sent(self, kind: str) -> list[dict[str, Any]]:
         """The page's messages of this type."""
@@ -145,7 +149,7 @@ class StubServer:
         refusal = self._refusal("/rtc")
         if refusal is not None:
             return refusal
-        socket = web.WebSocketResponse(timeout=30)
+        socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._socket = socket
         await socket.send_json(
@@ -159,15 +163,24 @@ class StubServer:
                 "state": self.state,
             }
         )
+        receiving = self._receiving = asyncio.create_task(self._receive(socket))
+        await asyncio.wait([receiving])
+        if receiving.cancelled():
+            # From here, not beside `receive`: there aiohttp cuts the connection without waiting for the page's answer,
+            # and with microphone frames unread a cut is a reset, which may overtake the reason.
+            code, reason = self._goodbye
+            await socket.close(code=code, message=reason.encode())
+        self.close_codes.append(socket.close_code)
+        if self._socket is socket:
+            self._socket = None
+        return socket
+
+    async def _receive(self, socket: web.WebSocketResponse) -> None:
         async for message in socket:
             if message.type is WSMsgType.BINARY:
                 self.frames.append(message.data)
             elif message.type is WSMsgType.TEXT:
                 self.messages.append(json.loads(message.data))
-        self.close_codes.append(socket.close_code)
-        if self._socket is socket:
-            self._socket = None
-        return socket
 
 
 def _page(name: str) -> Callable[[web.Request], Any]:
