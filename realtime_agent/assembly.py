@@ -20,7 +20,6 @@ from realtime_agent.realtime.types import (
     SessionConfig,
     Transcription,
 )
-from realtime_agent.rtc.channel import SAMPLE_RATE
 from realtime_agent.rtc.web import WebChannel
 
 __all__ = ["assemble", "check_channel", "session_config"]
@@ -42,7 +41,6 @@ def assemble(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent],
     """Build an agent and its channel. Call it in the loop that the agent will run in."""
     channel = _channel(spec, settings)
     playout = Playout(
-        sample_rate=SAMPLE_RATE,
         frame_ms=channel.frame_ms,
         lead_ms=settings.playout_lead_ms,
         far_end_delay_ms=settings.far_end_delay_ms,

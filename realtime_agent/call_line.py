@@ -14,14 +14,16 @@ from realtime_agent.audio.speaker import Speaker
 from realtime_agent.audio.wav import speech_end
 from realtime_agent.call_log import CallLog, Transcript
 from realtime_agent.errors import ConfigError
-from realtime_agent.rtc.channel import BYTES_PER_MS, SAMPLE_RATE, AudioFrame, ChannelLost, Flushed, Message
+from realtime_agent.pcm import BYTES_PER_MS, BYTES_PER_SAMPLE
+from realtime_agent.rtc.channel import AudioFrame, ChannelLost, Flushed, Message
 from realtime_agent.rtc.web_client import WebUser
+from realtime_agent.rtc.wire import FRAME_MS
 
 __all__ = ["CallLine", "ClipSource", "MicrophoneSource"]
 
-_FRAME_S = 0.02
-_FRAME_SAMPLES = SAMPLE_RATE // 50
-_FRAME_BYTES = BYTES_PER_MS * 20
+_FRAME_S = FRAME_MS / 1000
+_FRAME_BYTES = FRAME_MS * BYTES_PER_MS
+_FRAME_SAMPLES = _FRAME_BYTES // BYTES_PER_SAMPLE
 _SILENCE = bytes(_FRAME_BYTES)
 
 
@@ -78,7 +80,7 @@ class ClipSource:
         ]
         self._last_spoken = (speech_end(pcm) - 1) // _FRAME_SAMPLES
         self.clock = clock
-        self.invitation = f"playing {len(pcm) / 2 / SAMPLE_RATE:.1f} s"
+        self.invitation = f"playing {len(pcm) / BYTES_PER_MS / 1000:.1f} s"
 
     async def speak(self, line: CallLine) -> None:
         """Push a frame every 20 ms until the call is over.

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from realtime_agent.audio.library import miniaudio
 from realtime_agent.errors import ConfigError
+from realtime_agent.pcm import BYTES_PER_MS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from miniaudio import Backend
 
 __all__ = ["Device", "Headset", "open_device"]
 
-_RATE = 24_000
 _BLOCK_MS = 20
-_BLOCK = _RATE * _BLOCK_MS // 1000 * 2
+_BLOCK = _BLOCK_MS * BYTES_PER_MS
 """Bytes in 20 ms."""
 
 _HEARD_LIMIT = _BLOCK * 25
@@ -50,7 +50,7 @@ def open_device(backends: Sequence[Backend] | None = None) -> Device:
         backends = [backend for backend in sound.Backend if backend is not sound.Backend.NULL]
     s16 = sound.SampleFormat.SIGNED16
     try:
-        device: Device = sound.DuplexStream(s16, 1, s16, 1, _RATE, _BLOCK_MS, backends=list(backends))
+        device: Device = sound.DuplexStream(s16, 1, s16, 1, SAMPLE_RATE, _BLOCK_MS, backends=list(backends))
     except sound.MiniaudioError as error:
         raise ConfigError(f"there is no microphone and loudspeaker to be used: {_in_words(error)}") from None
     return device
@@ -107,7 +107,7 @@ class Headset:
 
         It is ahead of what is heard by what waits here, 0.1 s at most, and in the device, about 0.06 s.
         """
-        return self._written / 2 / _RATE
+        return self._written / BYTES_PER_MS / 1000
 
     async def read(self) -> bytes:
         """The next 20 ms from the microphone; of what nobody reads, the newest half second is kept.

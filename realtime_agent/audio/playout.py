@@ -14,9 +14,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Heard", "Playout"]
+from realtime_agent.pcm import BYTES_PER_MS, BYTES_PER_SAMPLE, SAMPLE_RATE
 
-_BYTES_PER_SAMPLE = 2
+__all__ = ["Heard", "Playout"]
 
 
 class Heard(NamedTuple):
@@ -40,7 +40,7 @@ class _Part:
     @property
     def length(self) -> int:
         """How many samples of it came."""
-        return self.size // _BYTES_PER_SAMPLE
+        return self.size // BYTES_PER_SAMPLE
 
     def heard(self, position: int) -> int:
         """How many samples of it lie before `position`."""
@@ -55,7 +55,6 @@ class Playout:
     """Paces PCM to a channel. Times are seconds of any monotonic clock.
 
     Args:
-        sample_rate: Samples a second.
         frame_ms: The length of the frames given out.
         lead_ms: How far ahead of the clock frames are given out.
         far_end_delay_ms: From a frame's due time until it is heard, as long as the far end does not report.
@@ -65,19 +64,16 @@ class Playout:
     def __init__(
         self,
         *,
-        sample_rate: int = 24_000,
         frame_ms: int = 20,
         lead_ms: int = 60,
         far_end_delay_ms: int = 0,
         max_buffer_s: float = 600,
     ) -> None:
-        self._rate = sample_rate
-        self._frame_samples = sample_rate * frame_ms // 1000
-        self._frame_bytes = self._frame_samples * _BYTES_PER_SAMPLE
+        self._frame_bytes = frame_ms * BYTES_PER_MS
         self._frame_s = frame_ms / 1000
         self._lead_s = lead_ms / 1000
         self._far_end_delay_s = far_end_delay_ms / 1000
-        self._max_buffer = int(max_buffer_s * sample_rate) * _BYTES_PER_SAMPLE
+        self._max_buffer = int(max_buffer_s * SAMPLE_RATE) * BYTES_PER_SAMPLE
 
         self._waiting = bytearray()
         self._parts: deque[_Part] = deque()
@@ -95,11 +91,6 @@ class Playout:
         """Samples given out since the start."""
         return self._position
 
-    @property
-    def waiting_ms(self) -> int:
-        """Audio received and not given out yet."""
-        return len(self._waiting) // _BYTES_PER_SAMPLE * 1000 // self._rate
-
     def add(self, item_id: str, content_index: int, pcm: bytes) -> None:
         """Take more of an item's audio."""
         if not pcm:
@@ -112,7 +103,7 @@ class Playout:
         if part is None or part.finished or (part.item_id, part.content_index) != (item_id, content_index):
             self._finish_last()
             # What waits is whole frames now, so that a part begins on a frame's edge.
-            part = _Part(item_id, content_index, self._position + len(self._waiting) // _BYTES_PER_SAMPLE)
+            part = _Part(item_id, content_index, self._position + len(self._waiting) // BYTES_PER_SAMPLE)
             self._parts.append(part)
         part.size += len(pcm)
         self._waiting += pcm
@@ -130,7 +121,7 @@ class Playout:
         if self._stretch is None:
             return float("-inf")
         began, at = self._stretch
-        return began + (self._position - at) / self._rate - self._lead_s
+        return began + (self._position - at) / SAMPLE_RATE - self._lead_s
 
     def take(self, now: float) -> bytes | None:
         """The next frame if it is due. Call until `None`."""
@@ -143,7 +134,7 @@ class Playout:
             self._hearing.append((now + self._far_end_delay_s, self._position))
         frame = bytes(self._waiting[: self._frame_bytes])
         del self._waiting[: self._frame_bytes]
-        self._position += self._frame_samples
+        self._position += len(frame) // BYTES_PER_SAMPLE
         self._forget(now)
         return frame
 
@@ -161,13 +152,9 @@ class Playout:
         end = self._position
         for at, start in reversed(self._hearing):
             if at <= now:
-                return min(end, start + round((now - at) * self._rate))
+                return min(end, start + round((now - at) * SAMPLE_RATE))
             end = start
         return end
-
-    def is_speaking(self, now: float) -> bool:
-        """Whether audio waits, or was given out and is not heard to its end yet."""
-        return bool(self._waiting) or self.heard_position(now) < self._position
 
     def flush(self, now: float) -> list[Heard]:
         """Drop everything that was not heard.
@@ -177,7 +164,7 @@ class Playout:
         """
         position = self.heard_position(now)
         cut = [
-            Heard(part.item_id, part.content_index, part.heard(position) * 1000 // self._rate)
+            Heard(part.item_id, part.content_index, part.heard(position) * 1000 // SAMPLE_RATE)
             for part in self._parts
             if not part.was_heard(position)
         ]

@@ -12,13 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from realtime_agent.audio.wav import rms
+from realtime_agent.pcm import BYTES_PER_SAMPLE, SAMPLE_RATE
 
 __all__ = ["Speaker"]
 
-_BYTES_PER_SAMPLE = 2
+_START_S = 0.04
+"""How much must have come before a stretch begins; what is shorter begins this long after it came."""
+_REPORT_S = 0.1
+"""How often the position is to be reported while playing."""
 _AUDIBLE_RMS = 100.0
 """-50 dB of full scale: over the noise that a voice model or a codec makes of silence, under any speech."""
 _AUDIBLE_WINDOW = 240
+"""Samples in 10 ms."""
 
 
 @dataclass(slots=True)
@@ -33,14 +38,14 @@ class _Stretch:
 
     @property
     def samples(self) -> int:
-        return len(self.pcm) // _BYTES_PER_SAMPLE
+        return len(self.pcm) // BYTES_PER_SAMPLE
 
     def find_audible(self, since: int) -> None:
         """Look for the first audible 10 ms from sample `since` on, unless it is known."""
         for start in range(since, self.samples, _AUDIBLE_WINDOW):
             if self.audible is not None:
                 return
-            window = self.pcm[start * _BYTES_PER_SAMPLE : (start + _AUDIBLE_WINDOW) * _BYTES_PER_SAMPLE]
+            window = self.pcm[start * BYTES_PER_SAMPLE : (start + _AUDIBLE_WINDOW) * BYTES_PER_SAMPLE]
             if rms(window) >= _AUDIBLE_RMS:
                 self.audible = start
 
@@ -50,24 +55,10 @@ class Speaker:
 
     Args:
         position: The position of the first sample that will come.
-        sample_rate: Samples a second.
-        start_ms: How much must have come before a stretch begins; what is shorter begins this long after it came.
-        report_ms: How often the position is to be reported while playing.
         record: Keep all that was heard, for `render`. Else only the present stretch is kept.
     """
 
-    def __init__(
-        self,
-        position: int = 0,
-        *,
-        sample_rate: int = 24_000,
-        start_ms: int = 40,
-        report_ms: int = 100,
-        record: bool = True,
-    ) -> None:
-        self._rate = sample_rate
-        self._start_s = start_ms / 1000
-        self._report_s = report_ms / 1000
+    def __init__(self, position: int = 0, *, record: bool = True) -> None:
         self._record = record
         self._next = position
         self._playing: _Stretch | None = None
@@ -86,7 +77,7 @@ class Speaker:
         stretch.pcm += pcm
         stretch.find_audible(before)
         self._next += stretch.samples - before
-        if now < stretch.begins and stretch.samples >= self._start_s * self._rate:
+        if now < stretch.begins and stretch.samples >= _START_S * SAMPLE_RATE:
             stretch.begins = now
 
     def flush(self, position: int, now: float) -> int:
@@ -98,7 +89,7 @@ class Speaker:
         reached = self.position(now)
         stretch, self._playing = self._playing, None
         if stretch is not None:
-            del stretch.pcm[(reached - stretch.position) * _BYTES_PER_SAMPLE :]
+            del stretch.pcm[(reached - stretch.position) * BYTES_PER_SAMPLE :]
             if stretch.audible is not None and stretch.audible >= stretch.samples:
                 stretch.audible = None
         self._next = position
@@ -118,7 +109,7 @@ class Speaker:
             due = self._playing is not None and position > self._playing.position
         else:
             at, told = self._reported
-            due = position > told and (now - at >= self._report_s or not self.is_playing(now))
+            due = position > told and (now - at >= _REPORT_S or not self.is_playing(now))
         if not due:
             return None
         self._reported = (now, position)
@@ -140,37 +131,37 @@ class Speaker:
         """
         for stretch in self._stretches:
             if stretch.begins > since and stretch.audible is not None:
-                moment = stretch.begins + stretch.audible / self._rate
+                moment = stretch.begins + stretch.audible / SAMPLE_RATE
                 return moment if moment <= now else None
         return None
 
     def heard_s(self, now: float) -> float:
         """How many seconds of audio were played, silence between stretches not counted."""
         samples = self._forgotten + sum(self._played(stretch, now) for stretch in self._stretches)
-        return samples / self._rate
+        return samples / SAMPLE_RATE
 
     def render(self, since: float, until: float) -> bytes:
         """What was heard in a span of time, as PCM: the stretches in their places, silence around them."""
-        total = round((until - since) * self._rate)
-        rendered = bytearray(max(0, total) * _BYTES_PER_SAMPLE)
+        total = round((until - since) * SAMPLE_RATE)
+        rendered = bytearray(max(0, total) * BYTES_PER_SAMPLE)
         for stretch in self._stretches:
-            at = round((stretch.begins - since) * self._rate)
+            at = round((stretch.begins - since) * SAMPLE_RATE)
             first, last = max(at, 0), min(at + stretch.samples, total)
             if first < last:
-                heard = stretch.pcm[(first - at) * _BYTES_PER_SAMPLE : (last - at) * _BYTES_PER_SAMPLE]
-                rendered[first * _BYTES_PER_SAMPLE : last * _BYTES_PER_SAMPLE] = heard
+                heard = stretch.pcm[(first - at) * BYTES_PER_SAMPLE : (last - at) * BYTES_PER_SAMPLE]
+                rendered[first * BYTES_PER_SAMPLE : last * BYTES_PER_SAMPLE] = heard
         return bytes(rendered)
 
     def _begin(self, now: float) -> _Stretch:
         if not self._record:
             self._forgotten += sum(stretch.samples for stretch in self._stretches)
             self._stretches.clear()
-        stretch = _Stretch(self._next, now + self._start_s)
+        stretch = _Stretch(self._next, now + _START_S)
         self._stretches.append(stretch)
         return stretch
 
     def _end(self, stretch: _Stretch) -> float:
-        return stretch.begins + stretch.samples / self._rate
+        return stretch.begins + stretch.samples / SAMPLE_RATE
 
     def _played(self, stretch: _Stretch, now: float) -> int:
-        return max(0, min(stretch.samples, round((now - stretch.begins) * self._rate)))
+        return max(0, min(stretch.samples, round((now - stretch.begins) * SAMPLE_RATE)))

@@ -13,8 +13,8 @@ export class Call {
   /**
    * Join a channel, starting its agent if none runs there.
    * @param {{channelName: string, uid: number, processing: boolean}} wish  uid 0 leaves the choice to the server
-   * @param {object} handlers  onStep(text) while joining; then onJoined, onState and onTranscript with the channel's
-   *   message; onClose(code, reason); onMicrophone(level); onPlayed(report); onLatency(ms); onMicrophoneLost();
+   * @param {object} handlers  onStep(text) while joining; then onJoined, onListening, onState and onTranscript with the
+   *   channel's message; onClose(code, reason); onMicrophone(level); onPlayed(report); onLatency(ms); onMicrophoneLost();
    *   onSound(running) whenever the browser lets sound run or withholds it
    * @param {AbortSignal} signal  gives the attempt up
    */

@@ -5,12 +5,15 @@ import { ApiError, errorFrom } from "./api.js";
 const OPEN_TIMEOUT_MS = 15_000;
 const MAX_UNSENT_BYTES = 48_000; // 1 s of audio; past it frames are dropped, since late speech helps nobody
 
+/** The close codes of the channel's own; what others mean is the browser's and the server's business. */
+export const CLOSED = { LEFT: 1000, REPLACED: 4001, ENDED: 4002, FULL: 4003 };
+
 export class Channel {
   /**
    * Open the channel.
    * @param {string} url  from POST /token
-   * @param {object} handlers  onAudio(ArrayBuffer); onMessage.<type>(message) for joined, flush, transcript and state;
-   *   onClose(code, reason), once, after the channel was open
+   * @param {object} handlers  onAudio(ArrayBuffer); onMessage.<type>(message) for joined, listening, flush,
+   *   transcript and state; onClose(code, reason), once, after the channel was open
    * @throws {ApiError} when the server refuses or does not answer
    */
   static async open(url, handlers, signal) {
@@ -57,7 +60,7 @@ export class Channel {
   /** Leave the channel; the agent stays for its grace time. */
   leave() {
     this.send({ type: "leave" });
-    this.socket.close(1000, "left");
+    this.socket.close(CLOSED.LEFT, "left");
   }
 
   send(message) {
@@ -98,18 +101,18 @@ async function whyRefused(address) {
 
 /** What a close code means for the person at the page. */
 export function closeInWords(code, reason) {
-  if (code === 4002) return `The agent ended: ${endInWords(reason)}`;
+  if (code === CLOSED.ENDED) return `The agent ended: ${endInWords(reason)}`;
   return CLOSE[code] ?? `The connection closed (code ${code}${reason ? `: ${reason}` : ""}). Join again to go on.`;
 }
 
 const CLOSE = {
-  1000: "You left the channel.",
+  [CLOSED.LEFT]: "You left the channel.",
   1001: "The server is going away.",
   1006: "The connection was lost. Join again to continue the same conversation.",
   1009: "The server closed the connection: a message was too large.",
   1011: "The server closed the connection after an error of its own.",
-  4001: "You joined this channel in another tab or window, so this one was disconnected.",
-  4003: "The channel has as many participants as it can take.",
+  [CLOSED.REPLACED]: "You joined this channel in another tab or window, so this one was disconnected.",
+  [CLOSED.FULL]: "The channel has as many participants as it can take.",
 };
 
 /** What the reason of an agent's end means. */

@@ -2,13 +2,12 @@
 
 import { stopAgent } from "./api.js";
 import { Call } from "./call.js";
-import { closeInWords, endInWords } from "./channel.js";
+import { CLOSED, closeInWords, endInWords } from "./channel.js";
 import { microphoneGranted } from "./microphone.js";
 import { TabStorage } from "./tab-storage.js";
 import { Transcript } from "./transcript.js";
 import { View } from "./view.js";
 
-const ENDED = 4002;
 const SOUND_DELAY_MS = 500; // a browser that allows sound has started it by then
 const BLOCKED = "The browser holds sound back until you click. Click anywhere, or press a key, to hear the agent and be heard.";
 
@@ -21,6 +20,8 @@ class Playground {
     this.call = null;
     this.joining = null;
     this.muted = false;
+    this.agentEnded = false;
+    this.transcriptOf = null; // the channel whose conversation is shown
     this.facts = newFacts();
     view.channel.value = channel ?? storage.get("joined") ?? "demo";
     view.bind({
@@ -98,6 +99,7 @@ class Playground {
     this.agentEnded = false;
     this.transcriptOf = this.facts.channelName;
     this.transcript.items.clear();
+    this.facts.transcripts = [];
     this.view.clearTranscript();
   }
 
@@ -185,14 +187,14 @@ class Playground {
     this.facts.closeCode = code;
     this.view.levels({ mic: 0, agent: 0 });
     // An abnormal close leaves the wish to be here standing, so that a reload joins again.
-    if ([1000, 4001, ENDED].includes(code)) this.storage.remove("joined");
-    if (code === ENDED) {
+    if ([CLOSED.LEFT, CLOSED.REPLACED, CLOSED.ENDED].includes(code)) this.storage.remove("joined");
+    if (code === CLOSED.ENDED) {
       this.agentState("ended", this.facts.state === "ended" ? this.facts.reason : reason);
       this.view.endable(false);
     } else if (this.facts.state !== "ended") {
-      this.state("idle", code === 1000 ? "You left; the agent stays for a short while." : "");
+      this.state("idle", code === CLOSED.LEFT ? "You left; the agent stays for a short while." : "");
     }
-    if (![1000, ENDED].includes(code)) this.failed(new Error(closeInWords(code, reason)));
+    if (![CLOSED.LEFT, CLOSED.ENDED].includes(code)) this.failed(new Error(closeInWords(code, reason)));
   }
 
   failed(error) {

@@ -75,7 +75,6 @@ export class Microphone {
     this.source.connect(this.node).connect(context.destination);
   }
 
-
   close() {
     this.node.port.onmessage = null;
     this.node.port.postMessage("close");

@@ -5,6 +5,8 @@ import { TranscriptView } from "./transcript-view.js";
 const STATES = {
   idle: ["Not connected", ""],
   joining: ["Joining", ""],
+  starting: ["Starting", "The agent is getting ready."],
+  connecting: ["Starting", "The agent is getting ready."],
   waiting: ["Waiting", "The agent waits for its user."],
   active: ["Active", "Speak, the agent is listening."],
   paused: ["Paused", "The agent is not listening for now."],
@@ -18,6 +20,7 @@ export class View {
     const element = (id) => document.getElementById(id);
     this.stateName = element("state-name");
     this.stateDetail = element("state-detail");
+    this.inChannel = element("in-channel");
     this.noticeBox = element("notice");
     this.noticeText = element("notice-text");
     this.form = element("join-form");
@@ -51,8 +54,10 @@ export class View {
     const focusLost = this.controls.contains(document.activeElement) || this.form.contains(document.activeElement);
     const switched = this.form.hidden !== inCall;
     this.root.dataset.state = state;
-    this.stateName.textContent = STATES[state][0];
-    this.stateDetail.textContent = detail ?? STATES[state][1];
+    const [name, explanation] = STATES[state] ?? [state, ""]; // a state of a later version is no error
+    this.stateName.textContent = name;
+    this.stateDetail.textContent = detail ?? explanation;
+    this.inChannel.textContent = inCall ? `Channel ${this.channel.value.trim()}` : "";
     this.empty.querySelector("p").textContent = inCall ? "Say something." : "Join the channel and say something.";
     this.form.hidden = inCall;
     this.controls.hidden = !inCall;

@@ -1,7 +1,6 @@
 """The interface of a channel: one participant's presence in a named room.
 
-An agent's side and a user's side look alike: join, read `events()`, `push` paced frames of PCM, `send` small messages,
-leave. PCM is signed 16-bit little-endian, mono, 24 kHz, the Realtime API's only PCM format.
+A participant joins, reads `events()`, pushes paced frames of PCM (`pcm.py` says which), sends small messages, leaves.
 """
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 __all__ = [
-    "BYTES_PER_MS",
-    "SAMPLE_RATE",
     "AudioFrame",
     "Channel",
     "ChannelEvent",
@@ -23,12 +20,6 @@ __all__ = [
     "UserJoined",
     "UserLeft",
 ]
-
-SAMPLE_RATE = 24_000
-"""Samples a second, on both sides."""
-
-BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
-"""Bytes in a millisecond of PCM."""
 
 
 @dataclass(frozen=True, slots=True)

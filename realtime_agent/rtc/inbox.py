@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Message, Played
@@ -14,7 +14,7 @@ __all__ = ["Inbox"]
 logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 100
-"""Events that may wait: 2 s of 20 ms frames. An agent that is further behind had better skip."""
+"""Events of a kind that may wait; of audio 2 s in 20 ms frames. An agent that is further behind had better skip."""
 
 _DROPPABLE = (AudioFrame, Played, Message)
 """What a user can send without end. Who comes and goes is never dropped."""
@@ -23,14 +23,14 @@ _DROPPABLE = (AudioFrame, Played, Message)
 class Inbox:
     """A bounded queue of channel events for one reader.
 
-    Audio, positions and messages beyond the bound drop the oldest of them; the first loss is logged, and at the end how
-    much was lost. Joins and leaves stay.
+    Audio, positions and messages have a bound each, beyond which the oldest of the kind gives way: no flood of messages
+    crowds out a voice. The first loss is logged, and at the end how much was lost. Joins and leaves stay.
     """
 
     def __init__(self, max_waiting: int = _MAX_WAITING) -> None:
         self._max_waiting = max_waiting
         self._events: deque[ChannelEvent] = deque()
-        self._waiting = 0
+        self._waiting: Counter[type[ChannelEvent]] = Counter()
         self._arrived = asyncio.Event()
         self._closed = False
         self._dropped = 0
@@ -39,10 +39,11 @@ class Inbox:
         """Add an event; never blocks."""
         if self._closed:
             return
-        if isinstance(event, _DROPPABLE):
-            if self._waiting == self._max_waiting:
-                self._drop_oldest()
-            self._waiting += 1
+        kind = type(event)
+        if kind in _DROPPABLE:
+            if self._waiting[kind] == self._max_waiting:
+                self._drop_oldest(kind)
+            self._waiting[kind] += 1
         self._events.append(event)
         self._arrived.set()
 
@@ -58,18 +59,17 @@ class Inbox:
         while True:
             while self._events:
                 event = self._events.popleft()
-                if isinstance(event, _DROPPABLE):
-                    self._waiting -= 1
+                self._waiting[type(event)] -= 1
                 yield event
             if self._closed:
                 return
             self._arrived.clear()
             await self._arrived.wait()
 
-    def _drop_oldest(self) -> None:
-        index = next(i for i, event in enumerate(self._events) if isinstance(event, _DROPPABLE))
+    def _drop_oldest(self, kind: type[ChannelEvent]) -> None:
+        index = next(i for i, event in enumerate(self._events) if type(event) is kind)
         del self._events[index]
-        self._waiting -= 1
+        self._waiting[kind] -= 1
         if not self._dropped:
             logger.warning("the agent is behind: what its users sent first is dropped")
         self._dropped += 1

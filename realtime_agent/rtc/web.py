@@ -1,7 +1,6 @@
 """The embedded browser channel, the agent's side: users come as websockets that the server hands over.
 
-On the wire (docs/api.md): binary messages are PCM16 mono 24 kHz in 20 ms frames, text messages are JSON objects with a
-`type`. Users hear the agent, not each other.
+Users hear the agent, not each other. What goes over the wire is in `wire.py`, the user's side in `web_client.py`.
 """
 
 from __future__ import annotations
@@ -14,21 +13,15 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from realtime_agent.rtc.channel import BYTES_PER_MS, AudioFrame, ChannelEvent, Message, Played, UserJoined, UserLeft
+from realtime_agent.pcm import BYTES_PER_MS, BYTES_PER_SAMPLE
+from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Message, Played, UserJoined, UserLeft
 from realtime_agent.rtc.inbox import Inbox
 from realtime_agent.rtc.websocket import WebSocket
+from realtime_agent.rtc.wire import CLOSE_ENDED, CLOSE_FULL, CLOSE_LEFT, CLOSE_REPLACED, FRAME_MS, natural, parse_object
 
-__all__ = ["CLOSE_ENDED", "CLOSE_FULL", "CLOSE_REPLACED", "FRAME_MS", "WebChannel"]
+__all__ = ["WebChannel"]
 
 logger = logging.getLogger(__name__)
-
-FRAME_MS = 20
-CLOSE_REPLACED = 4001
-"""Another connection came with the same uid."""
-CLOSE_ENDED = 4002
-"""The agent ended."""
-CLOSE_FULL = 4003
-"""There are too many participants."""
 
 _MAX_USERS = 16
 _MAX_FRAME = 100 * BYTES_PER_MS
@@ -129,7 +122,7 @@ class WebChannel:
                 user.missed = not self._send(user.websocket, {"type": "flush", "position": self._position})
             if not user.missed:
                 user.missed = not user.websocket.send(frame)
-        self._position += len(frame) // 2
+        self._position += len(frame) // BYTES_PER_SAMPLE
 
     def flush(self, position: int) -> None:
         """Let every page drop what it has not played."""
@@ -151,14 +144,11 @@ class WebChannel:
         if user is None:
             return
         if isinstance(message, bytes):
-            if self._heard in (None, user.uid) and 0 < len(message) <= _MAX_FRAME and len(message) % 2 == 0:
+            if self._heard in (None, user.uid) and _is_audio(message):
                 self._inbox.put(AudioFrame(user.uid, message))
             return
-        try:
-            body = json.loads(message)
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
+        body = parse_object(message)
+        if body is None:
             logger.debug("uid %d sent a message that is no JSON object", user.uid)
             return
         self._control(user, body)
@@ -174,10 +164,10 @@ class WebChannel:
 
     def _control(self, user: _User, body: dict[str, Any]) -> None:
         match body:
-            case {"type": "played", "position": int(position)} if position >= 0 and position is not True:
+            case {"type": "played", "position": value} if (position := natural(value)) is not None:
                 self._inbox.put(Played(user.uid, position))
             case {"type": "leave"}:
-                user.websocket.close(1000, "left")
+                user.websocket.close(CLOSE_LEFT, "left")
             case _:
                 self._inbox.put(Message(user.uid, body))
 
@@ -195,3 +185,7 @@ class WebChannel:
                 logger.info("uid %d sent nothing for %g s", user.uid, _SILENT_S)
                 user.websocket.abort()
         self._watch = loop.call_later(_SILENT_S / 3, self._watch_silence)
+
+
+def _is_audio(message: bytes) -> bool:
+    return 0 < len(message) <= _MAX_FRAME and len(message) % BYTES_PER_SAMPLE == 0

@@ -1,7 +1,7 @@
 """The user's side of the embedded browser channel, without a browser.
 
-What a page does, done here: POST /token, open the websocket that it names, then PCM both ways in binary messages and
-small JSON objects in text messages. The agent's side is `web.py`.
+What a page does, done here: POST /token, open the websocket that it names, then speak as in `wire.py`. The agent's side
+is `web.py`.
 """
 
 from __future__ import annotations
@@ -18,33 +18,34 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, ClientWebSocketRe
 from aiohttp import WSServerHandshakeError as HandshakeError
 
 from realtime_agent.errors import ChannelError, TokenInvalid
+from realtime_agent.pcm import BYTES_PER_SAMPLE
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, ChannelLost, Flushed, Message
+from realtime_agent.rtc.wire import CLOSE_ENDED, CLOSE_FULL, CLOSE_REPLACED, natural, parse_object
 
 __all__ = ["WebUser"]
 
 logger = logging.getLogger(__name__)
 
-_FRAME_MS = 20
 _MAX_FRAMES = 50
 _MAX_MESSAGES = 100
 _MAX_MESSAGE_BYTES = 1 << 20
 _HEARTBEAT_S = 20.0
 _LEAVE_TIMEOUT_S = 2.0
 
-_PASSED_ON = frozenset({"joined", "transcript", "state"})
+_PASSED_ON = ("joined", "listening", "transcript", "state")
 
 _CLOSE_CAUSES = {
-    4001: "another connection joined with the same uid",
-    4002: "the agent ended",
-    4003: "the channel has too many participants",
+    CLOSE_REPLACED: "another connection joined with the same uid",
+    CLOSE_ENDED: "the agent ended",
+    CLOSE_FULL: "the channel has too many participants",
 }
 
 
 class WebUser:
-    """A user in a channel of the embedded RTC; implements `Channel`. Joins once: make another to come back.
+    """A user in a channel of the embedded RTC. Joins once: make another to come back.
 
-    Its events are `AudioFrame` (the agent's audio), `Message` (`joined` first, then `transcript` and `state`, as on
-    the wire), `Flushed` and `ChannelLost`.
+    Its events are `AudioFrame` (the agent's audio), `Message` (`joined` first, then `listening`, `transcript` and
+    `state`, as on the wire), `Flushed` and `ChannelLost`.
 
     Args:
         server_url: Where the server is, like "http://127.0.0.1:8080".
@@ -53,20 +54,17 @@ class WebUser:
         timeout_s: The bound on each step of `join`.
     """
 
-    frame_ms = _FRAME_MS
-
     def __init__(self, server_url: str, channel_name: str, uid: int = 0, *, timeout_s: float = 10) -> None:
         self._server_url = server_url.rstrip("/")
         self._channel_name = channel_name
         self._timeout_s = timeout_s
         self._uid = uid
         self._agent_uid = 0
-        self._joined: Mapping[str, Any] | None = None
+        self._joined: Mapping[str, Any] = {}
         self._ws: ClientWebSocketResponse | None = None
         self._resources = AsyncExitStack()
         self._sender: asyncio.Task[None] | None = None
         self._left = False
-        self._hears: int | None = None
         self._frames: deque[bytes] = deque(maxlen=_MAX_FRAMES)
         self._messages: deque[str] = deque(maxlen=_MAX_MESSAGES)
         self._queued = asyncio.Event()
@@ -78,23 +76,14 @@ class WebUser:
         return self._uid
 
     @property
-    def agent_uid(self) -> int:
-        """The agent's number; 0 before `join`."""
-        return self._agent_uid
-
-    @property
     def joined(self) -> Mapping[str, Any]:
         """The agent's welcome, as on the wire: position, heard, state; empty before `join`."""
-        return self._joined or {}
+        return self._joined
 
     @property
     def position(self) -> int:
         """The position of the first sample of the agent that came after `join`."""
-        return _natural(self.joined.get("position")) or 0
-
-    def hear(self, uid: int | None) -> None:
-        """Bring the audio of this participant only. The agent is the only one, so any other uid is silence."""
-        self._hears = uid
+        return natural(self._joined.get("position")) or 0
 
     async def join(self) -> None:
         """Enter the channel and wait for the agent's welcome.
@@ -131,14 +120,14 @@ class WebUser:
 
         What is not read waits in the socket, so that a slow reader slows the server rather than filling memory.
         """
-        if self._ws is None or self._joined is None:
+        if self._ws is None:
             raise ChannelError("join the channel before reading its events")
         yield Message(self._agent_uid, self._joined)
         while True:
             message = await self._ws.receive()
             if message.type is WSMsgType.BINARY:
                 # Half a sample at the end is no PCM: ignored like any other broken message.
-                if self._hears in (None, self._agent_uid) and len(message.data) % 2 == 0:
+                if len(message.data) % BYTES_PER_SAMPLE == 0:
                     yield AudioFrame(self._agent_uid, message.data)
             elif message.type is WSMsgType.TEXT:
                 event = self._read_text(message.data)
@@ -156,9 +145,6 @@ class WebUser:
         self._frames.append(frame)
         self._queued.set()
 
-    def flush(self, position: int) -> None:
-        """Do nothing: the agent hears the user as it speaks, and nothing of it waits to be played."""
-
     def send(self, body: Mapping[str, Any]) -> None:
         """Send a small message to the agent; the oldest is dropped when they pile up."""
         self._messages.append(json.dumps(body))
@@ -174,18 +160,16 @@ class WebUser:
         try:
             timeout = ClientTimeout(total=self._timeout_s)
             async with session.post(f"{self._server_url}/token", json=body, timeout=timeout) as response:
-                answer = await response.json(content_type=None)
+                answer = parse_object(await response.text(errors="replace"))
         except (ClientError, OSError, TimeoutError):
             where = self._server_url
             raise ChannelError(f"no server answers at {where}: is `realtime-agent server` running?") from None
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
+        if answer is None:
             raise ChannelError(f"{self._server_url} is not a realtime-agent server: POST /token gave no JSON object")
         if response.status != 200:
             raise ChannelError(f"the server gave no token: {_in_words(answer)}")
-        url, uid = answer.get("url"), answer.get("uid")
-        if not isinstance(url, str) or not isinstance(uid, int):
+        url, uid = answer.get("url"), natural(answer.get("uid"))
+        if not isinstance(url, str) or uid is None:
             raise ChannelError(f"the server at {self._server_url} has no embedded channel to join")
         self._uid = uid
         return url
@@ -229,20 +213,20 @@ class WebUser:
             raise ChannelError(f"the agent in channel {self._channel_name!r} gave no sign in time") from None
         if message.type is not WSMsgType.TEXT:
             raise ChannelError(_close_cause(ws.close_code, message.extra))
-        body = _parse(message.data)
+        body = parse_object(message.data)
         if body is None or body.get("type") != "joined":
             raise ChannelError(f"channel {self._channel_name!r} began with something else than a welcome")
-        self._agent_uid = _natural(body.get("agent_uid")) or 0
-        self._uid = _natural(body.get("uid")) or self._uid
+        self._agent_uid = natural(body.get("agent_uid")) or 0
+        self._uid = natural(body.get("uid")) or self._uid
         self._joined = body
 
     def _read_text(self, text: str) -> ChannelEvent | None:
         """The event in one text message, or `None` for what is unknown or broken: both are ignored."""
-        body = _parse(text)
+        body = parse_object(text)
         kind = None if body is None else body.get("type")
         if body is not None and kind in _PASSED_ON:
             return Message(self._agent_uid, body)
-        if body is not None and kind == "flush" and (position := _natural(body.get("position"))) is not None:
+        if body is not None and kind == "flush" and (position := natural(body.get("position"))) is not None:
             return Flushed(position)
         logger.debug("a message of type %r was ignored", kind)
         return None
@@ -278,18 +262,6 @@ async def _close(ws: ClientWebSocketResponse) -> None:
             await ws.close()
     except TimeoutError:
         logger.debug("the far end did not close in time")
-
-
-def _parse(text: str) -> dict[str, Any] | None:
-    try:
-        body = json.loads(text)
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
-
-
-def _natural(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _in_words(answer: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from realtime_agent.addresses import base_url
 from realtime_agent.errors import ConfigError
 
 __all__ = ["bind", "serving"]
@@ -44,13 +45,6 @@ async def serving(app: web.Application, listener: socket.socket) -> AsyncIterato
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
-        yield _address(listener)
+        yield base_url("http", *listener.getsockname()[:2])
     finally:
         await runner.cleanup()
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    # Browsers allow the microphone on localhost and on https only.
-    host = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104 - compared, not bound
-    return f"http://{host}:{port}"

@@ -34,7 +34,6 @@ def at(ms: float) -> int:
 
 def new(*, lead_ms: int = 0, far_end_delay_ms: int = 0, frame_ms: int = FRAME_MS, max_buffer_s: float = 600) -> Playout:
     return Playout(
-        sample_rate=RATE,
         frame_ms=frame_ms,
         lead_ms=lead_ms,
         far_end_delay_ms=far_end_delay_ms,
@@ -64,7 +63,7 @@ def test_nothing_is_due_without_audio() -> None:
     playout = new()
     assert playout.next_due() is None
     assert playout.take(100) is None
-    assert not playout.is_speaking(100)
+    assert playout.heard_position(100) == playout.position == 0
 
 
 def test_the_first_frame_is_due_at_once_and_the_others_as_long_as_frames_last() -> None:
@@ -96,7 +95,8 @@ def test_pacing_does_not_drift_over_minutes(frame_ms: int) -> None:
         take_all(playout, now + tick * FRAME_S * 0.9999)
     elapsed_ms = 599.98 * 1000 * 0.9999
     assert abs(playout.position - at(elapsed_ms + 60)) <= at(frame_ms)
-    assert playout.waiting_ms == 600_000 - playout.position * 1000 // RATE
+    pace(playout, now, now + 700)
+    assert playout.position == at(600_000)
 
 
 def test_a_late_tick_is_caught_up_with() -> None:
@@ -127,7 +127,6 @@ def test_a_tail_shorter_than_a_frame_waits_for_more_until_its_part_is_finished()
     playout.add("a", 0, pcm)
     assert pace(playout, 0, 10) == [pcm[:FRAME_BYTES]]
     assert playout.next_due() is None
-    assert playout.waiting_ms == 10
     playout.finish("a", 0)
     assert pace(playout, 10, 20) == [pcm[FRAME_BYTES:].ljust(FRAME_BYTES, b"\0")]
     playout.finish("a", 0)
@@ -167,7 +166,7 @@ def test_deltas_that_split_a_sample_keep_it_whole() -> None:
 def test_an_empty_delta_is_nothing_to_say() -> None:
     playout = new()
     playout.add("a", 0, b"")
-    assert not playout.is_speaking(0)
+    assert playout.take(0) is None
     assert playout.flush(0) == []
 
 
@@ -176,12 +175,12 @@ def test_what_exceeds_the_bound_is_dropped_and_counted() -> None:
     playout.add("a", 0, speech(80))
     playout.add("a", 0, speech(80))
     playout.add("b", 0, speech(80))
-    assert playout.waiting_ms == 100
     assert playout.dropped_bytes == 2 * at(60 + 80)
     pace(playout, 0, 10)
     assert playout.position == at(100)
     playout.add("c", 0, speech(80))
-    assert playout.waiting_ms == 80
+    pace(playout, 10, 20)
+    assert playout.position == at(180)
 
 
 # What was heard, by the clock alone.
@@ -195,7 +194,7 @@ def test_audio_is_heard_as_it_is_due_and_not_as_it_comes() -> None:
     assert playout.heard_position(0) == 0
     pace(playout, 0, 1.0)
     assert playout.heard_position(1.0) == at(1000)
-    assert playout.is_speaking(1.0)
+    assert playout.position >= at(1060)
 
 
 def test_the_far_end_hears_later() -> None:
@@ -302,7 +301,7 @@ def test_a_report_after_a_flush_speaks_of_audio_that_is_gone() -> None:
     assert playout.flush(1.0) == [Heard("a", 0, 850)]
     playout.report_played(at(860), 1.1)
     assert playout.heard_position(1.1) == at(1000)
-    assert not playout.is_speaking(1.1)
+    assert playout.next_due() is None
     playout.add("b", 0, speech(1000))
     pace(playout, 2, 2.5)
     playout.report_played(at(860), 2.2)
@@ -345,9 +344,10 @@ def test_flush_tells_how_much_of_every_part_was_heard() -> None:
     pace(playout, 0, 1.5)
     assert playout.flush(1.5) == [Heard("b", 0, 500), Heard("c", 1, 0)]
     assert playout.next_due() is None
-    assert playout.waiting_ms == 0
-    assert not playout.is_speaking(1.5)
+    assert playout.heard_position(1.5) == playout.position
     assert playout.flush(1.5) == []
+    playout.add("d", 0, speech(FRAME_MS))
+    assert take_all(playout, 1.5) == [speech(FRAME_MS)]
 
 
 def test_what_was_heard_to_its_end_was_not_cut() -> None:
@@ -477,7 +477,8 @@ def test_no_sequence_of_events_tells_of_more_than_came(model: Model, steps: Step
                 assert ids == sorted(set(ids))
                 for part in heard:
                     assert 0 <= part.audio_end_ms * RATE <= model.received[int(part.item_id) - 1] * 1000
-                assert not model.playout.is_speaking(model.now)
+                assert model.playout.next_due() is None
+                assert model.playout.heard_position(model.now) == model.playout.position
         model.check()
 
 

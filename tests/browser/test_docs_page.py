@@ -33,7 +33,7 @@ async def test_every_operation_of_the_server_is_shown(page: Page, stub: StubServ
             await expect(section.get_by_role("heading", level=2)).to_have_text(method.upper() + path)
             await expect(section.locator(".summary")).to_have_text(operation["summary"])
             shown = await section.locator(".responses .status").all_inner_texts()
-            assert shown == list(operation["responses"])
+            assert shown == sorted(operation["responses"])  # as JavaScript orders such keys
 
 
 async def test_a_field_is_shown_with_its_type_and_limits(page: Page, stub: StubServer) -> None:

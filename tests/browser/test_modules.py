@@ -191,12 +191,34 @@ async def test_audio_that_does_not_follow_on_replaces_what_was_held(modules: Pag
     assert await run(modules, script) == [50_000, 960]
 
 
-async def test_a_turn_is_measured_from_the_last_speech_to_the_first_answer(modules: Page) -> None:
-    script = """async () => {
-      const { TurnClock } = await import("/static/turn-clock.js");
+async def latencies(page: Page, events: str) -> Any:
+    """What a turn clock tells: `loud`, `quiet` or `answered` at a time in ms, or `speech` from one to another."""
+    script = f"""async () => {{
+      const {{ TurnClock }} = await import("/static/turn-clock.js");
       const clock = new TurnClock();
-      clock.heard(0.2, 1000);
-      clock.heard(0.001, 1500);
-      return [clock.answered(1700), clock.answered(1900)];
-    }"""
-    assert await modules.evaluate(script) == [700, None]
+      const loud = (now) => clock.heard(0.2, now);
+      const quiet = (now) => clock.heard(0.001, now);
+      const speech = (from, to) => {{ for (let now = from; now <= to; now += 20) loud(now); }};
+      const told = [];
+      const answered = (now) => told.push(clock.answered(now));
+      {events}
+      return told;
+    }}"""
+    return await page.evaluate(script)
+
+
+async def test_a_turn_is_measured_from_the_last_speech_to_the_first_answer(modules: Page) -> None:
+    assert await latencies(modules, "loud(1000); quiet(1500); answered(1700); answered(1900);") == [700, None]
+
+
+async def test_a_turn_ends_before_the_words_that_come_as_it_is_answered(modules: Page) -> None:
+    events = "speech(0, 1000); speech(1600, 1700); answered(1710); speech(1720, 2000); answered(2600);"
+    assert await latencies(modules, events) == [710, 600]
+
+
+async def test_a_break_within_the_words_ends_no_turn(modules: Page) -> None:
+    assert await latencies(modules, "speech(0, 1000); speech(1140, 2000); answered(2500);") == [500]
+
+
+async def test_what_sounds_while_the_user_goes_on_speaking_answers_nothing(modules: Page) -> None:
+    assert await latencies(modules, "speech(0, 1000); answered(1010);") == [None]

@@ -98,6 +98,31 @@ async def test_joining_starts_the_agent_then_asks_for_a_token(page: Page, stub: 
     await expect(page.get_by_role("status")).to_contain_text("Active")
 
 
+async def test_the_channel_that_one_is_in_is_shown(page: Page, stub: StubServer) -> None:
+    shown = page.get_by_text("Channel my room")
+    await join(page, stub, "?channel= my room ")
+    await expect(shown).to_be_visible()
+    await press(page, "Leave")
+    await expect(shown).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [320, 1100])
+async def test_a_long_channel_name_leaves_the_controls_in_sight(page: Page, stub: StubServer, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 700})
+    await join(page, stub, f"?channel={'m' * 64}")
+    await expect(page.get_by_role("link", name="API")).to_be_in_viewport(ratio=1)
+    await expect(page.get_by_role("button", name="Leave")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("state", ["connecting", "of a later version"])
+async def test_an_agent_that_is_not_ready_yet_can_be_joined_and_ended(page: Page, stub: StubServer, state: str) -> None:
+    stub.state = state
+    await join(page, stub)
+    await expect(page.get_by_role("button", name="End agent")).to_be_visible()
+    await stub.send(type="state", state="active", reason=None)
+    await expect(page.get_by_role("status")).to_contain_text("Active")
+
+
 async def test_an_agent_that_runs_already_is_joined(page: Page, stub: StubServer) -> None:
     stub.refusals["/start_agent"] = (409, {"error": "Agent exists", "details": ""})
     await join(page, stub)
@@ -254,6 +279,24 @@ async def test_transcripts_are_shown_in_the_order_of_the_conversation(page: Page
     interrupted = page.locator(".item.interrupted")
     assert await interrupted.count() == 1
     await expect(interrupted.locator(".mark")).to_be_visible()
+
+
+async def test_only_a_new_conversation_begins_with_an_empty_transcript(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await stub.send(type="transcript", role="user", item_id="u1", text="Hello", final=True)
+    await holds(page, "agent.transcripts.length === 1")
+    await press(page, "Leave")
+    await holds(page, "agent.state === 'idle'")
+    await press(page, "Join")
+    await holds(page, "agent.state === 'active'")
+    await expect(page.locator(".item .text")).to_have_text("Hello")
+    await stub.close(4002, "idle")
+    await holds(page, "agent.state === 'ended'")
+    await expect(page.locator(".item")).to_be_visible()
+    await press(page, "Join")
+    await holds(page, "agent.state === 'active'")
+    await expect(page.locator(".item")).to_have_count(0)
+    assert (await facts(page))["transcripts"] == []
 
 
 async def test_the_state_is_shown_as_the_agent_tells_it(page: Page, stub: StubServer) -> None:

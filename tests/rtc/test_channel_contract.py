@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import pytest
 
+from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.rtc.channel import (
-    BYTES_PER_MS,
     AudioFrame,
     Channel,
     ChannelEvent,

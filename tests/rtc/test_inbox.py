@@ -53,11 +53,14 @@ async def test_an_inbox_that_lost_nothing_says_nothing(caplog: pytest.LogCapture
     assert caplog.messages == []
 
 
-async def test_messages_and_positions_are_bounded_too() -> None:
+async def test_messages_and_positions_are_bounded_too_and_crowd_out_no_voice() -> None:
     inbox = Inbox(max_waiting=2)
-    for event in (Message(1, {"n": 1}), Played(1, 1), Message(1, {"n": 2})):
-        inbox.put(event)
-    assert await read_all(inbox) == [Played(1, 1), Message(1, {"n": 2})]
+    inbox.put(frame(1))
+    for number in range(10):
+        inbox.put(Message(2, {"n": number}))
+        inbox.put(Played(2, number))
+    expected = [Message(2, {"n": 8}), Played(2, 8), Message(2, {"n": 9}), Played(2, 9)]
+    assert await read_all(inbox) == [frame(1), *expected]
 
 
 async def test_who_comes_and_goes_is_never_dropped() -> None:

@@ -11,6 +11,7 @@ import pytest
 from realtime_agent.rtc import web
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Message, Played, UserJoined, UserLeft
 from realtime_agent.rtc.web import WebChannel
+from realtime_agent.rtc.wire import CLOSE_ENDED, CLOSE_FULL, CLOSE_LEFT, CLOSE_REPLACED
 from tests.web_user import WirePage, loopback
 
 AGENT = 7
@@ -89,7 +90,7 @@ async def test_text_that_is_no_object_is_ignored(channel: WebChannel, text: str)
     page.hang_up()
 
 
-@pytest.mark.parametrize("position", [-1, 1.5, "480", None, True, [1]])
+@pytest.mark.parametrize("position", [-1, 1.5, "480", None, True, False, [1]])
 async def test_a_position_that_is_none_is_no_played(channel: WebChannel, position: object) -> None:
     page = await WirePage.join(channel, 5)
     await page.send({"type": "played", "position": position})
@@ -110,7 +111,7 @@ async def test_audio_of_a_wrong_size_is_ignored(channel: WebChannel, size: int) 
 async def test_leave_closes_with_1000(channel: WebChannel) -> None:
     page = await WirePage.join(channel, 5)
     await page.send({"type": "leave"})
-    assert (await page.receive_close())[0] == 1000
+    assert (await page.receive_close())[0] == CLOSE_LEFT == 1000
     page.hang_up()
     assert await next_events(channel, 2) == [UserJoined(5), UserLeft(5)]
 
@@ -118,7 +119,7 @@ async def test_leave_closes_with_1000(channel: WebChannel) -> None:
 async def test_the_same_uid_again_replaces_the_first_with_4001(channel: WebChannel) -> None:
     first = await WirePage.join(channel, 5)
     second = await WirePage.join(channel, 5)
-    assert (await first.receive_close())[0] == web.CLOSE_REPLACED == 4001
+    assert (await first.receive_close())[0] == CLOSE_REPLACED == 4001
     first.hang_up()
     await second.send(FRAME)
     assert await next_events(channel, 3) == [UserJoined(5), UserJoined(5), AudioFrame(5, FRAME)]
@@ -143,7 +144,7 @@ async def test_a_replaced_connection_speaks_no_more(channel: WebChannel) -> None
 async def test_the_seventeenth_participant_is_refused_with_4003(channel: WebChannel) -> None:
     pages = [await WirePage.join(channel, uid) for uid in range(1, 17)]
     late = await WirePage.join(channel, 17)
-    assert (await late.receive_close())[0] == web.CLOSE_FULL == 4003
+    assert (await late.receive_close())[0] == CLOSE_FULL == 4003
     again = await WirePage.join(channel, 16)
     assert (await again.receive_of("joined"))["uid"] == 16
     assert await next_events(channel, 17) == [UserJoined(uid) for uid in [*range(1, 17), 16]]
@@ -157,7 +158,7 @@ async def test_the_end_of_the_agent_closes_with_4002_and_the_reason(channel: Web
     leaving = asyncio.create_task(channel.leave())
     for page in pages:
         assert await page.receive_of("state") == {"type": "state", "state": "ended", "reason": "idle"}
-        assert await page.receive_close() == (web.CLOSE_ENDED, "idle") == (4002, "idle")
+        assert await page.receive_close() == (CLOSE_ENDED, "idle") == (4002, "idle")
         page.hang_up()
     async with asyncio.timeout(30):
         await leaving

@@ -21,9 +21,10 @@ async def test_an_application_is_served_on_a_bound_socket() -> None:
         socket.create_connection(("127.0.0.1", int(address.rsplit(":", 1)[1])))
 
 
-async def test_all_interfaces_are_opened_at_localhost() -> None:
-    async with serving(web.Application(), bind("0.0.0.0", 0)) as address:
-        assert address.startswith("http://127.0.0.1:")
+@pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://127.0.0.1:"), ("", "http://127.0.0.1:")])
+async def test_all_interfaces_are_opened_at_the_loopback_address(host: str, url: str) -> None:
+    async with serving(web.Application(), bind(host, 0)) as address:
+        assert address.startswith(url)
 
 
 async def test_a_client_that_hangs_up_takes_its_request_with_it() -> None:
