@@ -3,23 +3,29 @@
 RealtimeAgentError
 ├── ConfigError            a setting is missing or wrong
 ├── AudioFileError         a sound file cannot be read or written
+├── InvalidRequest         a request or an argument is wrong
+├── Forbidden              a page of another site, or another name for this service
 ├── FleetError
 │   ├── AgentExists        the channel has an agent already
 │   ├── AgentNotFound      the channel has none
 │   ├── FleetFull          no room for another agent
 │   ├── FleetClosed        the server is ending
+│   ├── NotReady           no agent can be started now
 │   ├── StartFailed        the agent ended before it was ready
 │   ├── StartTimeout       the agent was not ready in time
 │   ├── ControlTimeout     the agent did not answer a command in time
 │   └── QueueFull          the agent's command queue is full
 ├── ChannelError           the RTC channel refused, failed or was lost
 │   └── TokenInvalid       a token is forged, expired or for another channel
-└── SessionError           the model refused, failed or was lost
-    ├── SessionTimeout     the model did not answer in time
-    └── ModelRefused       the model answered with an error
+├── SessionError           the model refused, failed or was lost
+│   ├── SessionTimeout     the model did not answer in time
+│   └── ModelRefused       the model answered with an error
+└── InvalidEvent           a message is no event of the Realtime protocol
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple, Self
 
 __all__ = [
     "AgentExists",
@@ -28,10 +34,15 @@ __all__ = [
     "ChannelError",
     "ConfigError",
     "ControlTimeout",
+    "FieldError",
     "FleetClosed",
     "FleetError",
     "FleetFull",
+    "Forbidden",
+    "InvalidEvent",
+    "InvalidRequest",
     "ModelRefused",
+    "NotReady",
     "QueueFull",
     "RealtimeAgentError",
     "SessionError",
@@ -54,6 +65,25 @@ class AudioFileError(RealtimeAgentError):
     """A sound file is absent, not a WAV that can be read, empty, or cannot be written; the message names it."""
 
 
+class FieldError(NamedTuple):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class InvalidRequest(RealtimeAgentError):
+    """A request or an argument is wrong; `fields` say what."""
+
+    def __init__(self, *fields: FieldError) -> None:
+        super().__init__("; ".join(f"{each.field}: {each.message}" for each in fields))
+        self.fields = fields
+
+
+class Forbidden(RealtimeAgentError):
+    """A page of another site asks, or somebody under a name that is not the service's."""
+
+
 class FleetError(RealtimeAgentError):
     """The fleet could not do what was asked."""
 
@@ -72,6 +102,10 @@ class FleetFull(FleetError):
 
 class FleetClosed(FleetError):
     """The server is ending and starts no more agents."""
+
+
+class NotReady(FleetError):
+    """No agent can be started now."""
 
 
 class StartFailed(FleetError):
@@ -112,3 +146,24 @@ class ModelRefused(SessionError):
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class InvalidEvent(RealtimeAgentError):
+    """A message is not an event: not JSON, without a type, or with a wrong field.
+
+    Attributes:
+        code: The Realtime API's error code for it.
+        param: The path of the field at fault, such as `session.audio.output.voice`.
+        event_id: The id that its sender gave it, if that could be read.
+    """
+
+    def __init__(self, message: str, code: str, param: str | None = None, event_id: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+        self.event_id = event_id
+
+    @classmethod
+    def missing(cls, param: str) -> Self:
+        """Something that must be there is not."""
+        return cls(f"Missing required parameter: '{param}'.", "missing_required_parameter", param)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from realtime_agent.config import Settings
 from realtime_agent.errors import ConfigError, SessionError
+from realtime_agent.local_model.health import is_healthy
 
 __all__ = ["Model", "embedded_model"]
 
@@ -140,7 +141,7 @@ class _ModelProcess:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HEALTH_INTERVAL_S):
                     return await process.wait()
-            missed = 0 if await _is_healthy(host, port) else missed + 1
+            missed = 0 if await is_healthy(host, port, timeout=_HEALTH_TIMEOUT_S) else missed + 1
         logger.error("the embedded model does not answer any more")
         with suppress(ProcessLookupError):
             process.kill()
@@ -159,17 +160,3 @@ class _ModelProcess:
         except TimeoutError:
             process.kill()
             await process.wait()
-
-
-async def _is_healthy(host: str, port: int) -> bool:
-    """Ask the model's GET /health."""
-    try:
-        async with asyncio.timeout(_HEALTH_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
-                return b" 200 " in await reader.readline()
-            finally:
-                writer.close()
-    except (OSError, ValueError):
-        return False

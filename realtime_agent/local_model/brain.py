@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
-__all__ = ["Brain", "Message", "Prompt", "local_now"]
+__all__ = ["Brain", "Message", "Prompt"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,3 @@ class Brain(Protocol):
         Raises:
             SessionError: while iterating; the message may be shown to the client.
         """
-
-
-def local_now() -> datetime:
-    """The time of day where this machine is."""
-    return datetime.now().astimezone()

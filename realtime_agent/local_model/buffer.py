@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 
+from realtime_agent.errors import InvalidEvent
 from realtime_agent.local_model.turns import MAX_TURN_MS
-from realtime_agent.realtime.events import InvalidEvent
+from realtime_agent.pcm import BYTES_PER_MS
 
-__all__ = ["BYTES_PER_MS", "InputBuffer", "decode_pcm"]
-
-BYTES_PER_MS = 48
-"""PCM16 mono at 24 kHz."""
+__all__ = ["InputBuffer", "decode_pcm"]
 
 MAX_BUFFER_MS = MAX_TURN_MS + 60_000
 """Five minutes, 14.4 MB: what is older is forgotten. Turn detection ends a turn before that; without it, a client may
@@ -90,7 +88,7 @@ def decode_pcm(audio: str | None, param: str) -> bytes:
         InvalidEvent: it is missing, not base64, or not whole 16-bit samples.
     """
     if audio is None:
-        raise InvalidEvent(f"Missing required parameter: '{param}'.", "missing_required_parameter", param)
+        raise InvalidEvent.missing(param)
     try:
         pcm = base64.b64decode(audio, validate=True)
     except (binascii.Error, ValueError):

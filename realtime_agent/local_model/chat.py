@@ -39,9 +39,14 @@ class ChatBrain:
             ):
                 if response.status != 200:
                     raise SessionError(f"the language model at LOCAL_LLM_URL answered {response.status}")
+                answered = False
                 async for line in response.content:
-                    if piece := _piece(line):
-                        yield piece
+                    if (choice := _choice(line)) is not None:
+                        answered = True
+                        if piece := _text(choice):
+                            yield piece
+                if not answered:
+                    raise SessionError("the language model at LOCAL_LLM_URL did not stream an answer")
         except TimeoutError:
             raise SessionError("the language model at LOCAL_LLM_URL did not answer in time") from None
         except (aiohttp.ClientError, ValueError) as error:
@@ -55,12 +60,22 @@ def _messages(prompt: Prompt) -> list[dict[str, str]]:
     return system + [{"role": m.role, "content": m.text or unclear} for m in prompt.messages]
 
 
-def _piece(line: bytes) -> str:
-    """The text in one line of a server-sent event stream."""
-    if not line.startswith(b"data:") or line.strip() == b"data: [DONE]":
-        return ""
-    chunk: Any = json.loads(line[5:])
+def _choice(line: bytes) -> Any:
+    """The first choice in one line of a server-sent event stream; `None` if the line holds none."""
+    data = line.removeprefix(b"data:").strip()
+    if not line.startswith(b"data:") or data in (b"", b"[DONE]"):
+        return None
+    chunk: Any = json.loads(data)
+    if not isinstance(chunk, dict):
+        raise SessionError("the language model at LOCAL_LLM_URL failed: a chunk is no JSON object")
+    if error := chunk.get("error"):
+        raise SessionError(f"the language model at LOCAL_LLM_URL failed: {str(error)[:200]}")
+    choices = chunk.get("choices")
+    return choices[0] if isinstance(choices, list) and choices else None
+
+
+def _text(choice: Any) -> str:
     try:
-        return chunk["choices"][0]["delta"].get("content") or ""
+        return choice["delta"].get("content") or ""
     except (LookupError, TypeError, AttributeError):
         return ""

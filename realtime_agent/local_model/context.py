@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from realtime_agent.errors import InvalidEvent
 from realtime_agent.local_model.items import Conversation, Entry, new_id
 from realtime_agent.local_model.outbox import Outbox
 from realtime_agent.local_model.parts import Parts
 from realtime_agent.local_model.session import SessionSettings
-from realtime_agent.realtime.events import ErrorEvent, InvalidEvent, ItemAdded, ItemDone, KnownServerEvent
+from realtime_agent.realtime.events import ErrorEvent, ItemAdded, ItemDone, KnownServerEvent
 from realtime_agent.realtime.types import ErrorDetail
 
 __all__ = ["Context"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterable
 
+from realtime_agent.errors import InvalidEvent
 from realtime_agent.local_model.buffer import decode_pcm
 from realtime_agent.local_model.context import Context
 from realtime_agent.local_model.items import Entry, new_entry
@@ -19,7 +20,6 @@ from realtime_agent.realtime.events import (
     InputAudioBufferAppend,
     InputAudioBufferClear,
     InputAudioBufferCommit,
-    InvalidEvent,
     ItemCreate,
     ItemDelete,
     ItemDeleted,
@@ -89,8 +89,13 @@ class Dialogue:
                 self._update(event)
             case ItemCreate():
                 self._create_item(event)
-            case ItemRetrieve() | ItemTruncate() | ItemDelete():
-                self._change_item(event)
+            case ItemRetrieve():
+                self._context.emit(ItemRetrieved(item=self._context.conversation.get(event.item_id).item))
+            case ItemTruncate():
+                self._truncate_item(event)
+            case ItemDelete():
+                self._context.conversation.delete(event.item_id)
+                self._context.emit(ItemDeleted(item_id=event.item_id))
             case ResponseCreate():
                 self._create_response(event.response or ResponseConfig())
             case ResponseCancel():
@@ -107,21 +112,10 @@ class Dialogue:
         if pcm:
             self._listener.transcribe(entry, pcm)
 
-    def _change_item(self, event: ItemRetrieve | ItemTruncate | ItemDelete) -> None:
-        conversation = self._context.conversation
-        match event:
-            case ItemRetrieve():
-                self._context.emit(ItemRetrieved(item=conversation.get(event.item_id).item))
-            case ItemTruncate():
-                conversation.truncate(event.item_id, event.content_index, event.audio_end_ms)
-                self._context.emit(
-                    ItemTruncated(
-                        item_id=event.item_id, content_index=event.content_index, audio_end_ms=event.audio_end_ms
-                    )
-                )
-            case ItemDelete():
-                conversation.delete(event.item_id)
-                self._context.emit(ItemDeleted(item_id=event.item_id))
+    def _truncate_item(self, event: ItemTruncate) -> None:
+        item_id, content_index, audio_end_ms = event.item_id, event.content_index, event.audio_end_ms
+        self._context.conversation.truncate(item_id, content_index, audio_end_ms)
+        self._context.emit(ItemTruncated(item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms))
 
     def _create_response(self, config: ResponseConfig) -> None:
         if config.input is None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 
+from realtime_agent.errors import InvalidEvent
 from realtime_agent.local_model.brain import Message
-from realtime_agent.realtime.events import InvalidEvent
 from realtime_agent.realtime.types import ContentPart, Item
 
 __all__ = ["Conversation", "Entry", "messages_of", "new_entry", "new_id"]
@@ -212,15 +212,15 @@ def new_entry(item: Item, param: str = "item") -> Entry:
 def _required(item: Item, names: tuple[str, ...], param: str) -> dict[str, object]:
     for name in names:
         if getattr(item, name) is None:
-            raise _missing(f"{param}.{name}")
+            raise InvalidEvent.missing(f"{param}.{name}")
     return {name: getattr(item, name) for name in names}
 
 
 def _content(item: Item, param: str) -> list[ContentPart]:
     if item.role is None:
-        raise _missing(f"{param}.role")
+        raise InvalidEvent.missing(f"{param}.role")
     if item.content is None:
-        raise _missing(f"{param}.content")
+        raise InvalidEvent.missing(f"{param}.content")
     parts = []
     for index, part in enumerate(item.content):
         where = f"{param}.content[{index}]"
@@ -231,11 +231,7 @@ def _content(item: Item, param: str) -> list[ContentPart]:
         if part.type == "input_audio":
             parts.append(ContentPart(type=part.type, transcript=part.transcript))
         elif part.text is None:
-            raise _missing(f"{where}.text")
+            raise InvalidEvent.missing(f"{where}.text")
         else:
             parts.append(ContentPart(type=part.type, text=part.text))
     return parts
-
-
-def _missing(param: str) -> InvalidEvent:
-    return InvalidEvent(f"Missing required parameter: '{param}'.", "missing_required_parameter", param)

@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from realtime_agent.local_model.buffer import BYTES_PER_MS, InputBuffer
+from realtime_agent.local_model.buffer import InputBuffer
 from realtime_agent.local_model.context import Context
 from realtime_agent.local_model.items import Entry, new_id
 from realtime_agent.local_model.turns import IdleTimeout, TurnEnded, TurnEvent, TurnPaused, Turns, TurnStarted
+from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.events import (
     InputAudioBufferCleared,
     InputAudioBufferCommitted,
@@ -31,6 +32,9 @@ _SLICE = 200 * BYTES_PER_MS
 
 _IDLE_KEEP_MS = 6_000
 """What is kept of silence: the longest prefix padding, and the time it takes to notice speech."""
+
+_MAX_EARLY_MS = 15_000
+"""Longer turns are written down only at their end: at every pause anew it would keep the others' words waiting."""
 
 _TRANSCRIBE_TIMEOUT_S = 60
 _MAX_PENDING = 8
@@ -119,8 +123,9 @@ class Listener:
             case TurnPaused():
                 # The user may be done: what is written down during the silence is ready when the turn ends.
                 self._drop_early()
-                speech = self._buffer.peek(event.start_ms, event.end_ms)
-                self._early = event.end_ms, self._context.spawn(self._recognise(speech))
+                if event.end_ms - event.start_ms <= _MAX_EARLY_MS:
+                    speech = self._buffer.peek(event.start_ms, event.end_ms)
+                    self._early = event.end_ms, self._context.spawn(self._recognise(speech))
             case TurnEnded():
                 emit(SpeechStopped(audio_end_ms=event.end_ms, item_id=self._item_id))
                 pcm = self._buffer.take(event.start_ms, event.end_ms)

@@ -13,6 +13,9 @@ __all__ = ["Outbox"]
 _ROOM = 64
 """Messages; as audio about six seconds, and a few milliseconds of work to fill."""
 
+_MAX_CHARS = 8 * 2**20
+"""What may wait in all; a client may ask for the same long item again and again."""
+
 
 class Outbox:
     """Keeps messages in order. Putting one in never waits; whoever makes many waits for `room` in between.
@@ -22,6 +25,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._messages: deque[str] = deque()
+        self._chars = 0
         self._filled = asyncio.Event()
         self._sent = asyncio.Event()
         self._closed = False
@@ -30,11 +34,12 @@ class Outbox:
         """Add a message; it is dropped if the connection is closed."""
         if not self._closed:
             self._messages.append(message)
+            self._chars += len(message)
             self._filled.set()
 
     async def room(self, limit: int = _ROOM) -> None:
-        """Wait while `limit` messages or more wait, unless the connection is closed. Its keepalive bounds this wait."""
-        while len(self._messages) >= limit:
+        """Wait while `limit` messages wait, or 8 MiB, unless the connection is closed; its keepalive bounds this."""
+        while len(self._messages) >= limit or self._chars >= _MAX_CHARS:
             self._sent.clear()
             await self._sent.wait()
 
@@ -44,7 +49,9 @@ class Outbox:
             while True:
                 await self._filled.wait()
                 while self._messages:
-                    await send(self._messages.popleft())
+                    message = self._messages.popleft()
+                    await send(message)
+                    self._chars -= len(message)
                     self._sent.set()
                 self._filled.clear()
         except ConnectionClosed:
@@ -52,4 +59,5 @@ class Outbox:
         finally:
             self._closed = True
             self._messages.clear()
+            self._chars = 0
             self._sent.set()

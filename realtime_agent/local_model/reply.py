@@ -6,9 +6,9 @@ import base64
 from collections.abc import Callable
 from typing import Any, Literal
 
-from realtime_agent.local_model.buffer import BYTES_PER_MS
 from realtime_agent.local_model.items import Conversation, Entry, new_id
 from realtime_agent.local_model.session import SessionSettings
+from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.events import (
     ContentPartAdded,
     ContentPartDone,
@@ -115,7 +115,7 @@ class Reply:
         delta = f" {text}" if self._words else text
         self._words += count_words(text)
         event = OutputTranscriptDelta if self.is_audio else OutputTextDelta
-        self._emit(event(response_id=self.id, item_id=entry.id, output_index=0, content_index=0, delta=delta))
+        self._emit(event(**self._where(entry), delta=delta))
 
     def play(self, pcm: bytes) -> None:
         """Give the next piece of the last sentence's audio."""
@@ -123,9 +123,7 @@ class Reply:
         entry.play(len(pcm) / BYTES_PER_MS)
         self._audio_ms += len(pcm) / BYTES_PER_MS
         delta = base64.b64encode(pcm).decode()
-        self._emit(
-            OutputAudioDelta(response_id=self.id, item_id=entry.id, output_index=0, content_index=0, delta=delta)
-        )
+        self._emit(OutputAudioDelta(**self._where(entry), delta=delta))
 
     def finish(self, status: FinalStatus, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
         """Close what is open and say how it ended."""
@@ -160,12 +158,12 @@ class Reply:
             previous = self._conversation.add(entry)
             self._emit(ItemAdded(item=item, previous_item_id=previous))
         part = ContentPart(type="audio", transcript="") if self.is_audio else ContentPart(type="text", text="")
-        self._emit(ContentPartAdded(response_id=self.id, item_id=entry.id, output_index=0, content_index=0, part=part))
+        self._emit(ContentPartAdded(**self._where(entry), part=part))
         return entry
 
     def _close(self, entry: Entry, status: str) -> None:
         text = entry.close(status, is_audio=self.is_audio)
-        where: dict[str, Any] = {"response_id": self.id, "item_id": entry.id, "output_index": 0, "content_index": 0}
+        where = self._where(entry)
         if self.is_audio:
             self._emit(OutputAudioDone(**where))
             self._emit(OutputTranscriptDone(**where, transcript=text))
@@ -177,6 +175,10 @@ class Reply:
         self._emit(OutputItemDone(response_id=self.id, output_index=0, item=entry.item))
         if self.in_conversation:
             self._emit(ItemDone(item=entry.item, previous_item_id=self._conversation.previous_id(entry)))
+
+    def _where(self, entry: Entry) -> dict[str, Any]:
+        """The place of the only part of the only item."""
+        return {"response_id": self.id, "item_id": entry.id, "output_index": 0, "content_index": 0}
 
     def _describe(self, status: str) -> Response:
         return Response(

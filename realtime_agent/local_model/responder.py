@@ -7,14 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from realtime_agent.errors import SessionError
+from realtime_agent.errors import InvalidEvent, SessionError
 from realtime_agent.local_model.brain import Prompt
-from realtime_agent.local_model.buffer import BYTES_PER_MS
 from realtime_agent.local_model.context import Context
 from realtime_agent.local_model.items import Entry, messages_of
 from realtime_agent.local_model.reply import INPUT_MS_PER_TOKEN, Reply, count_words
 from realtime_agent.local_model.sentences import split_sentences
-from realtime_agent.realtime.events import InvalidEvent
+from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.types import InputTokenDetails, ResponseConfig
 
 __all__ = ["Responder"]
@@ -136,7 +135,7 @@ class Responder:
 
     async def _speak(self, sentence: str, speed: float) -> bytes:
         async with asyncio.timeout(_SPEAK_TIMEOUT_S):
-            return await self._context.parts.speaker.speak(sentence, speed)
+            return await self._context.parts.synthesizer.speak(sentence, speed)
 
 
 def _count(prompt: Prompt, entries: list[Entry]) -> InputTokenDetails:

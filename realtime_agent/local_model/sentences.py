@@ -39,10 +39,9 @@ class Sentences:
 
     def _end(self, start: int) -> int | None:
         """Where the sentence ends that begins at `start`, if that can be told."""
-        for match in _END.finditer(self._text, start):
+        # A longer search would only find what is too far, and thousands of dots would take it seconds.
+        for match in _END.finditer(self._text, start, start + _MAX_CHARS):
             end = match.end()
-            if end - start > _MAX_CHARS:
-                break
             if end < len(self._text) and not _ABBREVIATION.search(self._text[start:end]):
                 return end
         if len(self._text) - start <= _MAX_CHARS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,6 +20,7 @@ from websockets.asyncio.server import serve as serve_websocket
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from realtime_agent.addresses import base_url
 from realtime_agent.config import Settings
 from realtime_agent.local_model.dialogue import Dialogue
 from realtime_agent.local_model.items import new_id
@@ -29,7 +30,7 @@ from realtime_agent.local_model.session import SessionSettings
 from realtime_agent.realtime.events import ErrorEvent
 from realtime_agent.realtime.types import ErrorDetail
 
-__all__ = ["LocalModel", "run", "serve"]
+__all__ = ["LocalModel", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class LocalModel:
     @property
     def url(self) -> str:
         """What clients take as their base URL."""
-        return f"ws://{self.host}:{self.port}/v1"
+        return f"{base_url('ws', self.host, self.port)}/v1"
 
 
 @asynccontextmanager
@@ -87,18 +88,6 @@ async def serve(
             yield LocalModel(host, _port(server))
     finally:
         await asyncio.to_thread(parts.close)
-
-
-async def run(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve until cancelled; `on_ready` is told the URL.
-
-    Raises:
-        ConfigError: as `serve`.
-        OSError: as `serve`.
-    """
-    async with serve(settings, host=host, port=port) as model:
-        on_ready(model.url)
-        await asyncio.get_running_loop().create_future()
 
 
 class _Handler:

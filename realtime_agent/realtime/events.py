@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
-from contextlib import suppress
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from realtime_agent.errors import InvalidEvent
 from realtime_agent.realtime.types import (
     ContentPart,
     ErrorDetail,
@@ -24,6 +24,7 @@ from realtime_agent.realtime.types import (
     TranscriptionUsage,
     Wire,
 )
+from realtime_agent.validation import field_path, in_words
 
 __all__ = [
     "ClientEvent",
@@ -38,7 +39,6 @@ __all__ = [
     "InputAudioBufferCommit",
     "InputAudioBufferCommitted",
     "InputAudioBufferTimeoutTriggered",
-    "InvalidEvent",
     "ItemAdded",
     "ItemCreate",
     "ItemDelete",
@@ -75,22 +75,6 @@ __all__ = [
     "parse_client_event",
     "parse_server_event",
 ]
-
-
-class InvalidEvent(ValueError):
-    """A message is not an event: not JSON, without a type, or with a wrong field.
-
-    Attributes:
-        code: The Realtime API's error code for it.
-        param: The path of the field at fault, such as `session.audio.output.voice`.
-        event_id: The id that its sender gave it, if that could be read.
-    """
-
-    def __init__(self, message: str, code: str, param: str | None = None, event_id: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.param = param
-        self.event_id = event_id
 
 
 class _ClientEvent(Sent):
@@ -340,31 +324,30 @@ class ResponseDone(_ServerEvent):
     response: Response
 
 
-class _ResponsePart(_ServerEvent):
+class _OutputEvent(_ServerEvent):
     response_id: str
-    item_id: str
     output_index: int = 0
 
 
-class _ContentEvent(_ResponsePart):
+class _OutputItemEvent(_OutputEvent):
+    item_id: str
+
+
+class _ContentEvent(_OutputItemEvent):
     content_index: int = 0
 
 
-class OutputItemAdded(_ServerEvent):
+class OutputItemAdded(_OutputEvent):
     """A response began an item."""
 
     type: Literal["response.output_item.added"] = "response.output_item.added"
-    response_id: str
-    output_index: int = 0
     item: Item
 
 
-class OutputItemDone(_ServerEvent):
+class OutputItemDone(_OutputEvent):
     """A response's item is whole."""
 
     type: Literal["response.output_item.done"] = "response.output_item.done"
-    response_id: str
-    output_index: int = 0
     item: Item
 
 
@@ -431,7 +414,7 @@ class OutputAudioDone(_ContentEvent):
     type: Literal["response.output_audio.done"] = "response.output_audio.done"
 
 
-class FunctionCallArgumentsDelta(_ResponsePart):
+class FunctionCallArgumentsDelta(_OutputItemEvent):
     """More of a call's arguments."""
 
     type: Literal["response.function_call_arguments.delta"] = "response.function_call_arguments.delta"
@@ -439,7 +422,7 @@ class FunctionCallArgumentsDelta(_ResponsePart):
     delta: str
 
 
-class FunctionCallArgumentsDone(_ResponsePart):
+class FunctionCallArgumentsDone(_OutputItemEvent):
     """A call's arguments are whole."""
 
     type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
@@ -549,18 +532,6 @@ def _invalid(message: str | bytes, error: ValidationError) -> InvalidEvent:
     event_id = _event_id(raw)
     if raw["type"] not in _CLIENT_TYPES:
         return InvalidEvent(f"Unknown event type {raw['type'][:100]!r}.", "invalid_value", "type", event_id)
-    missing = detail["type"] == "missing"
-    path = [*_path(raw, detail["loc"]), *detail["loc"][-1:]] if missing else _path(raw, detail["loc"])
-    param = ".".join(str(step) for step in path)
+    param = field_path(raw, detail)
     code = _CODES.get(detail["type"], "invalid_value")
-    return InvalidEvent(f"{param}: {detail['msg']}.", code, param, event_id)
-
-
-def _path(raw: Any, location: tuple[int | str, ...]) -> list[int | str]:
-    """The steps of an error's location that lead through the event; the others name a member of a union."""
-    path: list[int | str] = []
-    for step in location:
-        with suppress(KeyError, IndexError, TypeError):
-            raw = raw[step]
-            path.append(step)
-    return path
+    return InvalidEvent(f"{param}: {in_words(detail)}.", code, param, event_id)

@@ -21,7 +21,7 @@ from realtime_agent.local_model.server import serve
 from tests.local_model.oracle import validate
 from tests.speech import silence
 
-__all__ = ["NOW", "Client", "FakeBrain", "FakeSpeaker", "FakeTranscriber", "Voices", "session", "speech"]
+__all__ = ["NOW", "Client", "FakeBrain", "FakeSynthesizer", "FakeTranscriber", "Voices", "session", "speech"]
 
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 TIMEOUT_S = 20
@@ -74,7 +74,7 @@ class FakeTranscriber:
 
 
 @dataclass
-class FakeSpeaker:
+class FakeSynthesizer:
     """Every word lasts 200 ms. After `sentences` it holds its tongue until `allowed` is set; fails when `broken`."""
 
     sentences: int = 1_000_000
@@ -114,11 +114,11 @@ class Voices:
     """The fakes of one server."""
 
     transcriber: FakeTranscriber = field(default_factory=FakeTranscriber)
-    speaker: FakeSpeaker = field(default_factory=FakeSpeaker)
+    synthesizer: FakeSynthesizer = field(default_factory=FakeSynthesizer)
     brain: FakeBrain = field(default_factory=FakeBrain)
 
     def parts(self) -> Parts:
-        return Parts(FakeDetector, self.transcriber, self.speaker, self.brain)
+        return Parts(FakeDetector, self.transcriber, self.synthesizer, self.brain)
 
 
 class Client:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_agent.local_model.buffer import BYTES_PER_MS, MAX_BUFFER_MS, InputBuffer, decode_pcm
-from realtime_agent.realtime.events import InvalidEvent
+from realtime_agent.errors import InvalidEvent
+from realtime_agent.local_model.buffer import MAX_BUFFER_MS, InputBuffer, decode_pcm
+from realtime_agent.pcm import BYTES_PER_MS
 
 
 def ms(*values: int) -> bytes:

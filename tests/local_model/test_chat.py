@@ -84,6 +84,33 @@ async def test_what_is_not_json_is_an_error() -> None:
             await ask(url)
 
 
+async def test_the_end_of_the_stream_may_be_written_without_a_space() -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=chunk("Good day.") + b"data:[DONE]\n\n")
+
+    async with endpoint(answer) as url:
+        assert await ask(url) == ["Good day."]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html>It works!</html>", "did not stream an answer"),
+        (b'{"choices": [{"message": {"content": "Good day."}}]}', "did not stream an answer"),
+        (b"data: [DONE]\n\n", "did not stream an answer"),
+        (b'data: {"error": {"message": "out of memory"}}\n\n', "out of memory"),
+        (b'data: ["no object"]\n\n', "no JSON object"),
+    ],
+)
+async def test_an_answer_of_another_kind_is_an_error(body: bytes, words: str) -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body)
+
+    async with endpoint(answer) as url:
+        with pytest.raises(SessionError, match=words):
+            await ask(url)
+
+
 async def test_an_endpoint_that_is_not_there_is_an_error() -> None:
     async def answer(_request: web.Request) -> web.StreamResponse:
         return web.Response()

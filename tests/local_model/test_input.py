@@ -89,6 +89,17 @@ async def test_what_is_said_after_a_pause_is_part_of_the_turn() -> None:
     assert [round(seconds, 1) for seconds, _ in voices.transcriber.heard] == [1.2, 2.6]
 
 
+async def test_a_long_turn_is_written_down_at_its_end_only() -> None:
+    voices = Voices()
+    async with session(voices) as client:
+        await client.append((speech(1) + silence(0.35)) * 15 + silence(1))
+        await client.response()
+    *early, whole = (seconds for seconds, _ in voices.transcriber.heard)
+    # At first each pause might have been the end.
+    assert max(early) <= 15
+    assert whole > 20
+
+
 async def test_a_turn_is_written_down_once() -> None:
     voices = Voices()
     async with session(voices) as client:
@@ -163,14 +174,14 @@ async def test_with_interrupt_response_off_the_response_goes_on_and_the_turn_get
         await client.append(TURN)
         error = (await client.next("error"))["error"]
         assert error["code"] == "conversation_already_has_active_response"
-        voices.speaker.allowed.set()
+        voices.synthesizer.allowed.set()
         assert (await client.response())["status"] == "completed"
 
 
 async def talk_until_first_audio(client: Client, voices: Voices) -> None:
-    """Begin a response of two sentences that stops behind the first until the speaker is allowed to go on."""
+    """Begin a response of two sentences that stops behind the first until the synthesizer is allowed to go on."""
     voices.brain.pieces = ["One two three. ", "Four five six."]
-    voices.speaker.sentences = 1
+    voices.synthesizer.sentences = 1
     await client.send("response.create")
     await client.next("response.output_audio.delta")
 

@@ -43,6 +43,22 @@ async def test_a_full_outbox_has_no_room_until_something_was_sent() -> None:
     writer.cancel()
 
 
+async def test_a_few_huge_messages_fill_it_too() -> None:
+    outbox, gate = Outbox(), asyncio.Event()
+    for _ in range(9):
+        outbox.put("x" * 2**20)
+
+    async def send(_message: str) -> None:
+        await gate.wait()
+
+    writer = asyncio.create_task(outbox.send_all(send))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(outbox.room(), 0.05)
+    gate.set()
+    await asyncio.wait_for(outbox.room(), 20)
+    writer.cancel()
+
+
 async def test_a_closed_connection_sets_everybody_free() -> None:
     outbox = Outbox()
     for _ in range(64):

@@ -107,7 +107,7 @@ async def test_a_spoken_conversation_with_a_barge_in(model_url: str, parts: Part
 
 @pytest.mark.parametrize("question", ["What is twelve plus thirty five?", "Seven times eight."])
 async def test_a_sum_that_is_asked_aloud_is_answered_right(model_url: str, parts: Parts, question: str) -> None:
-    asked = await parts.speaker.speak(question, 1.0)
+    asked = await parts.synthesizer.speak(question, 1.0)
     async with call(model_url) as caller:
         await caller.speak(silence(0.5) + asked + silence(1.5))
         reply = (await caller.next("response.done"))["response"]
@@ -127,11 +127,11 @@ async def test_silence_is_no_speech_and_has_no_words(parts: Parts) -> None:
 
 
 async def test_a_sentence_does_not_keep_its_listener_waiting(parts: Parts) -> None:
-    pcm = await parts.speaker.speak("Hello there.", 1.0)
+    pcm = await parts.synthesizer.speak("Hello there.", 1.0)
     first_sound = len(pcm) - len(pcm.lstrip(b"\0"))
     assert first_sound / 48 <= 25
-    assert len(await parts.speaker.speak("Hello there.", 1.5)) < len(pcm)
-    assert await parts.speaker.speak("", 1.0) == b""
+    assert len(await parts.synthesizer.speak("Hello there.", 1.5)) < len(pcm)
+    assert await parts.synthesizer.speak("", 1.0) == b""
 
 
 async def test_another_language_is_ignored_and_said_once(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ def text_of(response: dict[str, Any]) -> str:
 async def hold(client: Client, voices: Voices, **response: object) -> str:
     """Begin a response that speaks one sentence and stops before the next; give its id."""
     voices.brain.pieces = ["One two three. ", "Four five six."]
-    voices.speaker.sentences = 1
+    voices.synthesizer.sentences = 1
     await client.send("response.create", response=response)
     delta = await client.next("response.output_audio.delta")
     response_id: str = delta["response_id"]
@@ -154,7 +154,7 @@ async def test_a_second_response_waits_for_the_first() -> None:
         error = await client.error("response.create")
         assert error["code"] == "conversation_already_has_active_response"
         assert response_id in error["message"]
-        voices.speaker.allowed.set()
+        voices.synthesizer.allowed.set()
         assert (await client.response())["status"] == "completed"
         assert (await client.respond())["status"] == "completed"
 
@@ -167,7 +167,7 @@ async def test_a_response_can_be_cancelled() -> None:
         response = await client.response()
         assert response["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
         assert response["output"][0]["status"] == "incomplete"
-        voices.speaker.allowed.set()
+        voices.synthesizer.allowed.set()
         types = await client.settle()
         assert types[-1] == "response.done"
         assert (await client.respond())["status"] == "completed"
@@ -175,7 +175,7 @@ async def test_a_response_can_be_cancelled() -> None:
 
 async def test_a_response_that_has_said_nothing_yet_is_cancelled_without_an_item() -> None:
     voices = Voices()
-    voices.speaker.sentences = 0
+    voices.synthesizer.sentences = 0
     async with session(voices) as client:
         await client.send("response.create")
         await client.next("response.created")
@@ -205,7 +205,7 @@ async def test_a_response_beside_the_conversation_leaves_no_trace_in_it() -> Non
         assert (text_of(response), response["conversation_id"]) == ("2 plus 3 is 5.", None)
         assert response["metadata"] == {"for": "test"}
         assert "conversation.item.done" not in client.types()
-        voices.speaker.allowed.set()
+        voices.synthesizer.allowed.set()
         assert (await client.response())["conversation_id"]
         await client.respond()
         assert [message.role for message in voices.brain.prompts[-1].messages] == ["assistant"]
@@ -224,7 +224,7 @@ async def test_a_response_can_be_given_items_of_the_conversation() -> None:
 
 async def test_responses_beside_the_conversation_are_bounded_and_cancelled_by_id() -> None:
     voices = Voices()
-    voices.speaker.sentences = 0
+    voices.synthesizer.sentences = 0
     async with session(voices) as client:
         ids = []
         for _ in range(8):
@@ -256,10 +256,10 @@ async def test_a_brain_that_fails_is_apologised_for_and_reported() -> None:
 
 async def test_a_voice_that_fails_fails_the_response_only() -> None:
     voices = Voices()
-    voices.speaker.broken = True
+    voices.synthesizer.broken = True
     async with session(voices) as client:
         response = await client.respond()
         assert (response["status"], response["output"]) == ("failed", [])
         assert "no voice" not in str(response)
-        voices.speaker.broken = False
+        voices.synthesizer.broken = False
         assert (await client.respond())["status"] == "completed"

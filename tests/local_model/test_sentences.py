@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +55,20 @@ def test_a_long_sentence_is_cut_at_a_clause() -> None:
 def test_a_long_sentence_without_clauses_is_cut_between_words() -> None:
     first, *rest = split("word " * 100)
     assert set(first.split()) | set(" ".join(rest).split()) == {"word"}
+
+
+def test_thousands_of_full_stops_are_cut_with_bounded_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = 0
+
+    class CountingPattern:
+        def finditer(self, text: str, start: int, end: int | None = None) -> Iterator[re.Match[str]]:
+            nonlocal searched
+            searched += min(end or len(text), len(text)) - start
+            return iter(())
+
+    monkeypatch.setattr("realtime_agent.local_model.sentences._END", CountingPattern())
+    assert "".join(split("." * 32_000)) == "." * 32_000
+    assert searched < 100_000
 
 
 @given(st.lists(st.text(alphabet="ab .!?\n,\"'", max_size=80), max_size=20))

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from realtime_agent.config import Settings
-from realtime_agent.local_model.server import run, serve
+from realtime_agent.local_model.server import LocalModel, serve
 from tests.local_model.fakes import Voices, session
 from tests.local_model.oracle import validate
 
@@ -77,7 +77,7 @@ async def test_a_session_ends_after_its_hour() -> None:
 
 async def test_a_client_that_vanishes_disturbs_nobody() -> None:
     voices = Voices()
-    voices.speaker.sentences = 0
+    voices.synthesizer.sentences = 0
     async with serve(Settings(), parts=voices.parts()) as model:
         url = f"{model.url}/realtime"
         async with connect(url) as other:
@@ -85,7 +85,7 @@ async def test_a_client_that_vanishes_disturbs_nobody() -> None:
                 await lost.send('{"type": "response.create"}')
                 await lost.recv()
                 lost.transport.abort()
-            voices.speaker.allowed.set()
+            voices.synthesizer.allowed.set()
             await other.send('{"type": "response.create"}')
             while validate(await other.recv())["type"] != "response.done":
                 pass
@@ -93,7 +93,7 @@ async def test_a_client_that_vanishes_disturbs_nobody() -> None:
 
 async def test_closing_the_server_closes_its_sessions() -> None:
     voices = Voices()
-    voices.speaker.sentences = 0
+    voices.synthesizer.sentences = 0
     async with serve(Settings(), parts=voices.parts()) as model:
         connection = await connect(f"{model.url}/realtime")
         await connection.recv()
@@ -110,22 +110,20 @@ async def test_an_append_may_hold_15_mib() -> None:
         assert "input_audio_buffer.speech_started" not in await client.settle()
 
 
-async def test_run_tells_its_url_and_serves_until_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime_agent.local_model.server.load_parts", lambda _settings: Voices().parts())
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(run(Settings(), "127.0.0.1", 0, ready.set_result))
-    url = await asyncio.wait_for(ready, 20)
-    assert await _accepts(f"{url}/realtime")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+async def test_it_serves_while_its_context_lasts() -> None:
+    async with serve(Settings(), parts=Voices().parts()) as model:
+        assert await _accepts(f"{model.url}/realtime")
     with pytest.raises(OSError, match="Connect"):
-        await connect(f"{url}/realtime")
+        await connect(f"{model.url}/realtime")
+
+
+async def test_the_url_of_an_ipv6_address_has_brackets() -> None:
+    assert LocalModel("::1", 9000).url == "ws://[::1]:9000/v1"
 
 
 async def test_importing_the_server_loads_no_voices() -> None:
     code = (
-        "import sys, realtime_agent.local_model; "
+        "import sys, realtime_agent.local_model.server; "
         "sys.exit(bool({'numpy', 'onnxruntime', 'faster_whisper', 'hibari', 'soxr', 'aiohttp'} & set(sys.modules)))"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)

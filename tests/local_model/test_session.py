@@ -64,6 +64,17 @@ async def test_null_turns_off_what_can_be_off_and_changes_nothing_else() -> None
     assert updated["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
 
 
+async def test_null_turns_the_idle_timeout_off() -> None:
+    async with session() as client:
+        detection = {"type": "server_vad", "idle_timeout_ms": 5000, "threshold": 0.7}
+        await client.configure(audio={"input": {"turn_detection": detection}})
+        updated = await client.configure(
+            audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": None}}}
+        )
+    found = updated["audio"]["input"]["turn_detection"]
+    assert (found["idle_timeout_ms"], found["threshold"]) == (None, 0.7)
+
+
 async def test_another_kind_of_turn_detection_replaces_the_first() -> None:
     async with session() as client:
         await client.configure(audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}})
