@@ -5,9 +5,7 @@ It is how people try a deployment, and how the project's own tests speak.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import ipaddress
 import json
 import logging
 from collections.abc import Callable
@@ -15,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from realtime_agent.addresses import base_url
 from realtime_agent.audio.microphone import Headset
 from realtime_agent.audio.speaker import Speaker
 from realtime_agent.audio.wav import read_wav, speech_end, write_wav
 from realtime_agent.call_line import CallLine, ClipSource, MicrophoneSource
-from realtime_agent.call_log import CallLog, Transcript
+from realtime_agent.call_log import LINGER_S, TIMEOUT_S, CallLog, Transcript
 from realtime_agent.config import Settings
 from realtime_agent.errors import AudioFileError, ChannelError, ConfigError
 from realtime_agent.rtc.web_client import WebUser
 
-__all__ = ["CallOptions", "add_arguments", "call", "options_from"]
+__all__ = ["CallOptions", "call", "server_url"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,62 +41,8 @@ class CallOptions:
     json: bool = False
     server_url: str | None = None
     """Where the server is; `None` is where the settings put it."""
-    timeout_s: float = 30
-    linger_s: float = 1
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's flags; `options_from` reads them."""
-    parser.add_argument("--channel_name", required=True, metavar="NAME", help="the channel that the agent is in")
-    parser.add_argument(
-        "--uid", type=_uid, default=0, metavar="N", help="the user's number, 0 to 4294967295 (default: 0, any)"
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--wav", type=Path, metavar="FILE", help="speak this sound file in real time: WAV of any rate, MP3, FLAC or Ogg"
-    )
-    source.add_argument(
-        "--mic",
-        action="store_true",
-        help="speak with the microphone, hear with the loudspeaker, until Ctrl-C; there is no echo cancellation, "
-        "so use headphones",
-    )
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write what was heard as a WAV file")
-    parser.add_argument(
-        "--json", action="store_true", help="print nothing but one JSON object at the end: transcripts, latencies"
-    )
-    parser.add_argument(
-        "--server", metavar="URL", help="the server's address (default: http://SERVER_HOST:SERVER_PORT of the settings)"
-    )
-    parser.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=30.0,
-        metavar="SECONDS",
-        help="how long after the file's end to wait for the end of the answer (default: 30)",
-    )
-    parser.add_argument(
-        "--linger",
-        type=_seconds,
-        default=1.0,
-        metavar="SECONDS",
-        help="how long it must be quiet after the answer for the call to end (default: 1)",
-    )
-
-
-def options_from(arguments: argparse.Namespace) -> CallOptions:
-    """The options that were parsed with the flags of `add_arguments`."""
-    return CallOptions(
-        channel_name=arguments.channel_name,
-        uid=arguments.uid,
-        wav=arguments.wav,
-        mic=arguments.mic,
-        save=arguments.save,
-        json=arguments.json,
-        server_url=arguments.server,
-        timeout_s=arguments.timeout,
-        linger_s=arguments.linger,
-    )
+    timeout_s: float = TIMEOUT_S
+    linger_s: float = LINGER_S
 
 
 async def call(
@@ -125,7 +70,7 @@ async def call(
         raise ConfigError("exactly one of --wav and --mic is needed")
     if options.save is not None and not options.save.absolute().parent.is_dir():
         raise AudioFileError(f"{options.save} cannot be written: there is no such directory")
-    user = open_channel(options, settings)
+    user = WebUser(options.server_url or server_url(settings), options.channel_name, options.uid)
     if options.wav is None:
         async with headset() as worn:
             return await _hold(options, user, MicrophoneSource(worn), out)
@@ -133,13 +78,6 @@ async def call(
     if not speech_end(clip):
         raise AudioFileError(f"{options.wav} is silent: there is nothing to say")
     return await _hold(options, user, ClipSource(clip, asyncio.get_running_loop().time), out)
-
-
-def open_channel(options: CallOptions, settings: Settings) -> WebUser:
-    """The user's side of the channel, through the RTC that is configured."""
-    if settings.uses_agora:
-        raise ConfigError("the Agora channel is not available yet: unset AGORA_APP_ID to use the embedded one")
-    return WebUser(options.server_url or _server_url(settings), options.channel_name, options.uid)
 
 
 async def _hold(options: CallOptions, user: WebUser, source: ClipSource | MicrophoneSource, out: TextIO) -> int:
@@ -153,15 +91,19 @@ async def _hold(options: CallOptions, user: WebUser, source: ClipSource | Microp
         say(_in_words(transcript))
 
     try:
-        await user.join()
-        if not user.joined.get("heard", True):
-            raise ChannelError(f"the agent in channel {options.channel_name!r} listens to another user")
+        await _join(options, user)
         speaker = Speaker(user.position, record=source.scripted or options.save is not None)
         log = CallLog(speaker, scripted=source.scripted, linger_s=options.linger_s, timeout_s=options.timeout_s)
         line = CallLine(user, speaker, log, source.clock, transcribed)
         say(f"joined channel {options.channel_name!r} as uid {user.uid}: {source.invitation}")
         begun = source.clock()
         await _run(line, source)
+    except ChannelError as error:
+        if options.json:
+            log = CallLog(Speaker())
+            log.end("refused", str(error))
+            _print_report(options, options.uid, log.report(0), out)
+        raise
     finally:
         await user.leave()
     now = source.clock()
@@ -170,12 +112,22 @@ async def _hold(options: CallOptions, user: WebUser, source: ClipSource | Microp
     if options.save is not None:
         heard = speaker.render(begun, max(begun, min(now, speaker.quiet_since() or begun)))
         await asyncio.to_thread(write_wav, options.save, heard)
-    report = {"channel_name": options.channel_name, "uid": user.uid, **log.report(now)}
+    report = log.report(now)
     if options.json:
-        print(json.dumps(report), file=out, flush=True)
+        _print_report(options, user.uid, report, out)
     else:
         say(_summary(report, options))
     return 0 if report["answered"] else 1
+
+
+async def _join(options: CallOptions, user: WebUser) -> None:
+    await user.join()
+    if not user.joined.get("heard", True):
+        raise ChannelError(f"the agent in channel {options.channel_name!r} listens to another user")
+
+
+def _print_report(options: CallOptions, uid: int, report: dict[str, Any], out: TextIO) -> None:
+    print(json.dumps({"channel_name": options.channel_name, "uid": uid, **report}), file=out, flush=True)
 
 
 async def _run(line: CallLine, source: ClipSource | MicrophoneSource) -> None:
@@ -219,31 +171,12 @@ def _summary(report: dict[str, Any], options: CallOptions) -> str:
     return "\n".join(lines)
 
 
-def _server_url(settings: Settings) -> str:
-    """The server's address, as seen from its own machine."""
+def server_url(settings: Settings) -> str:
+    """The server's address, as seen from its own machine.
+
+    Raises:
+        ConfigError: the server chose its port itself.
+    """
     if settings.server_port == 0:
         raise ConfigError("SERVER_PORT is 0, so the server chose its port: say where it is with --server")
-    host = settings.server_host or "127.0.0.1"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return f"http://{host}:{settings.server_port}"
-    if address.is_unspecified:
-        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
-    return f"http://{address if address.version == 4 else f'[{address}]'}:{settings.server_port}"
-
-
-def _uid(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 32:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 4294967295")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
+    return base_url("http", settings.server_host, settings.server_port)

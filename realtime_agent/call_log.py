@@ -12,9 +12,12 @@ from typing import Any, Literal
 
 from realtime_agent.audio.speaker import Speaker
 
-__all__ = ["CallLog", "ExitReason", "Transcript"]
+__all__ = ["LINGER_S", "TIMEOUT_S", "CallLog", "ExitReason", "Transcript"]
 
-ExitReason = Literal["answered", "timeout", "lost", "stopped"]
+TIMEOUT_S = 30.0
+LINGER_S = 1.0
+
+ExitReason = Literal["answered", "timeout", "lost", "stopped", "refused"]
 
 
 @dataclass(slots=True)
@@ -41,7 +44,9 @@ class CallLog:
         timeout_s: How long after the clip the call ends in any case.
     """
 
-    def __init__(self, speaker: Speaker, *, scripted: bool = True, linger_s: float = 1, timeout_s: float = 30) -> None:
+    def __init__(
+        self, speaker: Speaker, *, scripted: bool = True, linger_s: float = LINGER_S, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._speaker = speaker
         self._scripted = scripted
         self._linger_s = linger_s

@@ -14,8 +14,10 @@ from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from realtime_agent.errors import ConfigError
+from realtime_agent.validation import in_words
 
 __all__ = ["Settings", "load_settings"]
 
@@ -126,7 +128,7 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None 
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_in_words(detail["loc"], detail["msg"]) for detail in error.errors())) from None
+        raise ConfigError("; ".join(_in_words(detail) for detail in error.errors())) from None
 
 
 def _read(dotenv: Path) -> dict[str, str | None]:
@@ -143,6 +145,6 @@ def _url(value: str, *schemes: str) -> str:
     return value.rstrip("/")
 
 
-def _in_words(location: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return f"{str(location[0]).upper()}: {message}" if location else message
+def _in_words(detail: ErrorDetails) -> str:
+    location = detail["loc"]
+    return f"{str(location[0]).upper()}: {in_words(detail)}" if location else in_words(detail)

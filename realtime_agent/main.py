@@ -4,36 +4,50 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NoReturn
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from realtime_agent import __version__, call, programs
+from realtime_agent import __version__, programs
+from realtime_agent.call_log import LINGER_S, TIMEOUT_S
 from realtime_agent.config import Settings, load_settings
-from realtime_agent.errors import ConfigError, RealtimeAgentError
+from realtime_agent.errors import ConfigError, InvalidRequest, RealtimeAgentError
 from realtime_agent.logs import configure_logging
-from realtime_agent.server.schemas import InvalidRequest
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 _FAILED = 1
 _USAGE = 2
 _INTERRUPTED = 130
 
+_DESCRIPTORS = 65_536
+
 Program = Callable[[argparse.Namespace, Settings], Coroutine[Any, Any, int]]
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction["_Parser"]  # noqa: SLF001 - it has no public name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 well, 1 failed, 2 used wrongly, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     program: Program = options.program
     try:
         settings = load_settings()
         configure_logging(settings.log_level)
+        _allow_many_descriptors()
         return asyncio.run(_until_signal(program(options, settings)))
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; what Python still holds of it must not fail when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
     except (ConfigError, InvalidRequest) as error:
         print(f"realtime-agent: {_in_words(error)}", file=sys.stderr)
         return _USAGE
@@ -44,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _until_signal(program: Coroutine[Any, Any, int]) -> int:
     """Run a program; SIGTERM and Ctrl-C cancel it, so that it ends what it started."""
-    task = asyncio.ensure_future(program)
+    task = asyncio.create_task(program)
     received: list[signal.Signals] = []
 
     def end(number: signal.Signals) -> None:
@@ -60,6 +74,13 @@ async def _until_signal(program: Coroutine[Any, Any, int]) -> int:
         return _INTERRUPTED if signal.SIGINT in received else 0
 
 
+def _allow_many_descriptors() -> None:
+    """Each agent and each connection takes some, and the usual limit of 1,024 is for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _DESCRIPTORS)), hard))
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -67,28 +88,36 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_USAGE, f"{self.prog}: {message} (--help explains)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """Reads the command line; `program` of what it returns is what to run."""
+    top = _Parser(
         prog="realtime-agent",
         description="Real-time voice agents. Settings come from the environment and .env; see .env.example.",
     )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for add in (_add_server, _add_agent, _add_model, _add_call):
+        add(commands)
+    return top
 
+
+def _add_server(commands: _Commands) -> None:
     server = commands.add_parser(
         "server", help="the HTTP service", description="Serve the HTTP API and the page, until Ctrl-C."
     )
     server.add_argument("--port", type=_port, help="instead of SERVER_PORT; 0 is any free one")
     server.set_defaults(program=programs.serve)
 
+
+def _add_agent(commands: _Commands) -> None:
     agent = commands.add_parser(
         "agent",
         help="one agent in the foreground",
         description="Run one agent, with the page for its channel, until its user has left.",
     )
     agent.add_argument("--channel_name", required=True, help="the channel to join")
-    agent.add_argument("--uid", type=int, required=True, help="the agent's number in the channel; 0 is any")
-    agent.add_argument("--user_uid", type=int, help="whom it hears (default: the first who comes)")
+    agent.add_argument("--uid", type=_uid, required=True, help="the agent's number in the channel; 0 is any")
+    agent.add_argument("--user_uid", type=_uid, help="whom it hears (default: the first who comes)")
     agent.add_argument("--system_instruction", help="how it should behave")
     agent.add_argument("--voice", help="its voice")
     agent.add_argument("--language", help="what the user speaks, such as en")
@@ -97,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--port", type=_port, help="of its page, instead of SERVER_PORT; 0 is any free one")
     agent.set_defaults(program=programs.run_agent)
 
+
+def _add_model(commands: _Commands) -> None:
     model = commands.add_parser(
         "model",
         help="the embedded Realtime server",
@@ -107,15 +138,64 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     model.set_defaults(program=programs.run_model)
 
+
+def _add_call(commands: _Commands) -> None:
     user = commands.add_parser(
         "call",
         help="call an agent, as its user",
         description="Join a channel as its user: play a file as the microphone, or use the real one; print both sides' "
         "words and how long the answer took. Exits with 0 only if the agent answered.",
     )
-    call.add_arguments(user)
+    user.add_argument("--channel_name", required=True, metavar="NAME", help="the channel that the agent is in")
+    user.add_argument("--uid", type=_uid, default=0, metavar="N", help="the user's number (default: 0, any)")
+    source = user.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--wav", type=Path, metavar="FILE", help="speak this sound file in real time: WAV of any rate, MP3, FLAC or Ogg"
+    )
+    source.add_argument(
+        "--mic",
+        action="store_true",
+        help="speak with the microphone, hear with the loudspeaker, until Ctrl-C; there is no echo cancellation, "
+        "so use headphones",
+    )
+    user.add_argument("--save", type=Path, metavar="FILE", help="write what was heard as a WAV file")
+    user.add_argument(
+        "--json", action="store_true", help="print nothing but one JSON object at the end: transcripts, latencies"
+    )
+    user.add_argument(
+        "--server", metavar="URL", help="the server's address (default: http://SERVER_HOST:SERVER_PORT of the settings)"
+    )
+    user.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=TIMEOUT_S,
+        metavar="SECONDS",
+        help="how long after the file's end to wait for the end of the answer (default: %(default)g)",
+    )
+    user.add_argument(
+        "--linger",
+        type=_seconds,
+        default=LINGER_S,
+        metavar="SECONDS",
+        help="how long it must be quiet after the answer for the call to end (default: %(default)g)",
+    )
     user.set_defaults(program=programs.run_call)
-    return parser
+
+
+def _uid(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 4294967295")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
 
 
 def _port(text: str) -> int:
@@ -126,7 +206,7 @@ def _port(text: str) -> int:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, InvalidRequest):
-        return "; ".join(f"--{detail.field}: {detail.message}" for detail in error.details)
+        return "; ".join(f"--{field}: {message}" for field, message in error.fields)
     return str(error)
 
 

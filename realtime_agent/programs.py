@@ -7,13 +7,12 @@ import asyncio
 import os
 import sys
 import threading
-from typing import Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from realtime_agent import call
 from realtime_agent.assembly import check_channel
+from realtime_agent.call import CallOptions, call
 from realtime_agent.config import Settings
 from realtime_agent.control.life import EndReason
 from realtime_agent.errors import ConfigError
@@ -23,9 +22,9 @@ from realtime_agent.fleet.model_process import embedded_model
 from realtime_agent.fleet.process import ProcessLauncher
 from realtime_agent.server.app import create_app
 from realtime_agent.server.run import bind, serving
-from realtime_agent.server.schemas import InvalidRequest, StartAgent, describe_validation
+from realtime_agent.server.schemas import StartAgent, invalid_request
 
-__all__ = ["run_agent", "run_call", "run_model", "serve"]
+__all__ = ["call_options", "run_agent", "run_call", "run_model", "serve"]
 
 _FAILED = 1
 _FAILURES = (EndReason.MODEL_FAILED, EndReason.RTC_FAILED, EndReason.CRASHED)
@@ -63,23 +62,12 @@ async def run_agent(options: argparse.Namespace, settings: Settings) -> int:
 
 async def run_model(options: argparse.Namespace, settings: Settings) -> int:
     """The embedded Realtime server alone."""
-    from realtime_agent.local_model.server import run
+    from realtime_agent.local_model.server import serve
 
-    def announce(url: str) -> None:
-        print(url, flush=True)
-
-    model = asyncio.ensure_future(run(settings, options.host, options.port, announce))
-    waits: set[asyncio.Future[Any]] = {model}
-    if options.until_eof:
-        waits.add(asyncio.ensure_future(_end_of_input()))
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        model.cancel()
-    try:
-        await model
-    except asyncio.CancelledError:
-        return 0
+        async with serve(settings, host=options.host, port=options.port) as model:
+            print(model.url, flush=True)
+            await (_end_of_input() if options.until_eof else asyncio.Event().wait())
     except OSError as error:
         raise ConfigError(f"can't listen on {options.host} port {options.port}: {error.strerror}") from None
     return 0
@@ -87,7 +75,23 @@ async def run_model(options: argparse.Namespace, settings: Settings) -> int:
 
 async def run_call(options: argparse.Namespace, settings: Settings) -> int:
     """The user's side of a channel."""
-    return await call.call(call.options_from(options), settings, out=sys.stdout)
+    check_channel(settings)
+    return await call(call_options(options), settings, out=sys.stdout)
+
+
+def call_options(options: argparse.Namespace) -> CallOptions:
+    """What the arguments of `call` ask for."""
+    return CallOptions(
+        channel_name=options.channel_name,
+        uid=options.uid,
+        wav=options.wav,
+        mic=options.mic,
+        save=options.save,
+        json=options.json,
+        server_url=options.server,
+        timeout_s=options.timeout,
+        linger_s=options.linger,
+    )
 
 
 async def _end_of_input() -> None:
@@ -111,4 +115,4 @@ def _start_request(options: argparse.Namespace) -> StartAgent:
     try:
         return StartAgent.model_validate(given)
     except ValidationError as error:
-        raise InvalidRequest("Invalid arguments", describe_validation(error.errors())) from None
+        raise invalid_request(given, error) from None

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import asyncio
 import io
 import json
@@ -14,9 +13,11 @@ import pytest
 
 from realtime_agent.audio.microphone import Headset, open_device
 from realtime_agent.audio.wav import read_wav, rms, write_wav
-from realtime_agent.call import CallOptions, add_arguments, call, open_channel, options_from
-from realtime_agent.config import Settings, load_settings
+from realtime_agent.call import CallOptions, call, server_url
+from realtime_agent.config import Settings
 from realtime_agent.errors import AudioFileError, ChannelError, ConfigError
+from realtime_agent.main import parser
+from realtime_agent.programs import call_options
 from tests.stub_agent import StubAgent, StubServer, tone
 
 SETTINGS = Settings()
@@ -222,6 +223,16 @@ async def test_an_agent_that_listens_to_another_user_is_an_error(clip: Path) -> 
             await hold(options(server, clip))
 
 
+async def test_a_call_that_is_refused_says_so_in_json_too(clip: Path) -> None:
+    out = io.StringIO()
+    async with StubServer.running(answering) as server:
+        server.upgrade_status = 404
+        with pytest.raises(ChannelError) as caught:
+            await call(options(server, clip, json=True), SETTINGS, out=out)
+    report = json.loads(out.getvalue())
+    assert (report["answered"], report["exit_reason"], report["cause"]) == (False, "refused", str(caught.value))
+
+
 async def test_files_that_cannot_serve_are_refused_before_the_call(clip: Path, tmp_path: Path) -> None:
     async with StubServer.running(answering) as server:
         with pytest.raises(AudioFileError, match="does not exist"):
@@ -237,12 +248,6 @@ async def test_files_that_cannot_serve_are_refused_before_the_call(clip: Path, t
         assert server.asked == []
 
 
-def test_agora_is_not_available_yet() -> None:
-    settings = load_settings({"AGORA_APP_ID": "x"}, dotenv=None)
-    with pytest.raises(ConfigError, match="not available yet"):
-        open_channel(CallOptions("room", mic=True), settings)
-
-
 @pytest.mark.parametrize(
     ("host", "url"),
     [
@@ -254,20 +259,16 @@ def test_agora_is_not_available_yet() -> None:
     ],
 )
 def test_the_server_is_where_the_settings_put_it(host: str, url: str) -> None:
-    user = open_channel(CallOptions("room", mic=True), Settings(server_host=host, server_port=81))
-    assert user._server_url == url
+    assert server_url(Settings(server_host=host, server_port=81)) == url
 
 
 def test_a_port_that_the_server_chose_must_be_said() -> None:
     with pytest.raises(ConfigError, match="--server"):
-        open_channel(CallOptions("room", mic=True), Settings(server_port=0))
-    assert open_channel(CallOptions("room", mic=True, server_url="http://h:1/"), Settings(server_port=0))
+        server_url(Settings(server_port=0))
 
 
 def parse(text: str) -> CallOptions:
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    add_arguments(parser)
-    return options_from(parser.parse_args(text.split()))
+    return call_options(parser().parse_args(["call", *text.split()]))
 
 
 def test_arguments_become_options() -> None:
@@ -287,9 +288,10 @@ def test_arguments_become_options() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["--uid=-1", "--uid=4294967296", "--uid=x", "--timeout=-1", "--linger=nan"])
-def test_a_wrong_argument_is_named(wrong: str) -> None:
-    with pytest.raises(argparse.ArgumentError, match="is not a number"):
+def test_a_wrong_argument_is_named(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
         parse(f"--channel_name=room --mic {wrong}")
+    assert "is not a number" in capsys.readouterr().err
 
 
 def loud_samples(pcm: bytes) -> int:

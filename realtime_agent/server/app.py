@@ -19,6 +19,9 @@ from realtime_agent.errors import (
     ControlTimeout,
     FleetClosed,
     FleetFull,
+    Forbidden,
+    InvalidRequest,
+    NotReady,
     QueueFull,
     RealtimeAgentError,
     SessionError,
@@ -30,22 +33,26 @@ from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.server.guard import guard
 from realtime_agent.server.openapi import openapi
 from realtime_agent.server.routes import ROUTES, Services, services
-from realtime_agent.server.schemas import Error, InvalidRequest
+from realtime_agent.server.schemas import Detail, Error
 from realtime_agent.server.tokens import TokenSigner
 
 __all__ = ["create_app"]
 
 logger = logging.getLogger(__name__)
 
-_MAX_BODY = 256 * 1024
+_MAX_BODY = 512 * 1024
+"""Bytes: above an instruction of 32,000 characters, were each of them escaped in JSON."""
 
 _RETRY_AFTER_S = 5
 
 _STATUS: dict[type[RealtimeAgentError], int] = {
+    InvalidRequest: 400,
+    Forbidden: 403,
     AgentExists: 409,
     AgentNotFound: 404,
     FleetFull: 503,
     FleetClosed: 503,
+    NotReady: 503,
     StartFailed: 502,
     StartTimeout: 504,
     ControlTimeout: 504,
@@ -62,8 +69,13 @@ def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     app[services] = Services(settings, fleet, TokenSigner(settings.token_ttl_s))
     app.cleanup_ctx.append(_open_fleet)
     for route in ROUTES:
-        # aiohttp's own pattern leaves out braces, which a channel's name may have.
-        app.router.add_route(route.method, route.path.replace("{channel}", "{channel:[^/]+}"), route.handler)
+        for path in filter(None, (route.path, route.alias)):
+            # aiohttp's own pattern leaves out braces, which a channel's name may have.
+            pattern = path.replace("{channel}", "{channel:[^/]+}")
+            if route.method == "GET":
+                app.router.add_get(pattern, route.handler)  # and HEAD, by which some load balancers probe
+            else:
+                app.router.add_route(route.method, pattern, route.handler)
     document = openapi(ROUTES)
 
     async def show_document(_request: web.Request) -> web.Response:
@@ -85,8 +97,11 @@ async def _open_fleet(app: web.Application) -> AsyncIterator[None]:
 
 
 def _page(path: Path) -> Handler:
+    # In another site's frame, a click meant for that site could start an agent here.
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": "frame-ancestors 'none'"}
+
     async def show(_request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
+        return web.FileResponse(path, headers=headers)
 
     return show
 
@@ -106,11 +121,9 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     """Every error as JSON."""
     try:
         return await handler(request)
-    except InvalidRequest as error:
-        return _error(400, Error(error=str(error), details=error.details))
     except RealtimeAgentError as error:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-        return _error(status, Error(error=_title(error), details=str(error)))
+        return _error(status, Error(error=_title(error), details=_details(error)))
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -125,6 +138,12 @@ def _title(error: RealtimeAgentError) -> str:
     """An error's name as words: AgentExists is "Agent exists"."""
     name = type(error).__name__
     return name[0] + "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name[1:])
+
+
+def _details(error: RealtimeAgentError) -> list[Detail] | str:
+    if isinstance(error, InvalidRequest):
+        return [Detail(field=field, message=message) for field, message in error.fields]
+    return str(error)
 
 
 def _error(status: int, body: Error, headers: dict[str, str] | None = None) -> web.Response:

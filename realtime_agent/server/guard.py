@@ -6,18 +6,16 @@ name. `Host` tells such a name and `Origin` such a page; a browser lets no page 
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from realtime_agent.addresses import is_loopback
 from realtime_agent.config import Settings
-from realtime_agent.server.schemas import Error
+from realtime_agent.errors import Forbidden
 
 __all__ = ["guard"]
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _PROBES = ("/health", "/ready")
 """Asked by load balancers under whatever name or address they know; they tell nothing and change nothing."""
@@ -29,29 +27,25 @@ def guard(settings: Settings) -> Middleware:
     The names are ALLOWED_HOSTS and those of this machine. A service for other machines that has no ALLOWED_HOSTS can't
     know its names, and takes any.
     """
-    names = _LOOPBACK | {settings.server_host.lower(), *settings.allowed_hosts}
-    takes_any = not settings.allowed_hosts and not _is_loopback(settings.server_host)
+    names = {settings.server_host.lower(), *settings.allowed_hosts}
+    takes_any = not settings.allowed_hosts and not is_loopback(settings.server_host)
+
+    def is_ours(name: str) -> bool:
+        return takes_any or is_loopback(name) or name in names
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in _PROBES:
             return await handler(request)
         host = request.headers.get("Host", "").lower()
-        if not takes_any and _name(host) not in names:
-            return _refuse(f"this service is not {host[:100]!r}; if it should be, name it in ALLOWED_HOSTS")
+        if not is_ours(_name(host)):
+            raise Forbidden(f"this service is not {host[:100]!r}; if it should be, name it in ALLOWED_HOSTS")
         origin = request.headers.get("Origin")
         if origin is not None and origin.lower().partition("://")[2] != host:
-            return _refuse("pages of other sites may not use this service")
+            raise Forbidden("pages of other sites may not use this service")
         return await handler(request)
 
     return check
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _name(host: str) -> str:
@@ -60,7 +54,3 @@ def _name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
-
-
-def _refuse(why: str) -> web.Response:
-    return web.json_response(Error(error="Forbidden", details=why).model_dump(), status=403)

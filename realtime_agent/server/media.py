@@ -12,9 +12,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from realtime_agent.errors import ChannelError
+from realtime_agent.errors import ChannelError, FieldError, InvalidRequest
 from realtime_agent.fleet.fleet import Fleet
-from realtime_agent.server.schemas import InvalidRequest
 
 __all__ = ["hand_over"]
 
@@ -46,5 +45,5 @@ def _handshake(request: web.Request) -> bytes:
     protocol = ServerProtocol()
     response = protocol.accept(Request(request.path_qs, Headers(request.headers.items())))
     if response.status_code != _SWITCHING_PROTOCOLS:
-        raise InvalidRequest(f"This address takes websockets only: {protocol.handshake_exc}")
+        raise InvalidRequest(FieldError("Upgrade", f"this address takes websockets only: {protocol.handshake_exc}"))
     return response.serialize()

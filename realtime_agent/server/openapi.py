@@ -38,8 +38,10 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": route.path.strip("/").replace("/", "_").translate(str.maketrans("", "", "{}")),
-        "responses": {"200" if route.path != "/rtc/{channel}" else "101": good},
+        "responses": {str(route.status): good},
     }
+    if route.alias is not None:
+        operation["description"] = f"Also at {route.alias}."
     for status, description in route.errors.items():
         error = {"description": description} | _content(Error, "serialization", schemas)
         operation["responses"][str(status)] = error

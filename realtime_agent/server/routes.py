@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -9,11 +10,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from realtime_agent import __version__
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import Command, command_adapter
 from realtime_agent.control.life import EndReason
+from realtime_agent.errors import FieldError, InvalidRequest, NotReady
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.server import schemas
 from realtime_agent.server.media import hand_over
@@ -22,6 +25,8 @@ from realtime_agent.server.tokens import TokenSigner
 __all__ = ["ROUTES", "Route", "Services", "services"]
 
 T = TypeVar("T")
+
+_BODY_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,20 @@ class Route:
     request: Any = None
     response: type[BaseModel] | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
+    status: int = 200
+    alias: str | None = None
+    """Another path to the same."""
+
+
+_start_request = TypeAdapter(schemas.StartAgent)
+_stop_request = TypeAdapter(schemas.StopAgent)
+_token_request = TypeAdapter(schemas.TokenRequest)
 
 
 async def start_agent(request: web.Request) -> web.Response:
     """Start an agent, and answer when it works."""
     have = request.app[services]
-    body = await _read(request, TypeAdapter(schemas.StartAgent))
+    body = await _read(request, _start_request)
     agent = await have.fleet.start(body.to_spec(have.settings))
     return _answer(
         schemas.Started(channel_name=agent.spec.channel_name, uid=agent.spec.uid, pid=agent.pid or 0, state=agent.state)
@@ -61,7 +74,7 @@ async def start_agent(request: web.Request) -> web.Response:
 
 async def stop_agent(request: web.Request) -> web.Response:
     """Stop an agent, and answer when it is gone."""
-    body = await _read(request, TypeAdapter(schemas.StopAgent))
+    body = await _read(request, _stop_request)
     agent = await request.app[services].fleet.stop(body.channel_name)
     reason = agent.ended.reason if agent.ended else EndReason.STOPPED
     return _answer(schemas.Stopped(channel_name=body.channel_name, reason=reason))
@@ -76,7 +89,7 @@ async def control_agent(request: web.Request) -> web.Response:
 
 async def token(request: web.Request) -> web.Response:
     """Let a user join a channel."""
-    body = await _read(request, TypeAdapter(schemas.TokenRequest))
+    body = await _read(request, _token_request)
     uid = body.uid or schemas.random_uid()
     signed, expires_at = request.app[services].tokens.sign(body.channel_name, uid)
     secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
@@ -86,14 +99,14 @@ async def token(request: web.Request) -> web.Response:
 
 async def list_agents(request: web.Request) -> web.Response:
     """The running agents."""
-    agents = [schemas.AgentInfo(**agent.describe()) for agent in request.app[services].fleet.list()]
-    return _answer(schemas.AgentList(agents=agents))
+    agents = request.app[services].fleet.list()
+    return _answer(schemas.AgentList(agents=[schemas.AgentInfo.of(agent) for agent in agents]))
 
 
 async def show_agent(request: web.Request) -> web.Response:
     """One agent."""
     agent = request.app[services].fleet.find(request.match_info["channel"])
-    return _answer(schemas.AgentInfo(**agent.describe()))
+    return _answer(schemas.AgentInfo.of(agent))
 
 
 async def join_channel(request: web.Request) -> web.Response:
@@ -112,8 +125,7 @@ async def health(_request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """Whether another agent can be started now."""
     if not request.app[services].fleet.is_ready:
-        error = schemas.Error(error="Not ready", details="no agent can be started now")
-        return web.json_response(error.model_dump(), status=503, headers={"Retry-After": "5"})
+        raise NotReady("no agent can be started now")
     return _answer(schemas.Health(version=__version__))
 
 
@@ -124,27 +136,37 @@ async def _read(request: web.Request, adapter: TypeAdapter[T]) -> T:
         InvalidRequest: it did not come whole, is not JSON, or does not fit.
     """
     if request.content_type != "application/json":
-        raise schemas.InvalidRequest(
-            "Invalid request", [schemas.Detail(field="Content-Type", message="it must be application/json")]
-        )
+        raise InvalidRequest(FieldError("Content-Type", "it must be application/json"))
     try:
-        body = await request.read()
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
     except (web.RequestPayloadError, ConnectionResetError):
-        raise schemas.InvalidRequest(
-            "Invalid request", [schemas.Detail(field="body", message="it could not be read to its end")]
-        ) from None
+        raise InvalidRequest(FieldError("body", "it could not be read to its end")) from None
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        errors = error.errors(include_input=False, include_url=False)
-        raise schemas.InvalidRequest("Invalid request", schemas.describe_validation(errors)) from None
+        raise schemas.invalid_request(_plain(body), error) from None
+
+
+def _plain(body: bytes) -> object:
+    """The body in plain values; `None` if it is no JSON."""
+    try:
+        return from_json(body)
+    except ValueError:
+        return None
 
 
 def _answer(body: BaseModel) -> web.Response:
     return web.Response(text=body.model_dump_json(), content_type="application/json")
 
 
-_BAD = {400: "The request is wrong; details name the fields."}
+_BAD = {
+    400: "The request is wrong; details name the fields.",
+    408: "The body did not come in time.",
+    413: "The body is too large.",
+}
 _GONE = {404: "No agent runs in this channel."}
 _START_ERRORS = {
     **_BAD,
@@ -162,10 +184,26 @@ _CONTROL_ERRORS = {
 }
 
 ROUTES = (
-    Route("POST", "/start_agent", start_agent, "Start an agent", schemas.StartAgent, schemas.Started, _START_ERRORS),
-    Route("POST", "/start", start_agent, "Start an agent", schemas.StartAgent, schemas.Started, _START_ERRORS),
-    Route("POST", "/stop_agent", stop_agent, "Stop an agent", schemas.StopAgent, schemas.Stopped, _BAD | _GONE),
-    Route("POST", "/stop", stop_agent, "Stop an agent", schemas.StopAgent, schemas.Stopped, _BAD | _GONE),
+    Route(
+        "POST",
+        "/start_agent",
+        start_agent,
+        "Start an agent",
+        schemas.StartAgent,
+        schemas.Started,
+        _START_ERRORS,
+        alias="/start",
+    ),
+    Route(
+        "POST",
+        "/stop_agent",
+        stop_agent,
+        "Stop an agent",
+        schemas.StopAgent,
+        schemas.Stopped,
+        {**_BAD, **_GONE, 504: "The agent could not be ended in time."},
+        alias="/stop",
+    ),
     Route("POST", "/control_agent", control_agent, "Steer an agent", Command, schemas.CommandSent, _CONTROL_ERRORS),
     Route("POST", "/token", token, "Let a user join", schemas.TokenRequest, schemas.Token, _BAD),
     Route("GET", "/agents", list_agents, "List the running agents", response=schemas.AgentList),
@@ -176,6 +214,7 @@ ROUTES = (
         join_channel,
         "Join a channel as a user, by websocket; docs/api.md has the messages",
         errors={**_BAD, 401: "The token is not good.", **_GONE, 503: "The agent takes no connections now."},
+        status=101,
     ),
     Route("GET", "/health", health, "Does the server answer?", response=schemas.Health),
     Route("GET", "/ready", ready, "Can an agent be started?", response=schemas.Health, errors={503: "Not now."}),

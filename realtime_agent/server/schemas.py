@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any, get_args
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import DEFAULT_TURN_DETECTION, Command
+from realtime_agent.control.commands import DEFAULT_TURN_DETECTION
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.spec import AgentSpec, ChannelName, Instruction, Language, Limits, Seconds, Uid
+from realtime_agent.errors import FieldError, InvalidRequest
+from realtime_agent.fleet.fleet import AgentRecord
 from realtime_agent.realtime.types import TurnDetection
+from realtime_agent.validation import field_path, in_words
 
 __all__ = [
     "AgentInfo",
@@ -20,14 +24,14 @@ __all__ = [
     "Detail",
     "Error",
     "Health",
-    "InvalidRequest",
     "StartAgent",
     "Started",
     "StopAgent",
     "Stopped",
     "Token",
     "TokenRequest",
-    "describe_validation",
+    "Usage",
+    "invalid_request",
     "random_uid",
 ]
 
@@ -37,14 +41,6 @@ class Detail(BaseModel):
 
     field: str
     message: str
-
-
-class InvalidRequest(Exception):
-    """A request that can't be understood; answered with 400."""
-
-    def __init__(self, message: str, details: list[Detail] | None = None) -> None:
-        super().__init__(message)
-        self.details = details or []
 
 
 class _Request(BaseModel):
@@ -78,16 +74,15 @@ class StartAgent(_Request):
         """Complete it with the server's defaults.
 
         Raises:
-            InvalidRequest: the voice is not one of the server's.
+            InvalidRequest: the voice is not one of the server's, or the agent would hear itself.
         """
         voice = self.voice or settings.default_voice
         if voice not in settings.voices:
             message = f"unknown voice {voice[:40]!r}; it is one of {', '.join(settings.voices)}"
-            raise InvalidRequest("Invalid request", [Detail(field="voice", message=message)])
+            raise InvalidRequest(FieldError("voice", message))
         uid = self.uid or random_uid()
         if self.user_uid == uid:
-            details = [Detail(field="user_uid", message="the agent can't hear itself: user_uid equals uid")]
-            raise InvalidRequest("Invalid request", details)
+            raise InvalidRequest(FieldError("user_uid", "the agent can't hear itself: user_uid equals uid"))
         limits = {name: getattr(settings, name) for name in Limits.model_fields}
         limits |= {name: value for name in limits if (value := getattr(self, name)) is not None}
         return AgentSpec(
@@ -158,6 +153,15 @@ class Token(BaseModel):
     expires_at: int = Field(description="Unix seconds.")
 
 
+class Usage(BaseModel):
+    """Responses and tokens."""
+
+    responses: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
 class AgentInfo(BaseModel):
     """One agent: running, or the last one that ended in its channel."""
 
@@ -170,7 +174,23 @@ class AgentInfo(BaseModel):
     since: float = Field(description="When it came into its state, in Unix seconds.")
     reason: EndReason | None = Field(description="Why it ended.")
     cause: str | None = Field(description="What failed, in words.")
-    usage: dict[str, int] = Field(description="Responses and tokens so far.")
+    usage: Usage = Field(description="What its model has cost so far.")
+
+    @classmethod
+    def of(cls, agent: AgentRecord) -> Self:
+        """What may be told about an agent."""
+        return cls(
+            channel_name=agent.spec.channel_name,
+            uid=agent.spec.uid,
+            user_uid=agent.spec.user_uid,
+            pid=agent.pid,
+            generation=agent.generation,
+            state=agent.state,
+            since=round(agent.since, 3),
+            reason=agent.ended.reason if agent.ended else None,
+            cause=agent.ended.cause if agent.ended else None,
+            usage=Usage(**agent.usage.model_dump(exclude={"type"})),
+        )
 
 
 class AgentList(BaseModel):
@@ -193,32 +213,13 @@ class Error(BaseModel):
     details: list[Detail] | str
 
 
-def describe_validation(errors: list[Any]) -> list[Detail]:
-    """Pydantic's errors, as fields and messages."""
-    return [Detail(field=_field(error), message=_message(error)) for error in errors]
+def invalid_request(raw: object, error: ValidationError) -> InvalidRequest:
+    """What pydantic found wrong with `raw`, the input in plain values."""
+    details = error.errors(include_input=False, include_url=False)
+    return InvalidRequest(*(FieldError(field_path(raw, detail) or "body", _message(detail)) for detail in details))
 
 
-_UNION_TAGS = frozenset({"server_vad", "semantic_vad", "bool"}) | {
-    command.model_fields["command"].annotation.__args__[0] for command in get_args(Command)
-}
-"""Steps of an error's location that name a union's member, not a field."""
-
-
-def _field(error: Any) -> str:
-    # pydantic names an inner union by its members, in brackets.
-    steps = [str(step) for step in error["loc"] if step not in _UNION_TAGS and "[" not in str(step)]
-    if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        steps.append(error["ctx"]["discriminator"].strip("'"))
-    return ".".join(steps) or "body"
-
-
-def _message(error: Any) -> str:
-    match error["type"]:
-        case "union_tag_not_found":
-            return "Field required"
-        case "union_tag_invalid":
-            return f"Input should be one of {error['ctx']['expected_tags']}"
-        case "string_pattern_mismatch" if error["loc"][-1] == "channel_name":
-            return "Only letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{}|~, may be used"
-        case _:
-            return str(error["msg"]).removeprefix("Value error, ")
+def _message(detail: ErrorDetails) -> str:
+    if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] == "channel_name":
+        return "Only letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{}|~, may be used"
+    return in_words(detail)

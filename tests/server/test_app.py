@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 from yarl import URL
@@ -35,10 +38,29 @@ async def test_a_wrong_method_is_405_as_json_and_says_which_is_right(client: Cli
 
 
 async def test_a_body_that_is_too_large_is_413_as_json(client: Client) -> None:
-    body = b'{"channel_name": "' + b"x" * 300_000 + b'"}'
+    body = b'{"channel_name": "' + b"x" * 600_000 + b'"}'
     async with client.post("/start_agent", data=body, headers={"Content-Type": "application/json"}) as response:
         assert (response.status, response.content_type) == (413, "application/json")
         assert set(await response.json()) == {"error", "details"}
+
+
+async def test_the_longest_instruction_fits_however_it_is_written(post: Post) -> None:
+    words = "\N{WAVING HAND SIGN}" * 32_000
+    assert len(json.dumps(words)) > 256 * 1024
+    status, _ = await post("/start_agent", channel_name="room", uid=7, system_instruction=words)
+    assert status == 200
+
+
+async def test_a_body_that_does_not_come_is_408(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_agent.server.routes._BODY_TIMEOUT_S", 0.05)
+    never = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"channel_name": '
+        await never.wait()
+
+    async with client.post("/start_agent", data=body(), headers={"Content-Type": "application/json"}) as response:
+        assert (response.status, response.content_type) == (408, "application/json")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])

@@ -112,7 +112,7 @@ async def test_a_plain_get_is_a_bad_request(client: Client, post: Post) -> None:
     await post("/start_agent", channel_name="room", uid=7)
     status, body = await refused(client, (await url_of(client, "room")).replace("ws://", "http://"))
     assert status == 400
-    assert "websocket" in body["error"]
+    assert "websocket" in body["details"][0]["message"]
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b", "é.é"])

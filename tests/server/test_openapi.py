@@ -73,4 +73,10 @@ def test_what_a_request_needs_is_in_it(document: dict[str, Any]) -> None:
     assert start["properties"]["channel_name"]["not"] == {"enum": [".", ".."]}
     steer = document["paths"]["/control_agent"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert len(steer["anyOf"]) == 6
-    assert set(document["paths"]["/start_agent"]["post"]["responses"]) == {"200", "400", "409", "502", "503", "504"}
+    answers = set(document["paths"]["/start_agent"]["post"]["responses"])
+    assert answers == {"200", "400", "408", "409", "413", "502", "503", "504"}
+
+
+def test_an_alias_is_told_where_it_leads_and_works(document: dict[str, Any]) -> None:
+    assert document["paths"]["/start_agent"]["post"]["description"] == "Also at /start."
+    assert "/start" not in document["paths"]

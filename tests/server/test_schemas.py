@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import DEFAULT_TURN_DETECTION
-from realtime_agent.server.schemas import InvalidRequest, StartAgent, describe_validation, random_uid
+from realtime_agent.errors import InvalidRequest
+from realtime_agent.server.schemas import StartAgent, invalid_request, random_uid
 
 
 def test_what_is_left_out_is_the_servers_default() -> None:
@@ -42,16 +43,16 @@ def test_uid_0_is_a_choice_of_the_server_and_user_uid_0_is_anyone() -> None:
 def test_an_agent_cannot_hear_itself() -> None:
     with pytest.raises(InvalidRequest) as caught:
         StartAgent(channel_name="room", uid=7, user_uid=7).to_spec(Settings())
-    assert [detail.field for detail in caught.value.details] == ["user_uid"]
+    assert [each.field for each in caught.value.fields] == ["user_uid"]
 
 
 def test_a_wrong_voice_names_the_right_ones() -> None:
     with pytest.raises(InvalidRequest) as caught:
         StartAgent(channel_name="room", uid=7, voice="x" * 1000).to_spec(Settings())
-    (detail,) = caught.value.details
-    assert detail.field == "voice"
-    assert "marin" in detail.message
-    assert len(detail.message) < 200
+    (wrong,) = caught.value.fields
+    assert wrong.field == "voice"
+    assert "marin" in wrong.message
+    assert len(wrong.message) < 200
 
 
 @pytest.mark.parametrize(
@@ -88,11 +89,12 @@ def test_a_wrong_voice_names_the_right_ones() -> None:
     ],
 )
 def test_a_wrong_value_is_named_by_its_field(change: dict[str, Any], field: str) -> None:
+    raw = {"channel_name": "room", "uid": 7, **change}
     with pytest.raises(ValidationError) as caught:
-        StartAgent.model_validate({"channel_name": "room", "uid": 7, **change})
-    details = describe_validation(caught.value.errors())
-    assert [detail.field for detail in details] == [field]
-    assert details[0].message
+        StartAgent.model_validate(raw)
+    fields = invalid_request(raw, caught.value).fields
+    assert [each.field for each in fields] == [field]
+    assert fields[0].message
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 64, "a room", "!#$%&()+-:;<=.>?@[]^_{}|~,", "0"])
