@@ -72,6 +72,7 @@ class Agent:
         self._life_changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stop_reason: Ended | None = None
+        self._is_ready = asyncio.Event()
 
     async def run(self) -> Ended:
         """Live: join, wait for the user, converse, leave. Returns why it ended, and has reported it."""
@@ -98,11 +99,12 @@ class Agent:
             self._stopped.set()
 
     async def control(self, command: commands.Command) -> None:
-        """Do what a command asks.
+        """Do what a command asks, as soon as the agent is ready: its own settings come first.
 
         Raises:
             SessionError: the model is gone.
         """
+        await self._is_ready.wait()
         match command:
             case commands.UpdateInstruction():
                 await self._update(SessionConfig(instructions=command.new_instruction))
@@ -123,25 +125,25 @@ class Agent:
 
     async def _converse(self) -> Ended:
         self._life.ready(self._clock())
+        self._is_ready.set()
         self._report_state()
         ended = await self._together(self._hear, self._listen, self._speak, self._watch)
         return ended or Ended(reason=EndReason.STOPPED)
 
     async def _together(self, *parts: Callable[[], Coroutine[Any, Any, None]]) -> Ended | None:
         """Run parts side by side until all are done; says why not, if one failed or the agent was stopped."""
-        ended: Ended | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 guard = group.create_task(self._raise_when_stopped())
                 await asyncio.wait([group.create_task(part()) for part in parts])
                 guard.cancel()
         except* _Stopped:
-            ended = self._stop_reason
+            pass
         except* ChannelError as errors:
-            ended = Ended(reason=EndReason.RTC_FAILED, cause=_words(errors))
+            self.stop(EndReason.RTC_FAILED, _words(errors))
         except* SessionError as errors:
-            ended = Ended(reason=EndReason.MODEL_FAILED, cause=_words(errors))
-        return ended
+            self.stop(EndReason.MODEL_FAILED, _words(errors))
+        return self._stop_reason
 
     async def _raise_when_stopped(self) -> None:
         await self._stopped.wait()
@@ -288,7 +290,8 @@ class Agent:
     async def _update_turn_detection(self, command: commands.UpdateTurnDetection) -> None:
         wanted = command.new_turn_detection
         kinds = {True: commands.DEFAULT_TURN_DETECTION, False: None}
-        turn_detection = kinds[wanted] if isinstance(wanted, bool) else wanted
+        chosen = kinds[wanted] if isinstance(wanted, bool) else wanted
+        turn_detection = None if chosen is None else chosen.in_full()
         await self._update(SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=turn_detection))))
         await self._do(self._conversation.set_turn_detection(turn_detection))
 

@@ -382,6 +382,29 @@ COMMANDS: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
         [{"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}}],
     ),
     (
+        {
+            "command": "update_turn_detection",
+            "new_turn_detection": {"type": "semantic_vad", "create_response": False},
+        },
+        # In full, so that nothing of an earlier setting stays in force.
+        [
+            {
+                "type": "session.update",
+                "session": {
+                    "type": "realtime",
+                    "audio": {
+                        "input": {
+                            "turn_detection": {
+                                "type": "semantic_vad", "eagerness": "auto", "create_response": False,
+                                "interrupt_response": True,
+                            }
+                        }
+                    },
+                },
+            }
+        ],
+    ),
+    (
         {"command": "send_system_text", "input_text": "It rains."},
         [
             {
@@ -420,6 +443,21 @@ async def test_each_command_is_the_right_events(command: dict[str, Any], expecte
         await here.until(lambda: here.states[-1] is State.ACTIVE)
         await here.agent.control(commands.command_adapter.validate_python({"channel_name": "test", **command}))
         assert [event.to_dict() for event in here.session.sent] == expected
+
+
+async def test_a_command_that_comes_while_the_agent_connects_waits_until_its_settings_are_taken() -> None:
+    here = Scene()
+    here.session.hang = True
+    running = asyncio.create_task(here.agent.run())
+    await here.until(lambda: here.session.opened)
+    command = commands.SendSystemText(channel_name="test", command="send_system_text", input_text="It rains.")
+    asking = asyncio.create_task(here.agent.control(command))
+    done, _ = await asyncio.wait([asking], timeout=0.05)
+    assert not done
+    assert not here.session.sent
+    asking.cancel()
+    here.agent.stop()
+    await running
 
 
 async def test_without_turn_detection_a_voice_does_not_interrupt() -> None:

@@ -124,7 +124,11 @@ class Fleet:
     def is_ready(self) -> bool:
         """Whether a new agent could be started now."""
         has_model = self._model is None or self._model.is_running
-        return has_model and not self._closing and len(self._running) < self._settings.max_agents
+        return has_model and not self._closing and not self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._running) >= self._settings.max_agents
 
     def list(self) -> list[AgentRecord]:
         """The running agents, oldest first."""
@@ -149,7 +153,9 @@ class Fleet:
         """
         agent = self._running.get(channel_name)
         if agent is None:
-            raise AgentNotFound(f"no agent runs in channel {channel_name!r}")
+            last = self._ended.get(channel_name)
+            why = f"; the last one ended: {last.ended.reason}" if last and last.ended else ""
+            raise AgentNotFound(f"no agent runs in channel {channel_name!r}{why}")
         return agent
 
     async def start(self, spec: AgentSpec) -> AgentRecord:
@@ -169,11 +175,14 @@ class Fleet:
         except TimeoutError:
             state = agent.ended.cause if agent.ended else agent.state
             with suppress(TimeoutError):
-                await asyncio.shield(self._own(self._end(agent), f"end {spec.channel_name}"))
+                await asyncio.shield(self._begin_end(agent))
             raise StartTimeout(f"the agent was not ready within {timeout:g} s ({state})") from None
+        except (OSError, EOFError) as error:
+            # No descriptors or memory left, or a fork server that died meanwhile.
+            raise StartFailed(f"the agent's worker could not be started: {error or type(error).__name__}") from error
         except asyncio.CancelledError:
             # Nobody will hear that it runs; an agent that nobody knows of must not stay.
-            self._own(self._end(agent), f"end {spec.channel_name}")
+            self._begin_end(agent)
             raise
         if agent.ended is not None:
             raise StartFailed(agent.ended.cause or f"the agent ended before it was ready: {agent.ended.reason}")
@@ -189,7 +198,7 @@ class Fleet:
         agent = self.find_running(channel_name)
         try:
             # Whoever asked may hang up; what was begun goes on, to the kill if need be.
-            await asyncio.shield(self._own(self._end(agent), f"end {channel_name}"))
+            await asyncio.shield(self._begin_end(agent))
         except TimeoutError:
             raise ControlTimeout(f"the agent in channel {channel_name!r} could not be ended in time") from None
         return agent
@@ -223,7 +232,7 @@ class Fleet:
             raise FleetClosed("the server is ending")
         if spec.channel_name in self._running:
             raise AgentExists(f"an agent runs in channel {spec.channel_name!r} already")
-        if len(self._running) >= self._settings.max_agents:
+        if self._is_full:
             raise FleetFull(f"{self._settings.max_agents} agents are running, which is MAX_AGENTS")
         self._generation += 1
         agent = AgentRecord(spec, self._generation)
@@ -252,6 +261,9 @@ class Fleet:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s failed", task.get_name(), exc_info=error)
+
+    def _begin_end(self, agent: AgentRecord) -> asyncio.Task[None]:
+        return self._own(self._end(agent), f"end {agent.spec.channel_name}")
 
     async def _end(self, agent: AgentRecord, reason: EndReason = EndReason.STOPPED) -> None:
         """Let an agent leave; returns when it is gone."""

@@ -14,11 +14,13 @@ from realtime_agent.control.commands import Command
 from realtime_agent.control.events import AgentEvent, Ended
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
-from realtime_agent.errors import ControlTimeout
+from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull
 
 __all__ = ["InlineLauncher"]
 
 logger = logging.getLogger(__name__)
+
+_MAX_COMMANDS = 64
 
 
 class InlineLauncher:
@@ -46,6 +48,8 @@ class _InlineWorker:
         self._task = asyncio.create_task(self._agent.run(), name=f"agent in {spec.channel_name}")
         self._task.add_done_callback(self._on_done)
         self._adopting: set[asyncio.Task[None]] = set()
+        self._obeying: set[asyncio.Task[None]] = set()
+        self._order = asyncio.Lock()
 
     @property
     def pid(self) -> int:
@@ -56,16 +60,33 @@ class _InlineWorker:
         """The agent's events."""
         while not isinstance(event := await self._events.get(), Ended):
             yield event
-        await asyncio.wait([self._task])
+        await asyncio.wait([self._task, *self._adopting])
+        for task in self._obeying:
+            task.cancel()
         yield event
 
     async def control(self, command: Command, *, timeout: float) -> None:
-        """Let the agent carry out a command."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self._agent.control(command)
-        except TimeoutError:
-            raise ControlTimeout(f"the agent did not answer within {timeout:g} s") from None
+        """Let the agent carry out a command, after those before it; whoever asked may give up, the command goes on."""
+        if len(self._obeying) >= _MAX_COMMANDS:
+            raise QueueFull("the agent has too many commands waiting")
+        task = asyncio.create_task(self._obey(command))
+        self._obeying.add(task)
+        task.add_done_callback(self._on_obeyed)
+        await asyncio.wait([task], timeout=timeout)
+        if not task.done():
+            raise ControlTimeout(f"the agent did not answer within {timeout:g} s")
+        if task.cancelled():
+            raise AgentNotFound("the agent ended before it answered")
+        task.result()
+
+    def _on_obeyed(self, task: asyncio.Task[None]) -> None:
+        self._obeying.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also where nobody waits for it any more
+
+    async def _obey(self, command: Command) -> None:
+        async with self._order:
+            await self._agent.control(command)
 
     def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
         """Let a user in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 
 from realtime_agent.config import Settings
@@ -24,7 +26,12 @@ from realtime_agent.fleet.worker import run_worker
 
 __all__ = ["ProcessLauncher"]
 
+logger = logging.getLogger(__name__)
+
 _KILL_TIMEOUT_S = 5.0
+
+_EXIT_TIMEOUT_S = 2.0
+"""How long a worker that has said its last word may take to end. A thread that looks up a name would hold it."""
 
 _FORK_SERVER_LOST = 255
 """What multiprocessing takes for a child's exit code when the fork server died before it could tell."""
@@ -55,6 +62,11 @@ class ProcessLauncher:
 
     async def close(self) -> None:
         """The fork server ends with this process; it holds nothing."""
+        idle = asyncio.get_running_loop().run_in_executor(self._thread, _do_nothing)
+        _, busy = await asyncio.wait([idle], timeout=_KILL_TIMEOUT_S)
+        if busy:
+            logger.error("the fork server hangs, and is ended")
+            _kill_fork_server()
         self._thread.shutdown()
 
     async def launch(self, spec: AgentSpec) -> _ProcessWorker:
@@ -90,7 +102,15 @@ class ProcessLauncher:
 
 
 def _do_nothing() -> None:
-    """The first process: forked as soon as everything is loaded."""
+    """The first process, forked as soon as everything is loaded; and what tells that the thread is free."""
+
+
+def _kill_fork_server() -> None:
+    # multiprocessing offers no other way to reach it.
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined] # noqa: SLF001
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class _ProcessWorker:
@@ -142,7 +162,7 @@ class _ProcessWorker:
             self._finish()
             if ended is not None and ended.reason is EndReason.DRAINED:
                 ended = None  # It went because we asked it to; what made us ask is the cause.
-        await self._exited.wait()
+        await self._wait_for_exit(_EXIT_TIMEOUT_S)
         yield ended or Ended(reason=EndReason.CRASHED, cause=self._exit_in_words())
 
     async def control(self, command: Command, *, timeout: float) -> None:
@@ -175,6 +195,10 @@ class _ProcessWorker:
         """Ask the agent to leave; kill its process after `timeout` seconds."""
         with suppress(QueueFull):
             self._link.send({"stop": reason})
+        await self._wait_for_exit(timeout)
+
+    async def _wait_for_exit(self, timeout: float) -> None:
+        """Wait until the process is gone; kill it after `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
                 await self._exited.wait()

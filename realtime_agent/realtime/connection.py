@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from realtime_agent.errors import SessionError, SessionTimeout
-from realtime_agent.realtime.events import ClientEvent, InvalidEvent, ServerEvent, UnknownEvent, parse_server_event
+from realtime_agent.addresses import is_loopback
+from realtime_agent.errors import InvalidEvent, SessionError, SessionTimeout
+from realtime_agent.realtime.events import ClientEvent, ServerEvent, UnknownEvent, parse_server_event
 
 __all__ = ["Connection"]
 
@@ -19,9 +20,6 @@ logger = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 16 * 2**20
 """Bytes: above the 15 MiB that the Realtime API allows for one event."""
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""Hosts that no proxy can reach for us, whatever the environment says."""
 
 _CLOSE_TIMEOUT_S = 1.0
 _PING_S = 20.0
@@ -47,7 +45,8 @@ class Connection:
                 # Base64 of audio hardly shrinks, and compressing it costs more than all the rest.
                 compression=None,
                 max_size=_MAX_MESSAGE,
-                proxy=None if urlsplit(url).hostname in _LOOPBACK else True,
+                # No proxy reaches this machine for us, whatever the environment says.
+                proxy=None if is_loopback(urlsplit(url).hostname or "") else True,
                 open_timeout=timeout,
                 close_timeout=_CLOSE_TIMEOUT_S,
                 ping_interval=_PING_S,
@@ -57,7 +56,8 @@ class Connection:
             raise SessionTimeout(f"the model did not accept the connection within {timeout:g} s") from None
         except InvalidStatus as error:
             raise SessionError(f"the model refused the connection: HTTP {error.response.status_code}") from None
-        except (OSError, ValueError, WebSocketException) as error:  # a ValueError is a malformed address
+        except (OSError, ValueError, ImportError, WebSocketException) as error:
+            # A ValueError is a malformed address; an ImportError a proxy of a kind that needs another package.
             raise SessionError(f"the model can't be reached: {error}") from None
         return cls(websocket)
 

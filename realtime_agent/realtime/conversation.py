@@ -114,8 +114,9 @@ class _Reply:
 class _Request:
     """A response to ask for, and the user's text that it answers, which must not come before its turn."""
 
+    number: int
     response: ev.ResponseCreate
-    text: ev.ItemCreate | None = None
+    text: str | None = None
 
 
 class Conversation:
@@ -142,6 +143,10 @@ class Conversation:
     def is_responding(self) -> bool:
         """Whether the model was asked for a response, or makes one."""
         return self._asked is not None or self._active is not None
+
+    @property
+    def _is_interruptible(self) -> bool:
+        return self._turn_detection is not None and self._turn_detection.interrupt_response
 
     def user_joined(self) -> list[Action]:
         """Somebody is there to hear: ask for what waited for them."""
@@ -177,8 +182,7 @@ class Conversation:
     def say(self, text: str) -> list[Action]:
         """Add a text message of the user, and ask for an answer, now or in their turn."""
         request = self._new_request()
-        request.text = _message("user", text)
-        request.text.item.id = f"text_{self._request_count}"
+        request.text = text
         self._pending.append(request)
         return self._next()
 
@@ -263,7 +267,7 @@ class Conversation:
         return [Transcript("assistant", item_id, text, final=True)]
 
     def _barge_in(self) -> list[Action]:
-        if self._turn_detection is None or not self._turn_detection.interrupt_response:
+        if not self._is_interruptible:
             return []
         # The server cancels the response by itself; what it sent before it knew must not be heard.
         self._drop()
@@ -291,8 +295,13 @@ class Conversation:
     def _created(self, event: ev.ResponseCreated) -> list[Action]:
         asked, self._asked = self._asked, None
         self._active = event.response.id or ""
-        is_stale = asked is not None and asked is self._stale
-        return [] if self._user_present and not is_stale else self._cancel()
+        if not self._user_present or (asked is not None and asked is self._stale):
+            return self._cancel()
+        if asked is not None and self._user_speaking and self._is_interruptible:
+            # The user began to speak while our request was on its way; it has its turn when they have finished.
+            self._pending.appendleft(asked)
+            return self._cancel()
+        return []
 
     def _done(self, event: ev.ResponseDone) -> list[Action]:
         response = event.response
@@ -341,8 +350,9 @@ class Conversation:
         self._remember(self._sent, request.response.event_id, request)
         actions: list[Action] = []
         if request.text is not None:
-            item = request.text.item
-            actions = [Send(request.text), Transcript("user", item.id or "", _text_of(item), final=True)]
+            item_id = f"text_{request.number}"
+            message = _message("user", request.text, item_id)
+            actions = [Send(message), Transcript("user", item_id, request.text, final=True)]
             request.text = None
         return [*actions, Send(request.response)]
 
@@ -351,7 +361,7 @@ class Conversation:
         response = ev.ResponseCreate(event_id=f"response_{self._request_count}")
         if config is not None:
             response.response = config
-        return _Request(response)
+        return _Request(self._request_count, response)
 
     def _reply(self, item_id: str) -> _Reply:
         return self._remember(self._replies, item_id, self._replies.get(item_id) or _Reply())
@@ -364,10 +374,9 @@ class Conversation:
         return value
 
 
-def _message(role: str, text: str) -> ev.ItemCreate:
-    content = [{"type": "input_text", "text": text}]
-    return ev.ItemCreate(item=Item.model_validate({"type": "message", "role": role, "content": content}))
-
-
-def _text_of(item: Item) -> str:
-    return " ".join(part.text or "" for part in item.content or [])
+def _message(role: str, text: str, item_id: str | None = None) -> ev.ItemCreate:
+    item = Item.model_validate(
+        {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
+        | ({"id": item_id} if item_id is not None else {})
+    )
+    return ev.ItemCreate(item=item)

@@ -7,7 +7,7 @@ tolerantly, because servers add fields.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,6 +66,10 @@ class Sent(Wire):
     """Something that a client sends: an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+    def in_full(self) -> Self:
+        """The same with every field set, so that all of it is sent and nothing of an earlier setting stays."""
+        return type(self).model_validate(self.model_dump())
 
 
 class ServerVad(Sent):

@@ -140,7 +140,7 @@ async def test_an_agent_that_ends_by_itself_frees_its_name(fleet: Fleet, launche
 
 async def test_a_launch_that_fails_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:
     launcher.error = OSError("no more processes")
-    with pytest.raises(OSError, match="no more processes"):
+    with pytest.raises(StartFailed, match="no more processes"):
         await fleet.start(spec())
     assert fleet.list() == []
     launcher.error = None

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from realtime_agent.agent import Agent
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import SendSystemText
+from realtime_agent.control.commands import Command, SendSystemText
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.spec import AgentSpec
-from realtime_agent.errors import ControlTimeout
+from realtime_agent.errors import AgentNotFound, ControlTimeout
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.inline import InlineLauncher
 from realtime_agent.fleet.launcher import Worker
@@ -96,6 +97,51 @@ async def test_a_command_is_carried_out_or_times_out(
     assert agent.worker is not None
     with pytest.raises(ControlTimeout):
         await agent.worker.control(command, timeout=0.01)
+    await fleet.close()
+
+
+async def test_a_command_goes_on_when_whoever_asked_has_given_up_and_the_next_waits_for_it(
+    here: Settings, model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet(InlineLauncher(here), here)
+    agent = await fleet.start(spec(here))
+    carry_out, gate = Agent.control, asyncio.Event()
+
+    async def slowly(self: Agent, command: Command) -> None:
+        await gate.wait()
+        await carry_out(self, command)
+
+    monkeypatch.setattr(Agent, "control", slowly)
+    first, second = (
+        SendSystemText(channel_name="room", command="send_system_text", input_text=words) for words in ("one", "two")
+    )
+    assert agent.worker is not None
+    with pytest.raises(ControlTimeout):
+        await agent.worker.control(first, timeout=0.01)
+    asking = asyncio.create_task(fleet.control(second))
+    gate.set()
+    await asking
+    await model.expect("conversation.item.create", 2)
+    said = [event["item"]["content"][0]["text"] for event in model.received if "item" in event]
+    assert said == ["one", "two"]
+    await fleet.close()
+
+
+async def test_a_command_that_waits_when_the_agent_ends_has_no_agent(
+    here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    fleet = Fleet(InlineLauncher(here), here)
+    await fleet.start(spec(here))
+    monkeypatch.setattr(Agent, "control", hang)
+    command = SendSystemText(channel_name="room", command="send_system_text", input_text="hi")
+    asking = asyncio.create_task(fleet.control(command))
+    await asyncio.sleep(0)
+    await fleet.stop("room")
+    with pytest.raises(AgentNotFound):
+        await asking
     await fleet.close()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -226,6 +229,47 @@ async def test_a_fork_server_that_is_stuck_fails_the_start_and_leaves_nothing_be
             await asyncio.sleep(0.02)
 
 
+async def test_closing_ends_a_fork_server_that_hangs(
+    settings: Settings, model: ScriptedServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("realtime_agent.fleet.process._KILL_TIMEOUT_S", 0.3)
+    settings = settings.model_copy(update={"realtime_api_base_uri": model.url})
+    fleet = Fleet(ProcessLauncher(settings), settings)
+    await fleet.open()
+    agent = await fleet.start(spec())
+    server = parent(agent.describe()["pid"])
+    await fleet.stop("room")
+    change(fleet, start_timeout_s=0.3)
+    os.kill(server, signal.SIGSTOP)
+    with pytest.raises(StartTimeout):
+        await fleet.start(spec())
+    await asyncio.wait_for(fleet.close(), 60)
+    await until_dead(server)
+    assert "the fork server hangs" in caplog.text
+
+
+async def test_a_worker_that_does_not_end_after_its_last_word_is_killed_and_its_word_counts(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_agent.fleet.process._EXIT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("realtime_agent.fleet.process.run_worker", lingering_worker)
+    with pytest.raises(StartFailed, match="the model is silent"):
+        await fleet.start(spec())
+    assert fleet.list() == []
+    pid = fleet.find("room").pid
+    assert pid is not None
+    await until_dead(pid)
+
+
+def lingering_worker(_spec: AgentSpec, _settings: Settings, link: socket.socket, _connections: socket.socket) -> None:
+    """Says how its agent ended, and stays, as when a thread waits for a name server."""
+    event = {"type": "ended", "reason": "model_failed", "cause": "the model is silent"}
+    message = json.dumps({"event": event}).encode()
+    link.sendall(len(message).to_bytes(4, "big") + message)
+    link.close()
+    time.sleep(600)
+
+
 async def test_a_model_that_refuses_is_the_cause_of_the_failure(fleet: Fleet, model: ScriptedServer) -> None:
     model.refuse_settings = True
     with pytest.raises(StartFailed, match="no such model"):
@@ -257,9 +301,9 @@ async def test_huge_texts_reach_the_model(fleet: Fleet, model: ScriptedServer) -
 
 VAD = {
     "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500,
-    "create_response": True, "interrupt_response": True,
+    "idle_timeout_ms": None, "create_response": True, "interrupt_response": True,
 }  # fmt: skip
-SEMANTIC = {"type": "semantic_vad", "eagerness": "low"}
+SEMANTIC = {"type": "semantic_vad", "eagerness": "low", "create_response": True, "interrupt_response": True}
 
 
 def item(role: str, **more: str) -> dict[str, Any]:

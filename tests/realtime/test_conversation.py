@@ -182,6 +182,30 @@ def test_nothing_is_asked_for_while_the_user_speaks(conversation: Conversation) 
     assert asked(conversation.handle(done("r2"))) == ["then"]
 
 
+def test_a_response_that_begins_while_the_user_speaks_is_asked_for_again_when_they_have_finished(
+    conversation: Conversation,
+) -> None:
+    ask(conversation, "greet")
+    conversation.handle(speech_started())
+    (cancel,) = conversation.handle(created("r1"))
+    assert isinstance(cancel, conv.Send)
+    assert isinstance(cancel.event, ev.ResponseCancel)
+    assert conversation.handle(delta("r1")) == []
+    assert asked(conversation.handle(done("r1", status="cancelled"))) == []
+    # The server answers the user's turn by itself; what waits comes after that.
+    conversation.handle(ev.SpeechStopped(audio_end_ms=0, item_id="u1"))
+    conversation.handle(created("r2"))
+    assert asked(conversation.handle(done("r2"))) == ["greet"]
+
+
+def test_where_speech_does_not_interrupt_a_response_may_begin_in_the_middle_of_it() -> None:
+    conversation = Conversation(ServerVad(interrupt_response=False))
+    ask(conversation, "greet")
+    conversation.handle(speech_started())
+    assert conversation.handle(created("r1")) == []
+    assert conversation.handle(delta("r1")) != []
+
+
 def test_where_the_server_does_not_answer_turns_the_end_of_speech_releases_what_waits() -> None:
     conversation = Conversation(ServerVad(create_response=False))
     conversation.handle(speech_started())
