@@ -9,13 +9,13 @@ from realtime_agent.errors import InvalidEvent
 from realtime_agent.local_model.turns import MAX_TURN_MS
 from realtime_agent.pcm import BYTES_PER_MS
 
-__all__ = ["InputBuffer", "decode_pcm"]
+__all__ = ["MAX_BUFFER_MS", "InputBuffer", "decode_pcm"]
 
 MAX_BUFFER_MS = MAX_TURN_MS + 60_000
 """Five minutes, 14.4 MB: what is older is forgotten. Turn detection ends a turn before that; without it, a client may
 stream silence for hours before somebody speaks."""
 
-MIN_COMMIT_MS = 100
+_MIN_COMMIT_MS = 100
 
 
 class InputBuffer:
@@ -51,9 +51,9 @@ class InputBuffer:
         Raises:
             InvalidEvent: less than 100 ms are held.
         """
-        if self.duration_ms < MIN_COMMIT_MS:
+        if self.duration_ms < _MIN_COMMIT_MS:
             raise InvalidEvent(
-                f"Error committing input audio buffer: buffer too small. Expected at least {MIN_COMMIT_MS}ms of "
+                f"Error committing input audio buffer: buffer too small. Expected at least {_MIN_COMMIT_MS}ms of "
                 f"audio, but buffer only has {self.duration_ms:.2f}ms of audio.",
                 "input_audio_buffer_commit_empty",
             )

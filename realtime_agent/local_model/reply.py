@@ -40,7 +40,7 @@ from realtime_agent.realtime.types import (
 __all__ = ["INPUT_MS_PER_TOKEN", "Reply", "count_words"]
 
 INPUT_MS_PER_TOKEN = 100
-OUTPUT_MS_PER_TOKEN = 50
+_OUTPUT_MS_PER_TOKEN = 50
 """What OpenAI counts for audio. For text a token is a word here, since no part of this model has a tokenizer."""
 
 FinalStatus = Literal["completed", "cancelled", "incomplete", "failed"]
@@ -100,8 +100,8 @@ class Reply:
         if self._limit == "inf":
             return text, pcm
         words = text.split()
-        cost = len(words) + len(pcm) / BYTES_PER_MS / OUTPUT_MS_PER_TOKEN
-        left = int(self._limit) - self._words - self._audio_ms / OUTPUT_MS_PER_TOKEN
+        cost = len(words) + len(pcm) / BYTES_PER_MS / _OUTPUT_MS_PER_TOKEN
+        left = int(self._limit) - self._words - self._audio_ms / _OUTPUT_MS_PER_TOKEN
         if cost <= left:
             return text, pcm
         share = max(0.0, left / cost)
@@ -196,7 +196,7 @@ class Reply:
         )
 
     def _usage(self) -> Usage:
-        audio = int(self._audio_ms / OUTPUT_MS_PER_TOKEN)
+        audio = int(self._audio_ms / _OUTPUT_MS_PER_TOKEN)
         input_tokens = self.input_tokens.text_tokens + self.input_tokens.audio_tokens
         output_tokens = self._words + audio
         return Usage(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from realtime_agent.realtime.types import SemanticVad, ServerVad
 
-__all__ = ["WINDOW_MS", "IdleTimeout", "TurnEnded", "TurnEvent", "TurnPaused", "TurnStarted", "Turns"]
+__all__ = ["MAX_TURN_MS", "WINDOW_MS", "IdleTimeout", "TurnEnded", "TurnEvent", "TurnPaused", "TurnStarted", "Turns"]
 
 WINDOW_MS = 32
 """How much audio one probability stands for: silero's window, 512 samples at 16 kHz."""

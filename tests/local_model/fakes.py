@@ -57,6 +57,7 @@ class FakeTranscriber:
     broken: bool = False
     working: int = 0
     most: int = 0
+    closed: bool = False
     heard: list[tuple[float, str | None]] = field(default_factory=list)
 
     async def transcribe(self, pcm: bytes, language: str | None) -> str:
@@ -70,7 +71,7 @@ class FakeTranscriber:
         return self.text if pcm.strip(b"\0") else ""
 
     def close(self) -> None:
-        """Nothing to release."""
+        self.closed = True
 
 
 @dataclass
@@ -80,6 +81,7 @@ class FakeSynthesizer:
     sentences: int = 1_000_000
     allowed: asyncio.Event = field(default_factory=asyncio.Event)
     broken: bool = False
+    closed: bool = False
 
     async def speak(self, text: str, speed: float) -> bytes:
         self.sentences -= 1
@@ -90,7 +92,7 @@ class FakeSynthesizer:
         return silence(len(text.split()) * WORD_MS / 1000 / speed)
 
     def close(self) -> None:
-        """Nothing to release."""
+        self.closed = True
 
 
 @dataclass

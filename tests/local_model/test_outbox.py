@@ -20,8 +20,9 @@ async def test_messages_are_sent_in_order() -> None:
     for number in range(200):
         outbox.put(str(number))
         await outbox.room()
-    while len(sent) < 200:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while len(sent) < 200:
+            await asyncio.sleep(0)
     writer.cancel()
     assert sent == [str(number) for number in range(200)]
 

@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from realtime_agent.config import Settings
+from realtime_agent.local_model.parts import Parts
 from realtime_agent.local_model.server import LocalModel, serve
 from tests.local_model.fakes import Voices, session
 from tests.local_model.oracle import validate
@@ -67,7 +68,7 @@ async def _accepts(url: str) -> bool:
 
 
 async def test_a_session_ends_after_its_hour() -> None:
-    async with session(max_session_s=0.2) as client:
+    async with session(max_session_s=2) as client:
         with pytest.raises(ConnectionClosed) as closed:
             await client.connection.recv()
     assert closed.value.rcvd is not None
@@ -110,21 +111,56 @@ async def test_an_append_may_hold_15_mib() -> None:
         assert "input_audio_buffer.speech_started" not in await client.settle()
 
 
-async def test_it_serves_while_its_context_lasts() -> None:
-    async with serve(Settings(), parts=Voices().parts()) as model:
-        assert await _accepts(f"{model.url}/realtime")
+async def test_what_the_settings_load_is_served_until_cancelled_and_then_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    voices, settings = Voices(), Settings()
+    loaded_for: list[Settings] = []
+
+    def load(given: Settings) -> Parts:
+        loaded_for.append(given)
+        return voices.parts()
+
+    monkeypatch.setattr("realtime_agent.local_model.server.load_parts", load)
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def program() -> None:
+        async with serve(settings) as model:
+            ready.set_result(model.url)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(program())
+    url = await asyncio.wait_for(ready, 20)
+    assert await _accepts(f"{url}/realtime")
+    assert not voices.transcriber.closed
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     with pytest.raises(OSError, match="Connect"):
-        await connect(f"{model.url}/realtime")
+        await connect(f"{url}/realtime")
+    assert loaded_for == [settings]
+    assert (voices.transcriber.closed, voices.synthesizer.closed) == (True, True)
 
 
 async def test_the_url_of_an_ipv6_address_has_brackets() -> None:
     assert LocalModel("::1", 9000).url == "ws://[::1]:9000/v1"
 
 
-async def test_importing_the_server_loads_no_voices() -> None:
-    code = (
-        "import sys, realtime_agent.local_model.server; "
-        "sys.exit(bool({'numpy', 'onnxruntime', 'faster_whisper', 'hibari', 'soxr', 'aiohttp'} & set(sys.modules)))"
-    )
+VOICES = {"numpy", "onnxruntime", "faster_whisper", "hibari", "soxr", "aiohttp"}
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("local_model.server", VOICES),
+        ("local_model.brain", VOICES | {"websockets"}),
+        ("local_model.health", VOICES | {"websockets", "pydantic"}),
+        ("fleet.model_process", VOICES | {"websockets"}),
+    ],
+)
+async def test_importing_a_module_loads_no_voices_and_no_server_that_it_does_not_need(
+    module: str, unwanted: set[str]
+) -> None:
+    code = f"import sys, realtime_agent.{module}; sys.exit(bool({unwanted} & set(sys.modules)))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await asyncio.wait_for(process.wait(), 60) == 0
