@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import hypothesis
 import pytest
 
 from realtime_agent.config import Settings
+from tests.scripted import ScriptedServer, scripted_server
 
 if os.environ.get("CI"):
     # A search that finds something new belongs to a developer's run: in CI the same change gives the same result.
@@ -40,3 +42,29 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def settings() -> Settings:
     """The defaults, with deadlines that no busy machine misses and no test waits for."""
     return Settings(start_timeout_s=60, stop_timeout_s=60, control_timeout_s=60, model_timeout_s=60)
+
+
+@pytest.fixture
+async def script() -> AsyncIterator[ScriptedServer]:
+    """A model that does as the test says."""
+    async with scripted_server() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(settings: Settings, script: ScriptedServer) -> Settings:
+    """The settings of a service whose model is `script`."""
+    return settings.model_copy(update={"realtime_api_base_uri": script.url})
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """For a test that runs a program in this process: what it sets up for its log is taken back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("websockets", "faster_whisper", "aiohttp.server")}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)

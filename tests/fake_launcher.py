@@ -18,14 +18,14 @@ __all__ = ["FakeLauncher", "FakeWorker"]
 class FakeWorker:
     """One agent that a test plays."""
 
-    def __init__(self, spec: AgentSpec, pid: int) -> None:
+    def __init__(self, spec: AgentSpec, pid: int, *, answers_stop: bool = True) -> None:
         self.spec = spec
         self.pid = pid
         self.commands: list[Command] = []
         self.handed_over: list[tuple[int, bytes]] = []
         self.stops = 0
         self.stop_reason: EndReason | None = None
-        self.answers_stop = True
+        self.answers_stop = answers_stop
         self.stop_error: Exception | None = None
         self.on_stop: Callable[[], None] = lambda: None
         self.control_error: Exception | None = None
@@ -78,10 +78,11 @@ class FakeWorker:
 
 
 class FakeLauncher:
-    """Starts `FakeWorker`s, which are ready at once unless `slow`."""
+    """Starts `FakeWorker`s, which are ready at once unless `slow`, and answer a stop while `answer_stop`."""
 
     def __init__(self, *, slow: bool = False) -> None:
         self.slow = slow
+        self.answer_stop = True
         self.workers: list[FakeWorker] = []
         self.error: Exception | None = None
         self.may_launch = asyncio.Event()
@@ -103,7 +104,7 @@ class FakeLauncher:
         await self.may_launch.wait()
         if self.error is not None:
             raise self.error
-        worker = FakeWorker(spec, 1000 + len(self.workers))
+        worker = FakeWorker(spec, 1000 + len(self.workers), answers_stop=self.answer_stop)
         self.workers.append(worker)
         worker.become(State.CONNECTING)
         if not self.slow:

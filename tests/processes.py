@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-__all__ = ["alive", "command_line", "descendants", "parent", "until_dead"]
+__all__ = ["alive", "command_line", "descendants", "descriptors", "parent", "until_dead"]
 
 
 def alive(pid: int) -> bool:
@@ -29,6 +29,11 @@ def descendants(pid: int) -> set[int]:
     while wave := {child for child, parent in parents.items() if parent in wave}:
         found |= wave
     return found
+
+
+def descriptors() -> int:
+    """How many descriptors this process has."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def command_line(pid: int) -> str:

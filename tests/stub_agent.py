@@ -28,6 +28,7 @@ class StubAgent:
 
     def __init__(self, ws: web.WebSocketResponse) -> None:
         self._ws = ws
+        self._listening: asyncio.Task[None] | None = None
         self.heard = bytearray()
         self.messages: list[dict[str, Any]] = []
         self._news = asyncio.Event()
@@ -52,7 +53,12 @@ class StubAgent:
         await self._ws.send_str(text)
 
     async def close(self, code: int, reason: str) -> None:
-        """End the connection."""
+        """End the connection; returns when the user has agreed."""
+        # Not beside `receive`: there aiohttp cuts the connection without waiting for the user's answer, and with
+        # messages unread a cut is a reset, which may overtake the reason.
+        assert self._listening is not None
+        self._listening.cancel()
+        await asyncio.wait([self._listening])
         await self._ws.close(code=code, message=reason.encode())
 
     async def until(self, met: Callable[[], bool]) -> None:
@@ -71,8 +77,21 @@ class StubAgent:
         """The messages of one type that arrived."""
         return [message for message in self.messages if message["type"] == kind]
 
-    async def listen(self) -> None:
-        """Gather what the user sends until it leaves."""
+    async def follow(self, script: Script) -> None:
+        """Do as a script says, and gather what the user sends, until one of the two ends the connection."""
+        async with asyncio.TaskGroup() as tasks:
+            listening = self._listening = tasks.create_task(self._listen())
+            doing = tasks.create_task(self._do(script))
+            await asyncio.wait([listening])
+            if not listening.cancelled():
+                doing.cancel()
+
+    async def _do(self, script: Script) -> None:
+        # The user may leave while the agent is speaking.
+        with suppress(ConnectionResetError):
+            await script(self)
+
+    async def _listen(self) -> None:
         async for message in self._ws:
             if message.type is WSMsgType.BINARY:
                 self.heard += message.data
@@ -126,16 +145,8 @@ class StubServer:
             name, uid = request.match_info["name"], self.asked[-1]["uid"] or 4321
             await agent.tell(type="joined", channel_name=name, uid=uid, agent_uid=AGENT_UID, **self.welcome)
         self.joined.set()
-        script = asyncio.create_task(self._run(agent))
-        await agent.listen()
-        script.cancel()
-        await asyncio.wait([script])
+        await agent.follow(self.script)
         return ws
-
-    async def _run(self, agent: StubAgent) -> None:
-        # The user may leave while the agent is speaking.
-        with suppress(ConnectionResetError):
-            await self.script(agent)
 
     @classmethod
     @asynccontextmanager

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from realtime_agent.assembly import assemble, check_channel, session_config
 from realtime_agent.config import Settings
-from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import ConfigError
 from realtime_agent.realtime.types import SemanticVad, ServerVad, TurnDetection
-from tests.scripted import scripted_server
-
-LIMITS = {"user_wait_timeout_s": 1.0, "user_left_grace_s": 1.0, "idle_timeout_s": 1.0, "max_duration_s": 1.0}
-
-
-def spec(**changes: Any) -> AgentSpec:
-    fields: dict[str, Any] = {
-        "channel_name": "test",
-        "uid": 5,
-        "user_uid": None,
-        "system_instruction": "be brief",
-        "voice": "ash",
-        "language": None,
-        "model": "some/model v2",
-        "greeting": None,
-        "turn_detection": ServerVad(),
-        "limits": LIMITS,
-    }
-    return AgentSpec.model_validate(fields | changes)
+from tests.scripted import ScriptedServer
+from tests.specs import agent_spec
 
 
 def test_agora_is_refused_until_it_is_there() -> None:
@@ -41,11 +22,12 @@ def test_agora_is_refused_until_it_is_there() -> None:
 
 
 def test_the_model_is_told_what_the_spec_says() -> None:
-    config = session_config(spec(turn_detection=ServerVad(threshold=0.3)), Settings(transcription_model="scribe"))
+    spec = agent_spec(model="some/model v2", turn_detection=ServerVad(threshold=0.3))
+    config = session_config(spec, Settings(transcription_model="scribe"))
     assert config.to_dict() == {
         "type": "realtime",
         "model": "some/model v2",
-        "instructions": "be brief",
+        "instructions": "Be brief.",
         "output_modalities": ["audio"],
         "audio": {
             "input": {
@@ -53,13 +35,13 @@ def test_the_model_is_told_what_the_spec_says() -> None:
                 "transcription": {"model": "scribe"},
                 "turn_detection": {"type": "server_vad", "threshold": 0.3},
             },
-            "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "ash"},
+            "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin"},
         },
     }
 
 
 def test_a_language_is_told_where_one_is_set() -> None:
-    audio = session_config(spec(language="de"), Settings()).to_dict()["audio"]
+    audio = session_config(agent_spec(language="de"), Settings()).to_dict()["audio"]
     assert audio["input"]["transcription"]["language"] == "de"
 
 
@@ -68,32 +50,35 @@ def test_a_language_is_told_where_one_is_set() -> None:
     [(None, None), (SemanticVad(eagerness="low"), {"type": "semantic_vad", "eagerness": "low"})],
 )
 def test_push_to_talk_is_told_by_null(turn_detection: TurnDetection | None, sent: object) -> None:
-    audio = session_config(spec(turn_detection=turn_detection), Settings()).to_dict()["audio"]
+    audio = session_config(agent_spec(turn_detection=turn_detection), Settings()).to_dict()["audio"]
     assert audio["input"]["turn_detection"] == sent
 
 
 @pytest.mark.parametrize(("key", "header"), [("sk-1", "Bearer sk-1"), ("", None)])
 async def test_the_session_goes_where_the_settings_say_with_the_key_if_there_is_one(
-    key: str, header: str | None
+    script: ScriptedServer, key: str, header: str | None
 ) -> None:
-    async with scripted_server() as script:
-        settings = Settings(realtime_api_base_uri=script.url, openai_api_key=SecretStr(key))
-        agent, _ = assemble(spec(), settings, notify=lambda event: None)
-        await agent._session.open()
-        await agent._session.close()
-        assert script.path == "/v1/realtime?model=some%2Fmodel%20v2"
-        assert script.headers.get("Authorization") == header
-        update = await script.expect("session.update")
-        assert update["session"] == session_config(spec(), settings).to_dict()
+    settings = Settings(realtime_api_base_uri=script.url, openai_api_key=SecretStr(key))
+    spec = agent_spec(model="some/model v2")
+    agent, _ = assemble(spec, settings, notify=lambda event: None)
+    await agent._session.open()
+    await agent._session.close()
+    assert script.path == "/v1/realtime?model=some%2Fmodel%20v2"
+    assert script.headers.get("Authorization") == header
+    update = await script.expect("session.update")
+    assert update["session"] == session_config(spec, settings).to_dict()
 
 
 async def test_with_a_key_and_no_address_the_session_goes_to_openai() -> None:
-    agent, _ = assemble(spec(), Settings(openai_api_key=SecretStr("sk-1")), notify=lambda event: None)
+    spec = agent_spec(model="some/model v2")
+    agent, _ = assemble(spec, Settings(openai_api_key=SecretStr("sk-1")), notify=lambda event: None)
     assert vars(agent._session)["_url"] == "wss://api.openai.com/v1/realtime?model=some%2Fmodel%20v2"
 
 
 async def test_playout_has_the_channel_s_frames_and_the_settings_lead() -> None:
-    agent, channel = assemble(spec(), Settings(playout_lead_ms=100), notify=lambda event: None)
+    agent, channel = assemble(
+        agent_spec(model="some/model v2"), Settings(playout_lead_ms=100), notify=lambda event: None
+    )
     playout, now = agent._playout, asyncio.get_running_loop().time()
     playout.add("i", 0, bytes(48_000))
     frames = []

@@ -21,11 +21,15 @@ import pytest
 
 from realtime_agent import __version__
 from realtime_agent.main import main
+from tests.ports import dead_port
 from tests.processes import command_line, descendants, until_dead
-from tests.scripted import ScriptedServer, scripted_server
+from tests.scripted import ScriptedServer
 
 _TIMEOUT_S = 90
 _SETTINGS = ("OPENAI_", "AGORA_", "REALTIME_", "LOCAL_", "SERVER_", "MAX_", "USER_", "IDLE_", "LOG_", "ALLOWED_")
+
+
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +40,6 @@ def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SERVER_PORT", "0")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
 
 
 @asynccontextmanager
@@ -70,7 +68,7 @@ async def end(process: Process) -> tuple[int, str, str]:
     async with asyncio.timeout(_TIMEOUT_S):
         output, errors = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()
+    return process.returncode, (output or b"").decode(), errors.decode()
 
 
 async def post(url: str, path: str, **body: Any) -> tuple[int, dict[str, Any]]:
@@ -179,9 +177,9 @@ def test_a_port_that_is_taken_is_one_clear_line(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 async def test_the_server_ends_everything_when_it_is_told_to(
-    model: ScriptedServer, number: signal.Signals, code: int
+    script: ScriptedServer, number: signal.Signals, code: int
 ) -> None:
-    async with program("server", REALTIME_API_BASE_URI=model.url) as process:
+    async with program("server", REALTIME_API_BASE_URI=script.url) as process:
         url = await address(process)
         for channel in ("a", "b"):
             assert (await post(url, "/start_agent", channel_name=channel, uid=7))[0] == 200
@@ -195,8 +193,8 @@ async def test_the_server_ends_everything_when_it_is_told_to(
         await until_dead(*started)
 
 
-async def test_a_server_that_is_killed_leaves_no_process_behind(model: ScriptedServer) -> None:
-    async with program("server", REALTIME_API_BASE_URI=model.url) as process:
+async def test_a_server_that_is_killed_leaves_no_process_behind(script: ScriptedServer) -> None:
+    async with program("server", REALTIME_API_BASE_URI=script.url) as process:
         url = await address(process)
         status, body = await post(url, "/start_agent", channel_name="room", uid=7)
         assert status == 200
@@ -206,8 +204,8 @@ async def test_a_server_that_is_killed_leaves_no_process_behind(model: ScriptedS
         await until_dead(*started)
 
 
-async def test_a_worker_that_is_killed_is_reported_over_http(model: ScriptedServer) -> None:
-    async with program("server", REALTIME_API_BASE_URI=model.url) as process:
+async def test_a_worker_that_is_killed_is_reported_over_http(script: ScriptedServer) -> None:
+    async with program("server", REALTIME_API_BASE_URI=script.url) as process:
         url = await address(process)
         _, body = await post(url, "/start_agent", channel_name="a room?", uid=7)
         os.kill(body["pid"], signal.SIGKILL)
@@ -221,12 +219,27 @@ async def test_a_worker_that_is_killed_is_reported_over_http(model: ScriptedServ
 
 
 async def test_a_model_that_cannot_be_reached_is_502_with_the_cause() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
-    async with program("server", REALTIME_API_BASE_URI=nobody) as process:
-        status, body = await post(await address(process), "/start_agent", channel_name="room", uid=7)
-        assert status == 502
-        assert "can't be reached" in body["details"]
+    with dead_port() as port:
+        async with program("server", REALTIME_API_BASE_URI=f"ws://127.0.0.1:{port}/v1") as process:
+            status, body = await post(await address(process), "/start_agent", channel_name="room", uid=7)
+    assert status == 502
+    assert "can't be reached" in body["details"]
+
+
+async def test_a_program_whose_output_nobody_reads_ends_without_a_traceback(script: ScriptedServer) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "realtime_agent.main", "server",
+            env=os.environ | {"REALTIME_API_BASE_URI": script.url}, stdout=writing, stderr=PIPE,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    code, _, errors = await end(process)
+    assert code == 1
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
 
 
 async def test_a_server_that_is_killed_takes_the_embedded_model_with_it(tmp_path: Path) -> None:
@@ -254,8 +267,8 @@ async def test_a_server_that_is_killed_takes_the_embedded_model_with_it(tmp_path
     await until_dead(*started)
 
 
-async def test_an_agent_in_the_foreground_serves_its_page_and_ends_when_nobody_comes(model: ScriptedServer) -> None:
-    async with program(*AGENT, REALTIME_API_BASE_URI=model.url, USER_WAIT_TIMEOUT_S="2") as process:
+async def test_an_agent_in_the_foreground_serves_its_page(script: ScriptedServer) -> None:
+    async with program(*AGENT, REALTIME_API_BASE_URI=script.url) as process:
         url = await address(process)
         async with aiohttp.ClientSession() as session:
             async with session.get(url) as response:
@@ -263,38 +276,44 @@ async def test_an_agent_in_the_foreground_serves_its_page_and_ends_when_nobody_c
             async with session.get(f"{url}/agents") as response:
                 (agent,) = (await response.json())["agents"]
         assert (agent["channel_name"], agent["uid"], agent["pid"]) == ("room", 7, process.pid)
+
+
+async def test_an_agent_in_the_foreground_ends_when_nobody_comes(script: ScriptedServer) -> None:
+    async with program(*AGENT, REALTIME_API_BASE_URI=script.url, USER_WAIT_TIMEOUT_S="1") as process:
+        await address(process)
         code, output, errors = await end(process)
         assert (code, output) == (0, "The agent ended: user_never_came\n")
         assert "Traceback" not in errors
 
 
-async def test_an_agent_in_the_foreground_talks_to_its_user(model: ScriptedServer) -> None:
-    async with program(*AGENT, REALTIME_API_BASE_URI=model.url, USER_LEFT_GRACE_S="0.05") as process:
+async def test_an_agent_in_the_foreground_talks_to_its_user(script: ScriptedServer) -> None:
+    async with program(*AGENT, REALTIME_API_BASE_URI=script.url, USER_LEFT_GRACE_S="0.05") as process:
         url = await address(process)
         _, token = await post(url, "/token", channel_name="room", uid=5)
         async with aiohttp.ClientSession() as session, session.ws_connect(token["url"]) as ws:
             assert (await ws.receive_json(timeout=_TIMEOUT_S))["agent_uid"] == 7
             await ws.send_bytes(bytes(960))
-            await model.expect("input_audio_buffer.append")
+            await script.expect("input_audio_buffer.append")
             await ws.send_json({"type": "leave"})
-            async for _ in ws:
-                pass
+            async with asyncio.timeout(_TIMEOUT_S):
+                async for _ in ws:
+                    pass
         code, output, _ = await end(process)
         assert (code, output) == (0, "The agent ended: user_left\n")
 
 
-async def test_an_agent_in_the_foreground_prints_an_address_that_leads_to_its_channel(model: ScriptedServer) -> None:
+async def test_an_agent_in_the_foreground_prints_an_address_that_leads_to_its_channel(script: ScriptedServer) -> None:
     arguments = ["agent", "--channel_name=a room #1 & more?", "--uid=7"]
-    async with program(*arguments, REALTIME_API_BASE_URI=model.url) as process:
+    async with program(*arguments, REALTIME_API_BASE_URI=script.url) as process:
         assert process.stdout is not None
         async with asyncio.timeout(_TIMEOUT_S):
             line = (await process.stdout.readline()).decode()
     assert "/?channel=a%20room%20%231%20%26%20more%3F and speak" in line
 
 
-async def test_an_agent_whose_model_refuses_says_why(model: ScriptedServer) -> None:
-    model.refuse_settings = True
-    async with program(*AGENT, REALTIME_API_BASE_URI=model.url) as process:
+async def test_an_agent_whose_model_refuses_says_why(script: ScriptedServer) -> None:
+    script.refuse_settings = True
+    async with program(*AGENT, REALTIME_API_BASE_URI=script.url) as process:
         code, output, errors = await end(process)
     assert (code, output) == (1, "")
     assert errors.splitlines()[-1] == "realtime-agent: the model refused its settings: no such model"
@@ -303,15 +322,16 @@ async def test_an_agent_whose_model_refuses_says_why(model: ScriptedServer) -> N
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 async def test_an_agent_in_the_foreground_leaves_when_it_is_told_to(
-    model: ScriptedServer, number: signal.Signals, code: int
+    script: ScriptedServer, number: signal.Signals, code: int
 ) -> None:
-    async with program(*AGENT, REALTIME_API_BASE_URI=model.url) as process:
+    async with program(*AGENT, REALTIME_API_BASE_URI=script.url) as process:
         url = await address(process)
         _, token = await post(url, "/token", channel_name="room", uid=5)
         async with aiohttp.ClientSession() as session, session.ws_connect(token["url"]) as ws:
             await ws.receive_json(timeout=_TIMEOUT_S)
             process.send_signal(number)
-            said = [json.loads(message.data) async for message in ws]
+            async with asyncio.timeout(_TIMEOUT_S):
+                said = [json.loads(message.data) async for message in ws]
             assert (ws.close_code, said[-1]["state"]) == (4002, "ended")
         ended, _, errors = await end(process)
         assert ended == code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from websockets.client import ClientProtocol
@@ -43,11 +44,24 @@ class WirePage:
     async def join(cls, channel: WebChannel, uid: int) -> WirePage:
         """Be handed over to a channel."""
         ours, theirs = await loopback()
-        page = cls(ours)
         await channel.adopt(theirs, uid, cls.ANSWER)
-        async with asyncio.timeout(_TIMEOUT_S):
-            assert await asyncio.get_running_loop().sock_recv(ours, len(cls.ANSWER)) == cls.ANSWER
+        return await cls._answered(ours)
+
+    @classmethod
+    async def let_in(cls, hand_over: Callable[[socket.socket, int, bytes], None], uid: int) -> WirePage:
+        """Be handed over to wherever an agent runs; returns when the agent has said that the user is in."""
+        ours, theirs = await loopback()
+        with theirs:
+            hand_over(theirs, uid, cls.ANSWER)
+        page = await cls._answered(ours)
+        assert (await page.receive_of("joined"))["uid"] == uid
         return page
+
+    @classmethod
+    async def _answered(cls, end: socket.socket) -> WirePage:
+        async with asyncio.timeout(_TIMEOUT_S):
+            assert await asyncio.get_running_loop().sock_recv(end, len(cls.ANSWER)) == cls.ANSWER
+        return cls(end)
 
     async def send(self, message: bytes | str | dict[str, Any]) -> None:
         """Send audio, text as it is, or an object as JSON."""

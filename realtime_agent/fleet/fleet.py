@@ -71,21 +71,6 @@ class AgentRecord:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def describe(self) -> dict[str, Any]:
-        """What may be told about it."""
-        return {
-            "channel_name": self.spec.channel_name,
-            "uid": self.spec.uid,
-            "user_uid": self.spec.user_uid,
-            "pid": self.pid,
-            "generation": self.generation,
-            "state": self.state,
-            "since": round(self.since, 3),
-            "reason": self.ended.reason if self.ended else None,
-            "cause": self.ended.cause if self.ended else None,
-            "usage": self.usage.model_dump(exclude={"type"}),
-        }
-
 
 class Fleet:
     """All agents of this server.

@@ -49,7 +49,9 @@ def guard(settings: Settings) -> Middleware:
 
 
 def _name(host: str) -> str:
-    """A host without its port, and an IPv6 address without its brackets."""
+    """A host without its port, and an IPv6 address without its brackets; empty if it is none."""
+    if "@" in host or "/" in host:
+        return ""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import pickle
 import string
-from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from realtime_agent.control.spec import AgentSpec, ChannelName, Instruction, Language, Limits, Seconds, Uid
 from realtime_agent.realtime.types import SemanticVad, ServerVad, TurnDetection
-
-LIMITS = {"user_wait_timeout_s": 1.0, "user_left_grace_s": 2.0, "idle_timeout_s": 0.0, "max_duration_s": 4.0}
-
-
-def spec(**changes: Any) -> AgentSpec:
-    fields: dict[str, Any] = {
-        "channel_name": "test",
-        "uid": 1,
-        "user_uid": None,
-        "system_instruction": "be brief",
-        "voice": "marin",
-        "language": None,
-        "model": "m",
-        "greeting": None,
-        "turn_detection": None,
-        "limits": LIMITS,
-    }
-    return AgentSpec.model_validate(fields | changes)
+from tests.specs import agent_spec
 
 
 @pytest.mark.parametrize(
@@ -100,7 +82,7 @@ def test_an_instruction_has_a_length() -> None:
 
 @pytest.mark.parametrize("turn_detection", [None, ServerVad(threshold=0.3), SemanticVad(eagerness="low")])
 def test_a_spec_reaches_its_worker_as_it_was(turn_detection: TurnDetection | None) -> None:
-    whole = spec(turn_detection=turn_detection)
+    whole = agent_spec(turn_detection=turn_detection, user_left_grace_s=2.5)
     again = pickle.loads(pickle.dumps(whole))
     assert again == whole
     if turn_detection is not None:
@@ -109,14 +91,14 @@ def test_a_spec_reaches_its_worker_as_it_was(turn_detection: TurnDetection | Non
 
 def test_a_spec_does_not_change() -> None:
     with pytest.raises(ValidationError):
-        spec().voice = "ash"  # type: ignore[misc] # it is frozen, which is what is tested
+        agent_spec().voice = "ash"  # type: ignore[misc] # it is frozen, which is what is tested
     with pytest.raises(ValidationError):
-        spec().limits.idle_timeout_s = 5  # type: ignore[misc] # it is frozen, which is what is tested
+        agent_spec().limits.idle_timeout_s = 5  # type: ignore[misc] # it is frozen, which is what is tested
 
 
 @pytest.mark.parametrize("field", AgentSpec.model_fields)
 def test_nothing_of_a_spec_is_left_to_a_default(field: str) -> None:
-    fields = spec().model_dump()
+    fields = agent_spec().model_dump()
     del fields[field]
     with pytest.raises(ValidationError, match=field):
         AgentSpec.model_validate(fields)
@@ -124,5 +106,7 @@ def test_nothing_of_a_spec_is_left_to_a_default(field: str) -> None:
 
 @pytest.mark.parametrize("field", Limits.model_fields)
 def test_no_limit_is_left_to_a_default(field: str) -> None:
+    limits = agent_spec().limits.model_dump()
+    del limits[field]
     with pytest.raises(ValidationError, match=field):
-        Limits.model_validate({name: value for name, value in LIMITS.items() if name != field})
+        Limits.model_validate(limits)

@@ -11,7 +11,6 @@ from realtime_agent.config import Settings
 from realtime_agent.control.commands import CommitAudioBuffer
 from realtime_agent.control.events import Ended, UsageChanged
 from realtime_agent.control.life import EndReason, State
-from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import (
     AgentExists,
     AgentNotFound,
@@ -25,12 +24,8 @@ from realtime_agent.errors import (
 from realtime_agent.fleet import fleet as module
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.model_process import Model
-from realtime_agent.server.schemas import StartAgent
 from tests.fake_launcher import FakeLauncher
-
-
-def spec(name: str = "room") -> AgentSpec:
-    return StartAgent(channel_name=name, uid=7).to_spec(Settings())
+from tests.specs import agent_spec
 
 
 @pytest.fixture
@@ -55,21 +50,20 @@ async def gone(awaitable: Awaitable[Any]) -> None:
 
 
 async def test_a_started_agent_is_found_until_it_is_stopped(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
+    agent = await fleet.start(agent_spec())
     assert fleet.find("room") is fleet.find_running("room") is agent
     assert fleet.list() == [agent]
     assert agent.state is State.WAITING
     assert await fleet.stop("room") is agent
     assert fleet.list() == []
     assert fleet.find("room") is agent
-    with pytest.raises(AgentNotFound):
+    with pytest.raises(AgentNotFound, match="the last one ended: stopped"):
         fleet.find_running("room")
-    described = agent.describe()
-    assert (described["state"], described["reason"], described["generation"]) == (State.ENDED, EndReason.STOPPED, 1)
+    assert (agent.state, agent.ended, agent.generation) == (State.ENDED, Ended(reason=EndReason.STOPPED), 1)
 
 
 async def test_of_fifty_starts_at_once_one_agent_comes(fleet: Fleet, launcher: FakeLauncher) -> None:
-    results = await asyncio.gather(*(fleet.start(spec()) for _ in range(50)), return_exceptions=True)
+    results = await asyncio.gather(*(fleet.start(agent_spec()) for _ in range(50)), return_exceptions=True)
     assert sum(isinstance(result, AgentExists) for result in results) == 49
     assert len(launcher.workers) == 1
     assert len(fleet.list()) == 1
@@ -85,11 +79,11 @@ async def test_an_unknown_channel_has_no_agent(fleet: Fleet) -> None:
 
 
 async def test_an_old_workers_late_end_does_not_touch_its_successor(fleet: Fleet, launcher: FakeLauncher) -> None:
-    first = await fleet.start(spec())
+    first = await fleet.start(agent_spec())
     old = launcher.worker
     # The name is free as soon as the agent's record is released, whatever its worker still says.
     fleet._release(first, Ended(reason=EndReason.CRASHED))
-    second = await fleet.start(spec())
+    second = await fleet.start(agent_spec())
     old.become(State.PAUSED)
     old.end(EndReason.IDLE)
     await until(lambda: first.ended is not None and first.ended.reason is EndReason.IDLE)
@@ -108,48 +102,50 @@ async def test_a_fleet_is_ready_while_its_model_runs(launcher: FakeLauncher, set
 
 async def test_no_more_than_max_agents_run(launcher: FakeLauncher) -> None:
     fleet = Fleet(launcher, Settings(max_agents=2))
-    await fleet.start(spec("a"))
+    await fleet.start(agent_spec(channel_name="a"))
     assert fleet.is_ready
-    await fleet.start(spec("b"))
+    await fleet.start(agent_spec(channel_name="b"))
     assert not fleet.is_ready
     with pytest.raises(FleetFull, match="2 agents"):
-        await fleet.start(spec("c"))
+        await fleet.start(agent_spec(channel_name="c"))
     with pytest.raises(AgentExists):
-        await fleet.start(spec("a"))
+        await fleet.start(agent_spec(channel_name="a"))
     await fleet.stop("a")
     assert fleet.is_ready
-    await fleet.start(spec("c"))
+    await fleet.start(agent_spec(channel_name="c"))
 
 
 async def test_states_and_usage_are_followed(fleet: Fleet, launcher: FakeLauncher) -> None:
-    agent = await fleet.start(spec())
+    agent = await fleet.start(agent_spec())
     launcher.worker.become(State.ACTIVE)
     launcher.worker.report(UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5))
     await until(lambda: agent.usage.total_tokens == 5)
-    assert agent.describe()["usage"] == {"responses": 1, "input_tokens": 2, "output_tokens": 3, "total_tokens": 5}
+    assert agent.usage == UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5)
     assert agent.state is State.ACTIVE
 
 
 async def test_an_agent_that_ends_by_itself_frees_its_name(fleet: Fleet, launcher: FakeLauncher) -> None:
-    agent = await fleet.start(spec())
+    agent = await fleet.start(agent_spec())
     launcher.worker.end(EndReason.CRASHED, "its process was ended by SIGKILL")
     await gone(agent.gone.wait())
-    assert fleet.find("room").describe()["cause"] == "its process was ended by SIGKILL"
-    await fleet.start(spec())
+    ended = fleet.find("room").ended
+    assert ended is not None
+    assert ended.cause == "its process was ended by SIGKILL"
+    await fleet.start(agent_spec())
 
 
 async def test_a_launch_that_fails_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:
     launcher.error = OSError("no more processes")
     with pytest.raises(StartFailed, match="no more processes"):
-        await fleet.start(spec())
+        await fleet.start(agent_spec())
     assert fleet.list() == []
     launcher.error = None
-    await fleet.start(spec())
+    await fleet.start(agent_spec())
 
 
 async def test_an_agent_that_ends_before_it_is_ready_says_why(fleet: Fleet, launcher: FakeLauncher) -> None:
     launcher.slow = True
-    starting = asyncio.create_task(fleet.start(spec()))
+    starting = asyncio.create_task(fleet.start(agent_spec()))
     await until(lambda: bool(launcher.workers))
     launcher.worker.end(EndReason.MODEL_FAILED, "the model refused its settings: no such model")
     with pytest.raises(StartFailed, match="no such model"):
@@ -157,20 +153,21 @@ async def test_an_agent_that_ends_before_it_is_ready_says_why(fleet: Fleet, laun
     assert fleet.list() == []
 
 
-async def test_an_agent_that_does_not_get_ready_is_stopped(launcher: FakeLauncher) -> None:
+async def test_an_agent_that_does_not_get_ready_is_stopped(launcher: FakeLauncher, settings: Settings) -> None:
     launcher.slow = True
     fleet = Fleet(launcher, Settings(start_timeout_s=0.05))
     with pytest.raises(StartTimeout, match=r"within 0\.05 s \(connecting\)"):
-        await fleet.start(spec())
+        await fleet.start(agent_spec())
     assert launcher.worker.stops == 1
     assert fleet.list() == []
     launcher.slow = False
-    await fleet.start(spec())
+    fleet._settings = settings
+    await fleet.start(agent_spec())
 
 
 async def test_a_start_that_is_given_up_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:
     launcher.slow = True
-    starting = asyncio.create_task(fleet.start(spec()))
+    starting = asyncio.create_task(fleet.start(agent_spec()))
     await until(lambda: bool(launcher.workers))
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -181,11 +178,10 @@ async def test_a_start_that_is_given_up_leaves_nothing_behind(fleet: Fleet, laun
 
 async def test_a_start_that_timed_out_is_ended_also_when_whoever_asked_has_gone(launcher: FakeLauncher) -> None:
     launcher.slow = True
+    launcher.answer_stop = False
     fleet = Fleet(launcher, Settings(start_timeout_s=0.05, stop_timeout_s=30))
-    starting = asyncio.create_task(fleet.start(spec()))
-    await until(lambda: bool(launcher.workers))
-    launcher.worker.answers_stop = False
-    await until(lambda: launcher.worker.stops == 1)
+    starting = asyncio.create_task(fleet.start(agent_spec()))
+    await until(lambda: bool(launcher.workers) and launcher.worker.stops == 1)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -194,7 +190,7 @@ async def test_a_start_that_timed_out_is_ended_also_when_whoever_asked_has_gone(
 
 
 async def test_a_stop_goes_on_when_whoever_asked_has_gone(fleet: Fleet, launcher: FakeLauncher) -> None:
-    await fleet.start(spec())
+    await fleet.start(agent_spec())
     launcher.worker.answers_stop = False
     stopping = asyncio.create_task(fleet.stop("room"))
     await until(lambda: launcher.worker.stops == 1)
@@ -205,21 +201,22 @@ async def test_a_stop_goes_on_when_whoever_asked_has_gone(fleet: Fleet, launcher
     await until(lambda: not fleet.list())
 
 
-async def test_a_launch_that_takes_too_long_leaves_nothing_behind(launcher: FakeLauncher) -> None:
+async def test_a_launch_that_takes_too_long_leaves_nothing_behind(launcher: FakeLauncher, settings: Settings) -> None:
     launcher.may_launch.clear()
     fleet = Fleet(launcher, Settings(start_timeout_s=0.05))
     with pytest.raises(StartTimeout, match=r"within 0\.05 s \(its worker could not be started\)"):
-        await asyncio.wait_for(fleet.start(spec()), 30)
+        await asyncio.wait_for(fleet.start(agent_spec()), 30)
     assert fleet.list() == []
     launcher.may_launch.set()
-    await fleet.start(spec())
+    fleet._settings = settings
+    await fleet.start(agent_spec())
     assert len(launcher.workers) == 1
 
 
 async def test_an_agent_that_cannot_be_followed_is_stopped_before_its_name_is_free(
     fleet: Fleet, launcher: FakeLauncher
 ) -> None:
-    agent = await fleet.start(spec())
+    agent = await fleet.start(agent_spec())
     launcher.worker.answers_stop = False
     launcher.worker.stop_error = ControlTimeout("it does not stop")
     names: list[str] = []
@@ -228,12 +225,14 @@ async def test_an_agent_that_cannot_be_followed_is_stopped_before_its_name_is_fr
     await gone(agent.gone.wait())
     assert names == ["room"]
     assert fleet.list() == []
-    assert (agent.describe()["reason"], agent.worker) == (EndReason.CRASHED, None)
+    assert agent.worker is None
+    assert agent.ended is not None
+    assert agent.ended.reason is EndReason.CRASHED
 
 
 async def test_a_launch_that_is_given_up_leaves_nothing_behind(fleet: Fleet, launcher: FakeLauncher) -> None:
     launcher.may_launch.clear()
-    starting = asyncio.create_task(fleet.start(spec()))
+    starting = asyncio.create_task(fleet.start(agent_spec()))
     await until(lambda: bool(fleet.list()))
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -244,7 +243,7 @@ async def test_a_launch_that_is_given_up_leaves_nothing_behind(fleet: Fleet, lau
 async def test_an_agent_that_is_still_being_launched_can_be_stopped(fleet: Fleet, launcher: FakeLauncher) -> None:
     launcher.slow = True
     launcher.may_launch.clear()
-    starting = asyncio.create_task(fleet.start(spec()))
+    starting = asyncio.create_task(fleet.start(agent_spec()))
     await until(lambda: bool(fleet.list()))
     with pytest.raises(AgentNotFound, match="only starting"):
         await fleet.control(CommitAudioBuffer(channel_name="room", command="commit_audio_buffer"))
@@ -258,7 +257,7 @@ async def test_an_agent_that_is_still_being_launched_can_be_stopped(fleet: Fleet
 
 async def test_an_agent_that_cannot_be_ended_is_a_timeout(launcher: FakeLauncher) -> None:
     fleet = Fleet(launcher, Settings(stop_timeout_s=0.05))
-    await fleet.start(spec())
+    await fleet.start(agent_spec())
     launcher.worker.answers_stop = False
     with pytest.raises(ControlTimeout, match="could not be ended"):
         await fleet.stop("room")
@@ -266,14 +265,14 @@ async def test_an_agent_that_cannot_be_ended_is_a_timeout(launcher: FakeLauncher
 
 
 async def test_two_stops_at_once_are_both_served(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
+    agent = await fleet.start(agent_spec())
     assert all(found is agent for found in await asyncio.gather(fleet.stop("room"), fleet.stop("room")))
 
 
 async def test_ended_agents_are_remembered_up_to_a_bound(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_REMEMBERED", 2)
     for name in ("a", "b", "a", "c"):
-        await fleet.start(spec(name))
+        await fleet.start(agent_spec(channel_name=name))
         await fleet.stop(name)
     with pytest.raises(AgentNotFound):
         fleet.find("b")
@@ -281,7 +280,7 @@ async def test_ended_agents_are_remembered_up_to_a_bound(fleet: Fleet, monkeypat
 
 
 async def test_commands_and_connections_go_to_the_worker(fleet: Fleet, launcher: FakeLauncher) -> None:
-    await fleet.start(spec())
+    await fleet.start(agent_spec())
     command = CommitAudioBuffer(channel_name="room", command="commit_audio_buffer")
     await fleet.control(command)
     assert launcher.worker.commands == [command]
@@ -297,9 +296,9 @@ async def test_commands_and_connections_go_to_the_worker(fleet: Fleet, launcher:
 async def test_close_stops_all_and_starts_no_more(fleet: Fleet, launcher: FakeLauncher) -> None:
     await fleet.open()
     for name in ("a", "b", "c"):
-        await fleet.start(spec(name))
+        await fleet.start(agent_spec(channel_name=name))
     launcher.slow = True
-    starting = asyncio.create_task(fleet.start(spec("d")))
+    starting = asyncio.create_task(fleet.start(agent_spec(channel_name="d")))
     await until(lambda: len(launcher.workers) == 4)
     await gone(fleet.close())
     assert fleet.list() == []
@@ -309,13 +308,13 @@ async def test_close_stops_all_and_starts_no_more(fleet: Fleet, launcher: FakeLa
     with pytest.raises(StartFailed):
         await starting
     with pytest.raises(FleetClosed):
-        await fleet.start(spec("e"))
+        await fleet.start(agent_spec(channel_name="e"))
     assert not fleet._tasks
 
 
 async def test_close_ends_an_agent_that_is_still_being_launched(fleet: Fleet, launcher: FakeLauncher) -> None:
     launcher.may_launch.clear()
-    starting = asyncio.create_task(fleet.start(spec()))
+    starting = asyncio.create_task(fleet.start(agent_spec()))
     await until(lambda: bool(fleet.list()))
     closing = asyncio.create_task(fleet.close())
     await asyncio.sleep(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -13,29 +13,13 @@ from realtime_agent.config import Settings
 from realtime_agent.control.commands import Command, SendSystemText
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged
 from realtime_agent.control.life import EndReason, State
-from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import AgentNotFound, ControlTimeout
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.inline import InlineLauncher
 from realtime_agent.fleet.launcher import Worker
-from realtime_agent.server.schemas import StartAgent
-from tests.scripted import ScriptedServer, scripted_server
-from tests.web_user import WirePage, loopback
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
-
-
-@pytest.fixture
-def here(settings: Settings, model: ScriptedServer) -> Settings:
-    return settings.model_copy(update={"realtime_api_base_uri": model.url})
-
-
-def spec(settings: Settings) -> AgentSpec:
-    return StartAgent(channel_name="room", uid=7).to_spec(settings)
+from tests.scripted import ScriptedServer
+from tests.specs import agent_spec
+from tests.web_user import WirePage
 
 
 async def gather(worker: Worker) -> list[AgentEvent]:
@@ -43,36 +27,30 @@ async def gather(worker: Worker) -> list[AgentEvent]:
         return [event async for event in worker.events()]
 
 
-async def test_an_agent_lives_and_leaves(here: Settings) -> None:
-    fleet = Fleet(InlineLauncher(here), here)
-    agent = await fleet.start(spec(here))
-    assert agent.describe()["pid"] == os.getpid()
+async def test_an_agent_lives_and_leaves(scripted: Settings) -> None:
+    fleet = Fleet(InlineLauncher(scripted), scripted)
+    agent = await fleet.start(agent_spec())
+    assert agent.pid == os.getpid()
     await fleet.stop("room")
     assert agent.ended == Ended(reason=EndReason.STOPPED)
     await fleet.close()
 
 
-async def test_events_end_with_the_reason(here: Settings, model: ScriptedServer) -> None:
-    model.refuse_settings = True
-    events = await gather(await InlineLauncher(here).launch(spec(here)))
+async def test_events_end_with_the_reason(scripted: Settings, script: ScriptedServer) -> None:
+    script.refuse_settings = True
+    events = await gather(await InlineLauncher(scripted).launch(agent_spec()))
     assert events[0] == StateChanged(state=State.CONNECTING)
     assert isinstance(events[-1], Ended)
     assert events[-1].reason is EndReason.MODEL_FAILED
     assert "no such model" in (events[-1].cause or "")
 
 
-async def test_a_user_who_is_handed_over_is_let_in(here: Settings, model: ScriptedServer) -> None:
-    fleet = Fleet(InlineLauncher(here), here)
-    agent = await fleet.start(spec(here))
-    ours, theirs = await loopback()
-    with theirs:
-        fleet.hand_over("room", theirs, 5, WirePage.ANSWER)
-    async with asyncio.timeout(30):
-        assert await asyncio.get_running_loop().sock_recv(ours, len(WirePage.ANSWER)) == WirePage.ANSWER
-    page = WirePage(ours)
-    assert (await page.receive_of("joined"))["uid"] == 5
+async def test_a_user_who_is_handed_over_is_let_in(scripted: Settings, script: ScriptedServer) -> None:
+    fleet = Fleet(InlineLauncher(scripted), scripted)
+    agent = await fleet.start(agent_spec())
+    page = await WirePage.let_in(partial(fleet.hand_over, "room"), 5)
     await page.send(b"\1\0" * 480)
-    await model.expect("input_audio_buffer.append")
+    await script.expect("input_audio_buffer.append")
     stopping = asyncio.create_task(fleet.stop("room"))
     assert await page.receive_close() == (4002, "stopped")
     page.hang_up()
@@ -82,13 +60,13 @@ async def test_a_user_who_is_handed_over_is_let_in(here: Settings, model: Script
 
 
 async def test_a_command_is_carried_out_or_times_out(
-    here: Settings, model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    scripted: Settings, script: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fleet = Fleet(InlineLauncher(here), here)
-    agent = await fleet.start(spec(here))
+    fleet = Fleet(InlineLauncher(scripted), scripted)
+    agent = await fleet.start(agent_spec())
     command = SendSystemText(channel_name="room", command="send_system_text", input_text="hi")
     await fleet.control(command)
-    await model.expect("conversation.item.create")
+    await script.expect("conversation.item.create")
 
     async def hang(*_: object) -> None:
         await asyncio.Event().wait()
@@ -101,10 +79,10 @@ async def test_a_command_is_carried_out_or_times_out(
 
 
 async def test_a_command_goes_on_when_whoever_asked_has_given_up_and_the_next_waits_for_it(
-    here: Settings, model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    scripted: Settings, script: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fleet = Fleet(InlineLauncher(here), here)
-    agent = await fleet.start(spec(here))
+    fleet = Fleet(InlineLauncher(scripted), scripted)
+    agent = await fleet.start(agent_spec())
     carry_out, gate = Agent.control, asyncio.Event()
 
     async def slowly(self: Agent, command: Command) -> None:
@@ -121,20 +99,20 @@ async def test_a_command_goes_on_when_whoever_asked_has_given_up_and_the_next_wa
     asking = asyncio.create_task(fleet.control(second))
     gate.set()
     await asking
-    await model.expect("conversation.item.create", 2)
-    said = [event["item"]["content"][0]["text"] for event in model.received if "item" in event]
+    await script.expect("conversation.item.create", 2)
+    said = [event["item"]["content"][0]["text"] for event in script.received if "item" in event]
     assert said == ["one", "two"]
     await fleet.close()
 
 
 async def test_a_command_that_waits_when_the_agent_ends_has_no_agent(
-    here: Settings, monkeypatch: pytest.MonkeyPatch
+    scripted: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(*_: object) -> None:
         await asyncio.Event().wait()
 
-    fleet = Fleet(InlineLauncher(here), here)
-    await fleet.start(spec(here))
+    fleet = Fleet(InlineLauncher(scripted), scripted)
+    await fleet.start(agent_spec())
     monkeypatch.setattr(Agent, "control", hang)
     command = SendSystemText(channel_name="room", command="send_system_text", input_text="hi")
     asking = asyncio.create_task(fleet.control(command))
@@ -146,24 +124,24 @@ async def test_a_command_that_waits_when_the_agent_ends_has_no_agent(
 
 
 async def test_an_agent_that_crashes_is_reported(
-    here: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    scripted: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def crash(_self: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("realtime_agent.agent.Agent.run", crash)
-    events = await gather(await InlineLauncher(here).launch(spec(here)))
+    events = await gather(await InlineLauncher(scripted).launch(agent_spec()))
     assert [type(event) for event in events] == [Ended]
     assert events[0] == Ended(reason=EndReason.CRASHED, cause="an error in the agent; see the log")
     assert "the agent crashed" in caplog.text
 
 
-async def test_an_agent_that_does_not_leave_is_cancelled(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_agent_that_does_not_leave_is_cancelled(scripted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang(_self: object) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr("realtime_agent.agent.Agent.run", hang)
-    worker = await InlineLauncher(here).launch(spec(here))
+    worker = await InlineLauncher(scripted).launch(agent_spec())
     reading = asyncio.create_task(gather(worker))
     await worker.stop(timeout=0.02)
     assert isinstance((await reading)[-1], Ended)

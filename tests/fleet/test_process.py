@@ -9,14 +9,15 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
 
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import command_adapter
-from realtime_agent.control.life import EndReason
+from realtime_agent.control.events import Ended
+from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import (
     AgentNotFound,
@@ -26,31 +27,25 @@ from realtime_agent.errors import (
     StartFailed,
     StartTimeout,
 )
-from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.fleet import AgentRecord, Fleet
 from realtime_agent.fleet.process import ProcessLauncher
-from realtime_agent.server.schemas import StartAgent
-from tests.processes import alive, descendants, parent, until_dead
-from tests.scripted import ScriptedServer, scripted_server
+from tests.processes import alive, descendants, descriptors, parent, until_dead
+from tests.scripted import ScriptedServer
+from tests.specs import agent_spec
 from tests.web_user import WirePage, loopback
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def fleet(settings: Settings, model: ScriptedServer) -> AsyncIterator[Fleet]:
-    settings = settings.model_copy(update={"realtime_api_base_uri": model.url})
-    fleet = Fleet(ProcessLauncher(settings), settings)
+async def fleet(scripted: Settings) -> AsyncIterator[Fleet]:
+    fleet = Fleet(ProcessLauncher(scripted), scripted)
     await fleet.open()
     yield fleet
     await fleet.close()
 
 
-def spec(name: str = "room") -> AgentSpec:
-    return StartAgent(channel_name=name, uid=7).to_spec(Settings())
+def pid_of(agent: AgentRecord) -> int:
+    assert agent.pid is not None
+    return agent.pid
 
 
 def change(fleet: Fleet, **settings: Any) -> None:
@@ -62,26 +57,9 @@ def text(words: str) -> Any:
     return command_adapter.validate_python(body)
 
 
-def descriptors() -> int:
-    """How many this process has."""
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
-async def join(fleet: Fleet) -> WirePage:
-    """Hand a user's connection over; returns when the user is in."""
-    ours, theirs = await loopback()
-    with theirs:
-        fleet.hand_over("room", theirs, 5, WirePage.ANSWER)
-    async with asyncio.timeout(60):
-        assert await asyncio.get_running_loop().sock_recv(ours, len(WirePage.ANSWER)) == WirePage.ANSWER
-    page = WirePage(ours)
-    assert (await page.receive_of("joined"))["uid"] == 5
-    return page
-
-
 async def test_each_agent_is_a_process_that_is_gone_after_stop(fleet: Fleet) -> None:
-    agents = [await fleet.start(spec(name)) for name in ("a", "b")]
-    pids = [agent.describe()["pid"] for agent in agents]
+    agents = [await fleet.start(agent_spec(channel_name=name)) for name in ("a", "b")]
+    pids = [pid_of(agent) for agent in agents]
     assert len({os.getpid(), *pids}) == 3
     assert all(alive(pid) for pid in pids)
     stopped = await fleet.stop("a")
@@ -92,20 +70,20 @@ async def test_each_agent_is_a_process_that_is_gone_after_stop(fleet: Fleet) -> 
 
 
 async def test_a_worker_that_is_killed_frees_its_name_and_the_signal_is_named(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
-    os.kill(agent.describe()["pid"], signal.SIGKILL)
+    agent = await fleet.start(agent_spec())
+    os.kill(pid_of(agent), signal.SIGKILL)
     async with asyncio.timeout(60):
         await agent.gone.wait()
-    described = fleet.find("room").describe()
-    assert (described["state"], described["reason"]) == ("ended", "crashed")
-    assert described["cause"] == "its process was ended by SIGKILL"
-    again = await fleet.start(spec())
+    assert fleet.find("room") is agent
+    assert agent.state is State.ENDED
+    assert agent.ended == Ended(reason=EndReason.CRASHED, cause="its process was ended by SIGKILL")
+    again = await fleet.start(agent_spec())
     assert again.generation == 2
 
 
 async def test_a_worker_that_is_told_to_end_leaves_cleanly(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
-    os.kill(agent.describe()["pid"], signal.SIGTERM)
+    agent = await fleet.start(agent_spec())
+    os.kill(pid_of(agent), signal.SIGTERM)
     async with asyncio.timeout(60):
         await agent.gone.wait()
     assert agent.ended is not None
@@ -113,18 +91,18 @@ async def test_a_worker_that_is_told_to_end_leaves_cleanly(fleet: Fleet) -> None
 
 
 async def test_a_worker_that_is_stuck_is_killed_after_the_deadline(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
-    pid = agent.describe()["pid"]
+    agent = await fleet.start(agent_spec())
+    pid = pid_of(agent)
     os.kill(pid, signal.SIGSTOP)
     change(fleet, stop_timeout_s=0.3)
     await fleet.stop("room")
     await until_dead(pid)
-    assert agent.describe()["cause"] == "its process was ended by SIGKILL"
+    assert agent.ended == Ended(reason=EndReason.CRASHED, cause="its process was ended by SIGKILL")
 
 
 async def test_a_worker_that_is_stuck_answers_no_command_and_takes_no_more(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
-    pid = agent.describe()["pid"]
+    agent = await fleet.start(agent_spec())
+    pid = pid_of(agent)
     os.kill(pid, signal.SIGSTOP)
     change(fleet, control_timeout_s=0.3)
     with pytest.raises(ControlTimeout):
@@ -145,8 +123,8 @@ async def test_a_worker_that_is_stuck_answers_no_command_and_takes_no_more(fleet
 
 
 async def test_a_command_to_a_worker_that_dies_has_no_agent(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
-    pid = agent.describe()["pid"]
+    agent = await fleet.start(agent_spec())
+    pid = pid_of(agent)
     os.kill(pid, signal.SIGSTOP)
     worker = agent.worker
     assert worker is not None
@@ -163,17 +141,18 @@ async def test_a_command_to_a_worker_that_dies_has_no_agent(fleet: Fleet) -> Non
 
 
 async def test_agents_that_are_gone_hold_no_descriptors(fleet: Fleet) -> None:
-    await fleet.start(spec())
+    await fleet.start(agent_spec())
     await fleet.stop("room")
     before = descriptors()
     for name in ("a", "b", "c"):
-        agent = await fleet.start(spec(name))
+        agent = await fleet.start(agent_spec(channel_name=name))
         if name == "c":
-            os.kill(agent.describe()["pid"], signal.SIGKILL)
-            await agent.gone.wait()
+            os.kill(pid_of(agent), signal.SIGKILL)
+            async with asyncio.timeout(60):
+                await agent.gone.wait()
         else:
             await fleet.stop(name)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         # The model's ends close when it has noticed.
         while descriptors() > before:
             await asyncio.sleep(0.05)
@@ -184,24 +163,24 @@ async def test_agents_whose_fork_server_dies_are_ended_and_new_ones_can_be_start
     fleet._launcher._settings = fleet._settings.model_copy(  # type: ignore[attr-defined] # it is a ProcessLauncher
         update={"stop_timeout_s": 0.5 if stuck else 60}
     )
-    agent = await fleet.start(spec())
-    pid = agent.describe()["pid"]
+    agent = await fleet.start(agent_spec())
+    pid = pid_of(agent)
     if stuck:
         os.kill(pid, signal.SIGSTOP)
     os.kill(parent(pid), signal.SIGKILL)
     async with asyncio.timeout(60):
         await agent.gone.wait()
     await until_dead(pid)
-    described = agent.describe()
-    assert (described["reason"], described["cause"]) == ("crashed", "the fork server died, and it had to be ended")
-    again = await fleet.start(spec())
+    cause = "the fork server died, and it had to be ended"
+    assert agent.ended == Ended(reason=EndReason.CRASHED, cause=cause)
+    again = await fleet.start(agent_spec())
     await fleet.control(text("hello?"))
     assert (await fleet.stop("room")) is again
 
 
 async def test_an_agent_can_be_stopped_though_its_fork_server_has_died(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
-    pid = agent.describe()["pid"]
+    agent = await fleet.start(agent_spec())
+    pid = pid_of(agent)
     os.kill(pid, signal.SIGSTOP)
     os.kill(parent(pid), signal.SIGKILL)
     change(fleet, stop_timeout_s=0.5)
@@ -211,38 +190,37 @@ async def test_an_agent_can_be_stopped_though_its_fork_server_has_died(fleet: Fl
 
 
 async def test_a_fork_server_that_is_stuck_fails_the_start_and_leaves_nothing_behind(fleet: Fleet) -> None:
-    agent = await fleet.start(spec())
-    server = parent(agent.describe()["pid"])
+    agent = await fleet.start(agent_spec())
+    server = parent(pid_of(agent))
     change(fleet, start_timeout_s=0.3)
     os.kill(server, signal.SIGSTOP)
     try:
         with pytest.raises(StartTimeout):
-            await asyncio.wait_for(fleet.start(spec("late")), 30)
+            await asyncio.wait_for(fleet.start(agent_spec(channel_name="late")), 30)
         assert fleet.list() == [agent]
     finally:
         os.kill(server, signal.SIGCONT)
     change(fleet, start_timeout_s=60)
-    again = await fleet.start(spec("late"))
-    pids = {agent.describe()["pid"], again.describe()["pid"]}
+    again = await fleet.start(agent_spec(channel_name="late"))
+    pids = {pid_of(agent), pid_of(again)}
     async with asyncio.timeout(60):
         while {pid for pid in descendants(server) if alive(pid)} != pids:
             await asyncio.sleep(0.02)
 
 
 async def test_closing_ends_a_fork_server_that_hangs(
-    settings: Settings, model: ScriptedServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    scripted: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("realtime_agent.fleet.process._KILL_TIMEOUT_S", 0.3)
-    settings = settings.model_copy(update={"realtime_api_base_uri": model.url})
-    fleet = Fleet(ProcessLauncher(settings), settings)
+    fleet = Fleet(ProcessLauncher(scripted), scripted)
     await fleet.open()
-    agent = await fleet.start(spec())
-    server = parent(agent.describe()["pid"])
+    agent = await fleet.start(agent_spec())
+    server = parent(pid_of(agent))
     await fleet.stop("room")
     change(fleet, start_timeout_s=0.3)
     os.kill(server, signal.SIGSTOP)
     with pytest.raises(StartTimeout):
-        await fleet.start(spec())
+        await fleet.start(agent_spec())
     await asyncio.wait_for(fleet.close(), 60)
     await until_dead(server)
     assert "the fork server hangs" in caplog.text
@@ -254,11 +232,9 @@ async def test_a_worker_that_does_not_end_after_its_last_word_is_killed_and_its_
     monkeypatch.setattr("realtime_agent.fleet.process._EXIT_TIMEOUT_S", 0.2)
     monkeypatch.setattr("realtime_agent.fleet.process.run_worker", lingering_worker)
     with pytest.raises(StartFailed, match="the model is silent"):
-        await fleet.start(spec())
+        await fleet.start(agent_spec())
     assert fleet.list() == []
-    pid = fleet.find("room").pid
-    assert pid is not None
-    await until_dead(pid)
+    await until_dead(pid_of(fleet.find("room")))
 
 
 def lingering_worker(_spec: AgentSpec, _settings: Settings, link: socket.socket, _connections: socket.socket) -> None:
@@ -270,32 +246,31 @@ def lingering_worker(_spec: AgentSpec, _settings: Settings, link: socket.socket,
     time.sleep(600)
 
 
-async def test_a_model_that_refuses_is_the_cause_of_the_failure(fleet: Fleet, model: ScriptedServer) -> None:
-    model.refuse_settings = True
+async def test_a_model_that_refuses_is_the_cause_of_the_failure(fleet: Fleet, script: ScriptedServer) -> None:
+    script.refuse_settings = True
     with pytest.raises(StartFailed, match="no such model"):
-        await fleet.start(spec())
+        await fleet.start(agent_spec())
     assert fleet.list() == []
 
 
-async def test_a_model_that_is_silent_is_a_timeout_and_its_worker_is_gone(fleet: Fleet, model: ScriptedServer) -> None:
-    model.silent = True
-    change(fleet, start_timeout_s=0.5)
-    starting = asyncio.create_task(fleet.start(spec()))
-    async with asyncio.timeout(60):
-        while not fleet.list() or fleet.list()[0].worker is None:
-            await asyncio.sleep(0.01)
-    pid = fleet.list()[0].describe()["pid"]
-    with pytest.raises(StartTimeout):
-        await starting
+async def test_a_model_that_is_silent_is_a_timeout_and_its_worker_is_gone(fleet: Fleet, script: ScriptedServer) -> None:
+    script.silent = True
+    # One start is given longer than the last until its worker was there in time, as none may be on a busy machine.
+    pid, timeout = None, 0.5
+    while pid is None:
+        change(fleet, start_timeout_s=timeout)
+        with pytest.raises(StartTimeout):
+            await fleet.start(agent_spec())
+        assert fleet.list() == []
+        pid, timeout = fleet.find("room").pid, 2 * timeout
     await until_dead(pid)
-    assert fleet.list() == []
 
 
-async def test_huge_texts_reach_the_model(fleet: Fleet, model: ScriptedServer) -> None:
-    await fleet.start(spec())
+async def test_huge_texts_reach_the_model(fleet: Fleet, script: ScriptedServer) -> None:
+    await fleet.start(agent_spec())
     words = "\N{WAVING HAND SIGN}" * 32_000
     await fleet.control(text(words))
-    item = (await model.expect("conversation.item.create"))["item"]
+    item = (await script.expect("conversation.item.create"))["item"]
     assert item["content"][0]["text"] == words
 
 
@@ -336,25 +311,25 @@ def turn_detection(value: Any) -> dict[str, Any]:
     ],
 )
 async def test_each_command_is_exactly_these_events(
-    fleet: Fleet, model: ScriptedServer, command: dict[str, Any], events: list[dict[str, Any]]
+    fleet: Fleet, script: ScriptedServer, command: dict[str, Any], events: list[dict[str, Any]]
 ) -> None:
-    await fleet.start(spec())
-    page = await join(fleet)
-    before = len(model.received)
+    await fleet.start(agent_spec())
+    page = await WirePage.let_in(partial(fleet.hand_over, "room"), 5)
+    before = len(script.received)
     await fleet.control(command_adapter.validate_python({"channel_name": "room", **command}))
     # What comes after shows that nothing else came before it.
     await fleet.control(text("end"))
-    await model.expect("conversation.item.create", 1 + sum(e["type"] == "conversation.item.create" for e in events))
-    *found, _ = model.received[before:]
+    await script.expect("conversation.item.create", 1 + sum(e["type"] == "conversation.item.create" for e in events))
+    *found, _ = script.received[before:]
     assert [{name: value for name, value in event.items() if name != "event_id"} for event in found] == events
     page.hang_up()
 
 
-async def test_a_user_who_is_handed_over_talks_to_the_worker(fleet: Fleet, model: ScriptedServer) -> None:
-    await fleet.start(spec())
-    page = await join(fleet)
+async def test_a_user_who_is_handed_over_talks_to_the_worker(fleet: Fleet, script: ScriptedServer) -> None:
+    await fleet.start(agent_spec())
+    page = await WirePage.let_in(partial(fleet.hand_over, "room"), 5)
     await page.send(b"\1\0" * 480)
-    await model.expect("input_audio_buffer.append")
+    await script.expect("input_audio_buffer.append")
     stopping = asyncio.create_task(fleet.stop("room"))
     assert await page.receive_close() == (4002, "stopped")
     page.hang_up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ import pytest
 from realtime_agent.config import Settings
 from realtime_agent.fleet.link import Link, send_connection
 from realtime_agent.fleet.worker import _MAX_COMMANDS, _Worker
-from realtime_agent.server.schemas import StartAgent
-from tests.scripted import ScriptedServer, scripted_server
-from tests.web_user import WirePage, loopback
+from tests.scripted import ScriptedServer
+from tests.specs import agent_spec
+from tests.web_user import WirePage
 
 TEXT = {"channel_name": "room", "command": "send_system_text", "input_text": "hi"}
 
@@ -45,18 +46,11 @@ class Server:
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def server(settings: Settings, model: ScriptedServer) -> AsyncIterator[Server]:
-    settings = settings.model_copy(update={"realtime_api_base_uri": model.url})
+async def server(scripted: Settings) -> AsyncIterator[Server]:
     link, link_theirs = socket.socketpair()
     connections, connections_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     connections.setblocking(False)
-    worker = _Worker(StartAgent(channel_name="room", uid=7).to_spec(settings), settings)
+    worker = _Worker(agent_spec(), scripted)
     running = asyncio.create_task(worker.run(link_theirs, connections_theirs))
     with connections:
         server = Server(await Link.open(link), connections, running)
@@ -79,12 +73,12 @@ async def test_a_server_that_is_gone_ends_it(server: Server, caplog: pytest.LogC
         await server.running
 
 
-async def test_commands_are_carried_out_in_order_and_answered(server: Server, model: ScriptedServer) -> None:
+async def test_commands_are_carried_out_in_order_and_answered(server: Server, script: ScriptedServer) -> None:
     for number in range(5):
         server.link.send({"id": number, "command": {**TEXT, "input_text": str(number)}})
     assert [await server.next() for _ in range(5)] == [{"reply": number, "error": None} for number in range(5)]
-    await model.expect("conversation.item.create", 5)
-    items = [event["item"] for event in model.received if event["type"] == "conversation.item.create"]
+    await script.expect("conversation.item.create", 5)
+    items = [event["item"] for event in script.received if event["type"] == "conversation.item.create"]
     assert [item["content"][0]["text"] for item in items] == ["0", "1", "2", "3", "4"]
 
 
@@ -111,36 +105,27 @@ async def test_commands_beyond_the_queue_are_refused(server: Server, monkeypatch
     assert {reply["reply"] for reply in replies} == set(range(count))
 
 
-async def test_a_command_to_a_model_that_is_gone_says_so(server: Server, model: ScriptedServer) -> None:
-    await model.close(1011, "out of order")
+async def test_a_command_to_a_model_that_is_gone_says_so(server: Server, script: ScriptedServer) -> None:
+    await script.close(1011, "out of order")
     assert (await server.end())["reason"] == "model_failed"
 
 
 async def test_users_are_let_in_and_a_connection_that_got_lost_does_no_harm(server: Server) -> None:
     # A message whose descriptor did not fit, as when this process has no more of them.
     server.connections.send(b"\0\0\0\5" + WirePage.ANSWER)
-    pages = []
-    for uid in (5, 6):
-        ours, theirs = await loopback()
-        with theirs:
-            send_connection(server.connections, theirs, uid, WirePage.ANSWER)
-        async with asyncio.timeout(30):
-            assert await asyncio.get_running_loop().sock_recv(ours, len(WirePage.ANSWER)) == WirePage.ANSWER
-        page = WirePage(ours)
-        assert (await page.receive_of("joined"))["uid"] == uid
-        pages.append(page)
+    pages = [await WirePage.let_in(partial(send_connection, server.connections), uid) for uid in (5, 6)]
     for page in pages:
         page.hang_up()
 
 
 async def test_a_crash_is_reported_and_logged(
-    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, model: ScriptedServer
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: ScriptedServer
 ) -> None:
     def crash(*_: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("realtime_agent.realtime.conversation.Conversation.handle", crash)
-    await model.send("rate_limits.updated", rate_limits=[])
+    await script.send("rate_limits.updated", rate_limits=[])
     event = await server.end()
     assert event["reason"] == "crashed"
     assert "crashed" in caplog.text

@@ -14,17 +14,12 @@ import pytest
 from realtime_agent.errors import SessionError, SessionTimeout
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.connection import Connection
-from tests.scripted import ScriptedServer, scripted_server
+from tests.ports import dead_port
+from tests.scripted import ScriptedServer
 
 KEY = "sk-very-secret"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 TIMEOUT_S = 20.0
-
-
-@pytest.fixture
-async def script() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as script:
-        yield script
 
 
 @asynccontextmanager
@@ -143,11 +138,8 @@ async def test_a_refused_upgrade_is_told_by_its_status(script: ScriptedServer, s
 
 
 async def test_nothing_that_listens_is_told() -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))  # but does not listen
-        url = f"ws://127.0.0.1:{bound.getsockname()[1]}/v1"
-        with pytest.raises(SessionError, match="can't be reached") as caught:
-            await Connection.open(url, HEADERS, timeout=TIMEOUT_S)
+    with dead_port() as port, pytest.raises(SessionError, match="can't be reached") as caught:
+        await Connection.open(f"ws://127.0.0.1:{port}/v1", HEADERS, timeout=TIMEOUT_S)
     assert KEY not in str(caught.value)
 
 

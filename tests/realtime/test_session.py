@@ -13,19 +13,13 @@ from realtime_agent.errors import ModelRefused, SessionError, SessionTimeout
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.session import RealtimeSession
 from realtime_agent.realtime.types import AudioInput, SessionAudio, SessionConfig
-from tests.scripted import ScriptedServer, scripted_server
+from tests.scripted import ScriptedServer
 
 KEY = "sk-very-secret"
 CONFIG = SessionConfig(
     instructions="be brief", output_modalities=["audio"], audio=SessionAudio(input=AudioInput(turn_detection=None))
 )
 TIMEOUT_S = 20.0
-
-
-@pytest.fixture
-async def script() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as script:
-        yield script
 
 
 @pytest.fixture

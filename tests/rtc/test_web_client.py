@@ -7,6 +7,7 @@ import pytest
 from realtime_agent.errors import ChannelError, TokenInvalid
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, ChannelLost, Flushed, Message
 from realtime_agent.rtc.web_client import WebUser
+from tests.ports import dead_port
 from tests.stub_agent import AGENT_UID, FRAME, StubAgent, StubServer, tone
 
 
@@ -156,9 +157,9 @@ async def test_an_unexpected_close_is_a_loss_with_its_cause(code: int, cause: st
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:
-    async with StubServer.running(silent) as server:
-        url = server.url
-    assert await refusal(WebUser(url, "room")) == f"no server answers at {url}: is `realtime-agent server` running?"
+    with dead_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        assert await refusal(WebUser(url, "room")) == f"no server answers at {url}: is `realtime-agent server` running?"
 
 
 async def test_an_address_that_is_none_is_a_channel_error() -> None:
@@ -206,16 +207,16 @@ async def test_an_answer_without_a_token_is_explained(status: int, answer: objec
 
 async def test_a_channel_that_cannot_be_opened_does_not_show_the_token() -> None:
     async with StubServer.running(silent) as server:
-        async with StubServer.running(silent) as other:
-            gone = other.url.replace("http", "ws", 1)
-        server.token_answer = (200, {"rtc": "web", "uid": 1, "url": f"{gone}/rtc/room?token=secret"})
-        assert await refusal(WebUser(server.url, "room")) == "the channel 'room' could not be opened"
+        with dead_port() as port:
+            url = f"ws://127.0.0.1:{port}/rtc/room?token=secret"
+            server.token_answer = (200, {"rtc": "web", "uid": 1, "url": url})
+            assert await refusal(WebUser(server.url, "room")) == "the channel 'room' could not be opened"
 
 
 async def test_a_server_that_hangs_is_given_up() -> None:
     async with StubServer.running(silent) as server:
         server.welcome = None
-        assert "gave no sign in time" in await refusal(WebUser(server.url, "room", timeout_s=0.3))
+        assert "gave no sign in time" in await refusal(WebUser(server.url, "room", timeout_s=2))
 
 
 async def test_a_close_in_place_of_the_welcome_is_a_refusal() -> None:

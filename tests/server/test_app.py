@@ -90,6 +90,18 @@ async def test_pages_are_served(client: Client, path: str) -> None:
         assert response.content_type in ("text/html", "text/javascript", "application/javascript")
 
 
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_no_other_site_may_show_a_page_in_a_frame(client: Client, path: str) -> None:
+    async with client.get(path) as response:
+        assert response.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/agents"])
+async def test_a_probe_may_ask_for_the_head_only(client: Client, path: str) -> None:
+    async with client.head(path) as response:
+        assert (response.status, await response.read()) == (200, b"")
+
+
 async def test_the_log_has_a_line_a_request_without_its_query(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "realtime_agent.server"):
         await client.get("/health?token=secret")

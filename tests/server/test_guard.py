@@ -47,7 +47,7 @@ async def test_this_machine_is_called_by_its_own_names(ask: Ask, listens: str, h
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "[evil", "", ":8080",
-     "0.0.0.0"],
+     "0.0.0.0", "evil@127.0.0.1", "127.0.0.1/evil.example"],
 )  # fmt: skip
 async def test_a_name_that_leads_here_from_elsewhere_is_refused(ask: Ask, listens: str, host: str) -> None:
     assert await ask({"Host": host}, listens) == 403

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +16,8 @@ from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.process import ProcessLauncher
 from realtime_agent.server.app import create_app
 from tests.fake_launcher import FakeLauncher
-from tests.scripted import ScriptedServer, scripted_server
+from tests.processes import descriptors
+from tests.scripted import ScriptedServer
 from tests.server.conftest import Client, Post
 
 
@@ -33,28 +33,17 @@ async def stop(client: Client) -> int:
         return response.status
 
 
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 @pytest.fixture
-async def model() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def real(settings: Settings, model: ScriptedServer) -> AsyncIterator[Client]:
-    settings = settings.model_copy(update={"realtime_api_base_uri": model.url})
-    fleet = Fleet(ProcessLauncher(settings), settings)
-    async with TestClient(TestServer(create_app(settings, fleet))) as client:
+async def real(scripted: Settings) -> AsyncIterator[Client]:
+    fleet = Fleet(ProcessLauncher(scripted), scripted)
+    async with TestClient(TestServer(create_app(scripted, fleet))) as client:
         async with client.post("/start_agent", json={"channel_name": "a room?", "uid": 7}) as response:
             assert response.status == 200
         yield client
 
 
 async def test_a_websocket_goes_to_the_worker_and_leaves_nothing_here(
-    real: Client, model: ScriptedServer, caplog: pytest.LogCaptureFixture
+    real: Client, script: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = await url_of(real)
     async with aiohttp.ClientSession() as session:
@@ -68,7 +57,7 @@ async def test_a_websocket_goes_to_the_worker_and_leaves_nothing_here(
                 "type": "joined", "channel_name": "a room?", "uid": 5, "agent_uid": 7,
                 "position": 0, "heard": True, "state": "waiting",
             }  # fmt: skip
-            await model.expect("input_audio_buffer.append", 3)
+            await script.expect("input_audio_buffer.append", 3)
             # The client's own end is all that this process has of it.
             assert descriptors() == before + 1
             stopping = asyncio.create_task(stop(real))

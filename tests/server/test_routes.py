@@ -188,12 +188,14 @@ async def test_an_agent_that_is_not_ready_in_time_is_504(
     assert (status, body["error"]) == (504, "Start timeout")
 
 
-async def test_agents_are_listed_and_shown(client: Client, post: Post, launcher: FakeLauncher) -> None:
+async def test_agents_are_listed_and_shown(client: Client, post: Post, fleet: Fleet, launcher: FakeLauncher) -> None:
     name = "a room? #1 & {x} [x]~|;="
     await post("/start_agent", channel_name=name, uid=7, user_uid=5)
     launcher.worker.become(State.ACTIVE)
     launcher.worker.report(UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5))
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while not fleet.find(name).usage.responses:
+            await asyncio.sleep(0)
     async with client.get("/agents") as response:
         assert response.status == 200
         (listed,) = (await response.json())["agents"]
