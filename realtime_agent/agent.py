@@ -20,7 +20,7 @@ from realtime_agent.control.events import AgentEvent, Ended, StateChanged, Usage
 from realtime_agent.control.life import EndReason, Life, State
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import ChannelError, SessionError
-from realtime_agent.realtime import conversation as conv
+from realtime_agent.realtime import actions as act
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.session import Session
@@ -214,27 +214,27 @@ class Agent:
                 async with asyncio.timeout(delay):
                     await self._life_changed.wait()
 
-    async def _do(self, actions: Iterable[conv.Action]) -> None:
+    async def _do(self, actions: Iterable[act.Action]) -> None:
         for action in actions:
             match action:
-                case conv.Play(item_id, content_index, pcm):
+                case act.Play(item_id, content_index, pcm):
                     self._playout.add(item_id, content_index, pcm)
                     self._to_say.set()
-                case conv.EndPart(item_id, content_index):
+                case act.EndPart(item_id, content_index):
                     self._playout.finish(item_id, content_index)
                     self._to_say.set()
-                case conv.Send(event):
+                case act.Send(event):
                     await self._session.send(event)
-                case conv.Interrupt():
+                case act.Interrupt():
                     await self._interrupt()
-                case conv.Transcript():
+                case act.Transcript():
                     self._send_transcript(action)
-                case conv.UserSpeech(speaking):
+                case act.UserSpeech(speaking):
                     self._life.user_speaks(speaking, self._clock())
                     self._life_changed.set()
-                case conv.Spent(usage):
+                case act.Spent(usage):
                     self._count(usage)
-                case conv.Report(error):
+                case act.Report(error):
                     name, kind = self._spec.channel_name, error.code or error.type
                     logger.warning("the model of the agent in %r reported %s: %s", name, kind, error.message)
 
@@ -304,7 +304,7 @@ class Agent:
         self._channel.send({"type": "state", "state": state, "reason": None})
         self._notify(StateChanged(state=state))
 
-    def _send_transcript(self, words: conv.Transcript) -> None:
+    def _send_transcript(self, words: act.Transcript) -> None:
         body: dict[str, object] = {"type": "transcript", "role": words.role, "item_id": words.item_id}
         body |= {"text": words.text, "final": True} if words.final else {"delta": words.text}
         if words.interrupted:

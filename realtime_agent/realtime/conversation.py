@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.types import ErrorDetail, Item, ResponseConfig, TurnDetection, Usage
+from realtime_agent.realtime.actions import (
+    Action,
+    EndPart,
+    Interrupt,
+    Play,
+    Report,
+    Send,
+    Spent,
+    Transcript,
+    UserSpeech,
+)
+from realtime_agent.realtime.types import ErrorDetail, Item, ResponseConfig, TurnDetection
 
-__all__ = [
-    "Action",
-    "Conversation",
-    "EndPart",
-    "Interrupt",
-    "Play",
-    "Report",
-    "Send",
-    "Spent",
-    "Transcript",
-    "UserSpeech",
-]
+__all__ = ["Conversation"]
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -36,70 +36,6 @@ _MAX_PENDING = 32
 
 _MAX_REMEMBERED = 64
 """Responses and items whose late events must still be recognised."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this event to the model."""
-
-    event: ev.ClientEvent
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """Queue this audio for the user."""
-
-    item_id: str
-    content_index: int
-    pcm: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class EndPart:
-    """The audio of this part is complete."""
-
-    item_id: str
-    content_index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
-    """The user speaks over the agent: drop what was not heard, and call `Conversation.interrupted` with what was."""
-
-
-@dataclass(frozen=True, slots=True)
-class UserSpeech:
-    """The user began or stopped speaking."""
-
-    speaking: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """Words of one side: a delta to append, or with `final` the whole text. The first of an item tells its place."""
-
-    role: str
-    item_id: str
-    text: str
-    final: bool = False
-    interrupted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a response cost."""
-
-    usage: Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The model reported an error; the session goes on."""
-
-    error: ErrorDetail
-
-
-Action = Send | Play | EndPart | Interrupt | UserSpeech | Transcript | Spent | Report
 
 
 @dataclass(slots=True)

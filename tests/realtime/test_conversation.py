@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime_agent.realtime import conversation as conv
+from realtime_agent.realtime import actions as act
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.types import ErrorDetail, Response, ResponseConfig, SemanticVad, ServerVad, TurnDetection
@@ -54,20 +54,20 @@ def speech_started() -> ev.SpeechStarted:
     return ev.SpeechStarted(audio_start_ms=0, item_id="u1")
 
 
-def ask(conversation: Conversation, instructions: str) -> list[conv.Action]:
+def ask(conversation: Conversation, instructions: str) -> list[act.Action]:
     return conversation.create_response(ResponseConfig(instructions=instructions))
 
 
-def asked(actions: list[conv.Action]) -> list[str | None]:
+def asked(actions: list[act.Action]) -> list[str | None]:
     """The instructions of the responses that are asked for."""
-    requests = [action.event for action in actions if isinstance(action, conv.Send)]
+    requests = [action.event for action in actions if isinstance(action, act.Send)]
     creates = [request for request in requests if isinstance(request, ev.ResponseCreate)]
     return [create.response.instructions if create.response else None for create in creates]
 
 
-def request_id(actions: list[conv.Action]) -> str | None:
+def request_id(actions: list[act.Action]) -> str | None:
     send = actions[-1]
-    assert isinstance(send, conv.Send)
+    assert isinstance(send, act.Send)
     return send.event.event_id
 
 
@@ -80,7 +80,7 @@ def test_a_response_is_asked_for_at_once_when_none_is_made(conversation: Convers
 
 def test_a_response_without_settings_sends_none(conversation: Conversation) -> None:
     (action,) = conversation.create_response()
-    assert isinstance(action, conv.Send)
+    assert isinstance(action, act.Send)
     assert set(action.event.to_dict()) == {"type", "event_id"}
 
 
@@ -188,7 +188,7 @@ def test_a_response_that_begins_while_the_user_speaks_is_asked_for_again_when_th
     ask(conversation, "greet")
     conversation.handle(speech_started())
     (cancel,) = conversation.handle(created("r1"))
-    assert isinstance(cancel, conv.Send)
+    assert isinstance(cancel, act.Send)
     assert isinstance(cancel.event, ev.ResponseCancel)
     assert conversation.handle(delta("r1")) == []
     assert asked(conversation.handle(done("r1", status="cancelled"))) == []
@@ -217,14 +217,14 @@ def test_speech_whose_audio_was_cleared_holds_nothing_back(conversation: Convers
     conversation.handle(speech_started())
     assert ask(conversation, "then") == []
     silence, *rest = conversation.handle(ev.InputAudioBufferCleared())
-    assert silence == conv.UserSpeech(False)
+    assert silence == act.UserSpeech(False)
     assert asked(rest) == ["then"]
 
 
 def test_a_commit_by_hand_in_the_middle_of_a_turn_releases_what_waits(conversation: Conversation) -> None:
     conversation.handle(speech_started())
     assert ask(conversation, "then") == []
-    assert conversation.commit() == [conv.Send(ev.InputAudioBufferCommit())]
+    assert conversation.commit() == [act.Send(ev.InputAudioBufferCommit())]
     conversation.handle(ev.SpeechStopped(audio_end_ms=1, item_id="u1"))
     assert asked(conversation.handle(ev.InputAudioBufferCommitted(item_id="u1"))) == ["then"]
 
@@ -234,7 +234,7 @@ def test_an_answer_that_the_server_could_not_begin_releases_what_waits(conversat
     assert ask(conversation, "then") == []
     conversation.handle(ev.SpeechStopped(audio_end_ms=1, item_id="u1"))
     report, *rest = conversation.handle(error("too_many_responses"))
-    assert isinstance(report, conv.Report)
+    assert isinstance(report, act.Report)
     assert asked(rest) == ["then"]
 
 
@@ -244,11 +244,11 @@ def test_a_response_that_was_asked_for_one_user_is_not_spoken_to_the_next(conver
     conversation.user_left()
     assert conversation.user_joined() == []
     assert ask(conversation, "greet again") == []
-    assert conversation.handle(created("r1")) == [conv.Send(ev.ResponseCancel())]
+    assert conversation.handle(created("r1")) == [act.Send(ev.ResponseCancel())]
     assert conversation.handle(delta("r1")) == []
     assert asked(conversation.handle(done("r1", status="cancelled"))) == ["greet again"]
     assert conversation.handle(created("r2")) == []
-    assert conversation.handle(delta("r2")) == [conv.Play("i1", 0, PCM)]
+    assert conversation.handle(delta("r2")) == [act.Play("i1", 0, PCM)]
 
 
 def test_nothing_is_asked_for_until_somebody_is_there() -> None:
@@ -259,7 +259,7 @@ def test_nothing_is_asked_for_until_somebody_is_there() -> None:
 
 def test_a_response_is_cancelled_and_not_heard_when_the_user_leaves(conversation: Conversation) -> None:
     conversation.handle(created("r1"))
-    assert [type(action) for action in conversation.user_left()] == [conv.Send]
+    assert [type(action) for action in conversation.user_left()] == [act.Send]
     assert conversation.handle(delta("r1")) == []
     assert conversation.handle(audio_done("r1")) == []
 
@@ -267,12 +267,12 @@ def test_a_response_is_cancelled_and_not_heard_when_the_user_leaves(conversation
 def test_a_response_that_begins_after_the_user_left_is_cancelled_too(conversation: Conversation) -> None:
     ask(conversation, "greet")
     assert conversation.user_left() == []
-    assert conversation.handle(created("r1")) == [conv.Send(ev.ResponseCancel())]
+    assert conversation.handle(created("r1")) == [act.Send(ev.ResponseCancel())]
     assert conversation.handle(delta("r1")) == []
     conversation.handle(done("r1", status="cancelled"))
     conversation.user_joined()
     conversation.handle(created("r2"))
-    assert conversation.handle(delta("r2")) == [conv.Play("i1", 0, PCM)]
+    assert conversation.handle(delta("r2")) == [act.Play("i1", 0, PCM)]
 
 
 def test_a_collision_told_twice_does_not_repeat_the_reply(conversation: Conversation) -> None:
@@ -311,7 +311,7 @@ def test_a_request_that_the_server_refuses_is_reported_and_the_next_is_sent(conv
     event_id = request_id(ask(conversation, "wrong"))
     ask(conversation, "right")
     report, *rest = conversation.handle(error("invalid_value", event_id))
-    assert report == conv.Report(error("invalid_value", event_id).error)
+    assert report == act.Report(error("invalid_value", event_id).error)
     assert asked(rest) == ["right"]
 
 
@@ -334,15 +334,15 @@ def test_a_failed_response_is_reported(conversation: Conversation) -> None:
     conversation.handle(created("r1"))
     details = {"type": "failed", "error": {"type": "server_error", "message": "out of cards"}}
     (report,) = conversation.handle(done("r1", status="failed", status_details=details))
-    assert isinstance(report, conv.Report)
+    assert isinstance(report, act.Report)
     assert report.error.message == "out of cards"
-    assert [type(action) for action in conversation.handle(done("r2", status="failed"))] == [conv.Report]
+    assert [type(action) for action in conversation.handle(done("r2", status="failed"))] == [act.Report]
 
 
 def test_what_a_response_cost_is_told(conversation: Conversation) -> None:
     conversation.handle(created("r1"))
     (spent,) = conversation.handle(done("r1", usage={"total_tokens": 9, "input_tokens": 4, "output_tokens": 5}))
-    assert isinstance(spent, conv.Spent)
+    assert isinstance(spent, act.Spent)
     assert spent.usage.total_tokens == 9
 
 
@@ -351,29 +351,29 @@ def test_what_a_response_cost_is_told(conversation: Conversation) -> None:
 
 def test_audio_is_played_and_its_end_told(conversation: Conversation) -> None:
     conversation.handle(created("r1"))
-    assert conversation.handle(delta("r1")) == [conv.Play("i1", 0, PCM)]
-    assert conversation.handle(audio_done("r1")) == [conv.EndPart("i1", 0)]
+    assert conversation.handle(delta("r1")) == [act.Play("i1", 0, PCM)]
+    assert conversation.handle(audio_done("r1")) == [act.EndPart("i1", 0)]
 
 
 @pytest.mark.parametrize("audio", ["AAA", "not base64!", "ä"])
 def test_audio_that_is_not_base64_is_reported_and_the_rest_is_played(conversation: Conversation, audio: str) -> None:
     conversation.handle(created("r1"))
     (report,) = conversation.handle(ev.OutputAudioDelta(response_id="r1", item_id="i1", delta=audio))
-    assert isinstance(report, conv.Report)
-    assert conversation.handle(delta("r1")) == [conv.Play("i1", 0, PCM)]
+    assert isinstance(report, act.Report)
+    assert conversation.handle(delta("r1")) == [act.Play("i1", 0, PCM)]
 
 
 def test_speaking_over_a_reply_drops_what_is_left_of_it_and_never_the_next(conversation: Conversation) -> None:
     conversation.handle(created("r1"))
     conversation.handle(delta("r1"))
-    assert conversation.handle(speech_started()) == [conv.UserSpeech(True), conv.Interrupt()]
+    assert conversation.handle(speech_started()) == [act.UserSpeech(True), act.Interrupt()]
     assert conversation.handle(delta("r1")) == []
     assert conversation.handle(audio_done("r1")) == []
     conversation.handle(done("r1", status="cancelled"))
     assert conversation.handle(delta("r1")) == []
     conversation.handle(created("r2"))
-    assert conversation.handle(delta("r2", "i2")) == [conv.Play("i2", 0, PCM)]
-    assert conversation.handle(audio_done("r2", "i2")) == [conv.EndPart("i2", 0)]
+    assert conversation.handle(delta("r2", "i2")) == [act.Play("i2", 0, PCM)]
+    assert conversation.handle(audio_done("r2", "i2")) == [act.EndPart("i2", 0)]
 
 
 def test_speaking_after_a_reply_was_made_and_before_it_was_heard_interrupts_and_drops_nothing_else(
@@ -381,9 +381,9 @@ def test_speaking_after_a_reply_was_made_and_before_it_was_heard_interrupts_and_
 ) -> None:
     conversation.handle(created("r1"))
     conversation.handle(done("r1"))
-    assert conversation.handle(speech_started()) == [conv.UserSpeech(True), conv.Interrupt()]
+    assert conversation.handle(speech_started()) == [act.UserSpeech(True), act.Interrupt()]
     conversation.handle(created("r2"))
-    assert conversation.handle(delta("r2")) == [conv.Play("i1", 0, PCM)]
+    assert conversation.handle(delta("r2")) == [act.Play("i1", 0, PCM)]
 
 
 def test_a_user_who_begins_before_the_next_response_does_not_silence_it(conversation: Conversation) -> None:
@@ -391,7 +391,7 @@ def test_a_user_who_begins_before_the_next_response_does_not_silence_it(conversa
     conversation.handle(speech_started())
     conversation.handle(created("r2"))
     assert conversation.handle(delta("r1")) == []
-    assert conversation.handle(delta("r2")) == [conv.Play("i1", 0, PCM)]
+    assert conversation.handle(delta("r2")) == [act.Play("i1", 0, PCM)]
 
 
 @pytest.mark.parametrize(
@@ -406,14 +406,14 @@ def test_a_user_who_begins_before_the_next_response_does_not_silence_it(conversa
 def test_speech_interrupts_only_where_turn_detection_says_so(turn_detection: TurnDetection, interrupts: bool) -> None:
     conversation = Conversation(turn_detection)
     conversation.handle(created("r1"))
-    expected = [conv.UserSpeech(True), conv.Interrupt()] if interrupts else [conv.UserSpeech(True)]
+    expected = [act.UserSpeech(True), act.Interrupt()] if interrupts else [act.UserSpeech(True)]
     assert conversation.handle(speech_started()) == expected
     assert bool(conversation.handle(delta("r1"))) is not interrupts
 
 
 def test_without_turn_detection_speech_that_was_on_the_wire_interrupts_nothing(conversation: Conversation) -> None:
     conversation.set_turn_detection(None)
-    assert conversation.handle(speech_started()) == [conv.UserSpeech(False)]
+    assert conversation.handle(speech_started()) == [act.UserSpeech(False)]
     assert asked(ask(conversation, "then")) == ["then"]
 
 
@@ -421,25 +421,25 @@ def test_turning_turn_detection_off_ends_the_turn_that_was_being_spoken(conversa
     conversation.handle(speech_started())
     assert ask(conversation, "then") == []
     silence, *rest = conversation.set_turn_detection(None)
-    assert silence == conv.UserSpeech(False)
+    assert silence == act.UserSpeech(False)
     assert asked(rest) == ["then"]
 
 
 def test_the_end_of_speech_is_told(conversation: Conversation) -> None:
-    assert conversation.handle(ev.SpeechStopped(audio_end_ms=9, item_id="u1")) == [conv.UserSpeech(False)]
+    assert conversation.handle(ev.SpeechStopped(audio_end_ms=9, item_id="u1")) == [act.UserSpeech(False)]
 
 
 def test_the_user_s_words_are_told_as_they_come(conversation: Conversation) -> None:
     kind = ev.TranscriptionDelta(item_id="u1", delta="hel")
-    assert conversation.handle(kind) == [conv.Transcript("user", "u1", "hel")]
+    assert conversation.handle(kind) == [act.Transcript("user", "u1", "hel")]
     assert conversation.handle(ev.TranscriptionDelta(item_id="u1")) == []
     whole = ev.TranscriptionCompleted(item_id="u1", transcript=" hello. \n")
-    assert conversation.handle(whole) == [conv.Transcript("user", "u1", "hello.", final=True)]
+    assert conversation.handle(whole) == [act.Transcript("user", "u1", "hello.", final=True)]
 
 
 def test_the_agent_s_words_are_told_as_they_come(conversation: Conversation) -> None:
-    assert conversation.handle(words("i1", "good ")) == [conv.Transcript("assistant", "i1", "good ")]
-    whole = conv.Transcript("assistant", "i1", "good day", final=True)
+    assert conversation.handle(words("i1", "good ")) == [act.Transcript("assistant", "i1", "good ")]
+    whole = act.Transcript("assistant", "i1", "good day", final=True)
     assert conversation.handle(all_words("i1", "good day")) == [whole]
     assert conversation.handle(all_words("i1", "good day")) == []
     assert conversation.handle(words("i1", "late")) == []
@@ -448,16 +448,16 @@ def test_the_agent_s_words_are_told_as_they_come(conversation: Conversation) -> 
 def test_a_reply_in_text_is_told_like_one_in_speech(conversation: Conversation) -> None:
     text = ev.OutputTextDelta(response_id="r1", item_id="i1", delta="good ")
     whole = ev.OutputTextDone(response_id="r1", item_id="i1", text="good day")
-    assert conversation.handle(text) == [conv.Transcript("assistant", "i1", "good ")]
-    assert conversation.handle(whole) == [conv.Transcript("assistant", "i1", "good day", final=True)]
+    assert conversation.handle(text) == [act.Transcript("assistant", "i1", "good ")]
+    assert conversation.handle(whole) == [act.Transcript("assistant", "i1", "good day", final=True)]
 
 
 def test_what_was_cut_is_told_to_the_model_and_to_whoever_shows_the_words(conversation: Conversation) -> None:
     conversation.handle(words("i1", "good "))
     conversation.handle(words("i1", "day to"))
     truncate, transcript = conversation.interrupted([("i1", 0, 740)])
-    assert truncate == conv.Send(ev.ItemTruncate(item_id="i1", content_index=0, audio_end_ms=740))
-    assert transcript == conv.Transcript("assistant", "i1", "good day to", final=True, interrupted=True)
+    assert truncate == act.Send(ev.ItemTruncate(item_id="i1", content_index=0, audio_end_ms=740))
+    assert transcript == act.Transcript("assistant", "i1", "good day to", final=True, interrupted=True)
     assert conversation.handle(words("i1", " you")) == []
     assert conversation.handle(all_words("i1", "good day to you")) == []
 
@@ -466,9 +466,9 @@ def test_every_item_that_was_cut_is_told(conversation: Conversation) -> None:
     conversation.handle(all_words("i1", "one"))
     conversation.handle(words("i2", "tw"))
     actions = conversation.interrupted([("i1", 0, 100), ("i2", 0, 0)])
-    cut = [action.event.to_dict() for action in actions if isinstance(action, conv.Send)]
+    cut = [action.event.to_dict() for action in actions if isinstance(action, act.Send)]
     assert [(event["item_id"], event["audio_end_ms"]) for event in cut] == [("i1", 100), ("i2", 0)]
-    told = [action for action in actions if isinstance(action, conv.Transcript)]
+    told = [action for action in actions if isinstance(action, act.Transcript)]
     assert [(words.text, words.interrupted) for words in told] == [("one", True), ("tw", True)]
     assert conversation.interrupted([]) == []
 
@@ -476,7 +476,7 @@ def test_every_item_that_was_cut_is_told(conversation: Conversation) -> None:
 def test_the_system_s_text_becomes_an_item_at_once(conversation: Conversation) -> None:
     conversation.handle(created("r1"))
     (send,) = conversation.tell("it rains")
-    assert isinstance(send, conv.Send)
+    assert isinstance(send, act.Send)
     assert send.event.to_dict()["item"] == {
         "type": "message", "role": "system", "content": [{"type": "input_text", "text": "it rains"}],
     }  # fmt: skip
@@ -486,11 +486,11 @@ def test_the_user_s_text_comes_with_its_answer_in_their_turn(conversation: Conve
     conversation.handle(created("r1"))
     assert conversation.say("hello") == []
     item, shown, response = conversation.handle(done("r1"))
-    assert isinstance(item, conv.Send)
+    assert isinstance(item, act.Send)
     assert item.event.to_dict()["item"] == {
         "type": "message", "id": "text_1", "role": "user", "content": [{"type": "input_text", "text": "hello"}],
     }  # fmt: skip
-    assert shown == conv.Transcript("user", "text_1", "hello", final=True)
+    assert shown == act.Transcript("user", "text_1", "hello", final=True)
     assert asked([response]) == [None]
 
 
@@ -498,7 +498,7 @@ def test_the_user_s_text_is_not_repeated_when_its_answer_collides(conversation: 
     *_, response = conversation.say("hello")
     conversation.handle(created("r1"))
     conversation.handle(error(COLLISION, request_id([response])))
-    assert [type(action) for action in conversation.handle(done("r1"))] == [conv.Send]
+    assert [type(action) for action in conversation.handle(done("r1"))] == [act.Send]
 
 
 # What is of no use.
@@ -511,12 +511,12 @@ def test_unknown_events_harm_nothing(conversation: Conversation) -> None:
 
 def test_words_that_could_not_be_understood_are_told_as_none(conversation: Conversation) -> None:
     actions = conversation.handle(ev.TranscriptionFailed(item_id="u1", error={}))
-    assert actions == [conv.Transcript("user", "u1", "", final=True)]
+    assert actions == [act.Transcript("user", "u1", "", final=True)]
 
 
 def test_a_turn_of_the_user_has_its_place_before_its_words_are_known(conversation: Conversation) -> None:
     actions = conversation.handle(ev.InputAudioBufferCommitted(item_id="u1"))
-    assert actions == [conv.Transcript("user", "u1", "")]
+    assert actions == [act.Transcript("user", "u1", "")]
 
 
 @pytest.mark.parametrize(
