@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, TypeAdapter
 
 from realtime_agent.control.spec import ChannelName, Instruction
-from realtime_agent.realtime.types import ServerVad, TurnDetection
+from realtime_agent.realtime.types import SemanticVad, ServerVad, TurnDetection
 
 __all__ = [
     "DEFAULT_TURN_DETECTION",
@@ -29,6 +29,17 @@ DEFAULT_TURN_DETECTION = ServerVad(
 InputText = Annotated[str, Field(min_length=1, max_length=32_000)]
 
 
+def _kind_of_turn_detection(value: object) -> str:
+    # Told apart first, so that whoever sends a wrong object does not hear that it is no boolean.
+    return "object" if isinstance(value, dict | ServerVad | SemanticVad) else "switch"
+
+
+SwitchOrTurnDetection = Annotated[
+    Annotated[StrictBool, Tag("switch")] | Annotated[TurnDetection, Tag("object")],
+    Discriminator(_kind_of_turn_detection),
+]
+
+
 class _Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +57,7 @@ class UpdateTurnDetection(_Command):
     """Turn detection: `true` is the default kind, `false` none (push-to-talk), an object sets it in full."""
 
     command: Literal["update_turn_detection"]
-    new_turn_detection: StrictBool | TurnDetection
+    new_turn_detection: SwitchOrTurnDetection
 
 
 class SendSystemText(_Command):
