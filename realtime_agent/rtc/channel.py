@@ -114,5 +114,5 @@ class Channel(Protocol):
         ...
 
     def send(self, body: Mapping[str, Any]) -> None:
-        """Send a small message to every other participant. Never blocks; the oldest is dropped when they pile up."""
+        """Send a small message to every other participant. Never blocks; whoever is far behind misses it."""
         ...

@@ -118,7 +118,7 @@ class WebChannel:
     def push(self, frame: bytes) -> None:
         """Let every user hear a frame; a user whose connection is full misses it, and is told where to go on."""
         for user in self._users.values():
-            if user.missed:
+            if user.missed and not user.websocket.is_behind:
                 user.missed = not self._send(user.websocket, {"type": "flush", "position": self._position})
             if not user.missed:
                 user.missed = not user.websocket.send(frame)

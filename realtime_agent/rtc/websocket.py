@@ -38,7 +38,8 @@ class WebSocket(asyncio.Protocol):
 
     Args:
         owner: Gets the messages and the end.
-        max_waiting: Bytes that may wait for a slow reader; `send` refuses more.
+        max_waiting: Bytes of binary messages that may wait for a slow reader; `send` refuses more. Text has as much
+            room again, so that no audio crowds out what must not be missed.
     """
 
     def __init__(self, owner: WebSocketOwner, *, max_waiting: int = 128 * 1024) -> None:
@@ -52,12 +53,18 @@ class WebSocket(asyncio.Protocol):
         self._give_up: asyncio.TimerHandle | None = None
         self.last_received = self._loop.time()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits for the far end that audio is refused."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > self._max_waiting
+
     def send(self, message: str | bytes) -> bool:
         """Send a message now. `False` if it was dropped, because the far end is closed or too slow."""
         transport = self._transport
         if transport is None or self._protocol.state is not State.OPEN:
             return False
-        if transport.get_write_buffer_size() > self._max_waiting:
+        room = 2 * self._max_waiting if isinstance(message, str) else self._max_waiting
+        if transport.get_write_buffer_size() > room:
             return False
         if isinstance(message, str):
             self._protocol.send_text(message.encode())
@@ -90,7 +97,7 @@ class WebSocket(asyncio.Protocol):
                 self._frame_received(event)
         self._write()
         # `send` keeps to its bound, answers to pings don't: who asks and never reads is cut off.
-        if self._transport is not None and self._transport.get_write_buffer_size() > 2 * self._max_waiting:
+        if self._transport is not None and self._transport.get_write_buffer_size() > 3 * self._max_waiting:
             self.abort()
 
     def eof_received(self) -> None:

@@ -255,6 +255,23 @@ async def test_a_slow_reader_misses_messages_and_memory_stays_bounded() -> None:
         assert bytes(again.data) == b"again"
 
 
+async def test_words_reach_a_slow_reader_where_audio_has_no_room_left() -> None:
+    async with pair(max_waiting=10_000) as (websocket, client, _):
+        sent = 0
+        while websocket.send(bytes(960)):
+            sent += 1
+        assert websocket.send("what was said")
+        while websocket.send("x" * 1000):
+            pass
+        assert websocket._transport is not None
+        assert websocket._transport.get_write_buffer_size() < 22_000
+        for _ in range(sent):
+            await client.receive()
+        words = await client.receive()
+        assert words is not None
+        assert bytes(words.data) == b"what was said"
+
+
 async def test_who_pings_and_never_reads_is_cut_off() -> None:
     async with pair(max_waiting=10_000) as (_, client, owner):
         with suppress(ConnectionError):
