@@ -11,7 +11,7 @@ help:                ## List the commands.
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup          ## Start the server and the page on http://127.0.0.1:8080.
-	@$(BIN)/python -m realtime_agent.main server || test $$? -eq 130 # Ctrl-C
+	@exec $(BIN)/python -m realtime_agent.main server
 
 setup: $(READY)      ## Make .venv with the service, the embedded model and the development tools.
 

@@ -22,7 +22,7 @@ from realtime_agent.realtime.types import (
 )
 from realtime_agent.rtc.web import WebChannel
 
-__all__ = ["assemble", "check_channel", "session_config"]
+__all__ = ["assemble", "check_channel", "model_address", "session_config"]
 
 _OPENAI = "wss://api.openai.com/v1"
 
@@ -48,6 +48,11 @@ def assemble(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent],
     return Agent(spec, channel, _session(spec, settings), playout, notify=notify), channel
 
 
+def model_address(settings: Settings) -> str:
+    """Where agents find their model."""
+    return settings.realtime_api_base_uri or _OPENAI
+
+
 def session_config(spec: AgentSpec, settings: Settings) -> SessionConfig:
     """What the model is told when its session begins."""
     transcription = Transcription(model=settings.transcription_model)
@@ -71,7 +76,7 @@ def _channel(spec: AgentSpec, settings: Settings) -> WebChannel:
 
 
 def _session(spec: AgentSpec, settings: Settings) -> Session:
-    base = settings.realtime_api_base_uri or _OPENAI
+    base = model_address(settings)
     key = settings.openai_api_key.get_secret_value()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     url = f"{base}/realtime?model={quote(spec.model, safe='')}"

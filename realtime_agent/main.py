@@ -163,7 +163,10 @@ def _add_call(commands: _Commands) -> None:
         "--json", action="store_true", help="print nothing but one JSON object at the end: transcripts, latencies"
     )
     user.add_argument(
-        "--server", metavar="URL", help="the server's address (default: http://SERVER_HOST:SERVER_PORT of the settings)"
+        "--server",
+        type=_http_url,
+        metavar="URL",
+        help="the server's address (default: http://SERVER_HOST:SERVER_PORT of the settings)",
     )
     user.add_argument(
         "--timeout",
@@ -186,6 +189,12 @@ def _uid(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) >= 1 << 32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 4294967295")
     return int(text)
+
+
+def _http_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with http:// or https://")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 import threading
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from realtime_agent.assembly import check_channel
+from realtime_agent.assembly import check_channel, model_address
 from realtime_agent.call import CallOptions, call
 from realtime_agent.config import Settings
 from realtime_agent.control.life import EndReason
@@ -26,6 +27,8 @@ from realtime_agent.server.schemas import StartAgent, invalid_request
 
 __all__ = ["call_options", "run_agent", "run_call", "run_model", "serve"]
 
+logger = logging.getLogger(__name__)
+
 _FAILED = 1
 _FAILURES = (EndReason.MODEL_FAILED, EndReason.RTC_FAILED, EndReason.CRASHED)
 
@@ -35,6 +38,7 @@ async def serve(options: argparse.Namespace, settings: Settings) -> int:
     check_channel(settings)
     listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
     async with embedded_model(settings) as model:
+        logger.info("agents talk to the model at %s", model_address(model.settings))
         fleet = Fleet(ProcessLauncher(model.settings, preload=["realtime_agent.programs"]), settings, model)
         async with serving(create_app(settings, fleet), listener) as address:
             print(f"Ready. Open {address} and speak; its API is at {address}/docs. Ctrl-C ends it.", flush=True)

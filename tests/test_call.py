@@ -294,6 +294,12 @@ def test_a_wrong_argument_is_named(wrong: str, capsys: pytest.CaptureFixture[str
     assert "is not a number" in capsys.readouterr().err
 
 
+def test_the_server_s_address_needs_its_scheme(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--channel_name=room --mic --server localhost:8080")
+    assert "does not begin with http:// or https://" in capsys.readouterr().err
+
+
 def loud_samples(pcm: bytes) -> int:
     return sum(sample != 0 for sample in array("h", pcm))
 

@@ -26,6 +26,7 @@ from realtime_agent.errors import (
     ControlTimeout,
     FleetClosed,
     FleetFull,
+    NotReady,
     StartFailed,
     StartTimeout,
 )
@@ -105,15 +106,18 @@ class Fleet:
             await asyncio.wait(self._tasks, timeout=self._settings.stop_timeout_s)
         await self._launcher.close()
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether a new agent could be started now."""
-        has_model = self._model is None or self._model.is_running
-        return has_model and not self._closing and not self._is_full
+    def check_ready(self) -> None:
+        """See whether a new agent could be started now.
 
-    @property
-    def _is_full(self) -> bool:
-        return len(self._running) >= self._settings.max_agents
+        Raises:
+            FleetClosed, NotReady, FleetFull: it could not.
+        """
+        if self._closing:
+            raise FleetClosed("the server is ending")
+        if self._model is not None and not self._model.is_running:
+            raise NotReady("the embedded model is being started again")
+        if len(self._running) >= self._settings.max_agents:
+            raise FleetFull(f"{self._settings.max_agents} agents are running, which is MAX_AGENTS")
 
     def list(self) -> list[AgentRecord]:
         """The running agents, oldest first."""
@@ -148,7 +152,7 @@ class Fleet:
 
         Raises:
             AgentExists: the channel has one already.
-            FleetFull, FleetClosed: there is no room for it.
+            FleetFull, FleetClosed, NotReady: there is no room for it, or no model.
             StartFailed, StartTimeout: it could not get ready; it is gone again.
         """
         agent = self._admit(spec)
@@ -213,12 +217,9 @@ class Fleet:
         return agent.worker
 
     def _admit(self, spec: AgentSpec) -> AgentRecord:
-        if self._closing:
-            raise FleetClosed("the server is ending")
         if spec.channel_name in self._running:
             raise AgentExists(f"an agent runs in channel {spec.channel_name!r} already")
-        if self._is_full:
-            raise FleetFull(f"{self._settings.max_agents} agents are running, which is MAX_AGENTS")
+        self.check_ready()
         self._generation += 1
         agent = AgentRecord(spec, self._generation)
         self._running[spec.channel_name] = agent

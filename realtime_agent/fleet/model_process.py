@@ -131,6 +131,7 @@ class _ModelProcess:
             with suppress(SessionError, ConfigError, OSError):
                 await self.start(url.port)
                 model.is_running = True
+                logger.info("the embedded model is ready again")
 
     async def _until_dead(self, host: str, port: int) -> int:
         """Wait until the process ends, and end it when it hangs; gives its exit code."""

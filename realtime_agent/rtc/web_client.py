@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
 from aiohttp import WSServerHandshakeError as HandshakeError
@@ -163,7 +164,7 @@ class WebUser:
                 answer = parse_object(await response.text(errors="replace"))
         except (ClientError, OSError, TimeoutError):
             where = self._server_url
-            raise ChannelError(f"no server answers at {where}: is `realtime-agent server` running?") from None
+            raise ChannelError(f"no server answers at {where}: is `realtime-agent server` running there?") from None
         if answer is None:
             raise ChannelError(f"{self._server_url} is not a realtime-agent server: POST /token gave no JSON object")
         if response.status != 200:
@@ -196,8 +197,8 @@ class WebUser:
                 return TokenInvalid(f"the server refused its token for channel {name!r}")
             case 404:
                 return ChannelError(
-                    f"no agent runs in channel {name!r}: start one with POST /start_agent "
-                    f"or `realtime-agent agent --channel_name={name} --uid=1`"
+                    f"no agent runs in channel {name!r}: start one with POST /start_agent; "
+                    f"GET /agents/{quote(name, safe='')} tells how the last one ended"
                 )
             case 503:
                 return ChannelError(f"channel {name!r} is full")

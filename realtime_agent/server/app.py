@@ -45,6 +45,8 @@ _MAX_BODY = 512 * 1024
 
 _RETRY_AFTER_S = 5
 
+_COMMONPLACE = ("/static/", "/health", "/ready")
+
 _STATUS: dict[type[RealtimeAgentError], int] = {
     InvalidRequest: 400,
     Forbidden: 403,
@@ -112,7 +114,10 @@ async def _log(request: web.Request, handler: Handler) -> web.StreamResponse:
     began = time.perf_counter()
     response = await handler(request)
     took_ms = (time.perf_counter() - began) * 1000
-    logger.info("%s %s %d %.1f ms", request.method, request.rel_url.raw_path, response.status, took_ms)
+    path = request.rel_url.raw_path
+    # The files of a page are no news, nor are a balancer's probes, unless they fail.
+    level = logging.DEBUG if response.status < 400 and path.startswith(_COMMONPLACE) else logging.INFO
+    logger.log(level, "%s %s %d %.1f ms", request.method, path, response.status, took_ms)
     return response
 
 
@@ -128,7 +133,10 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         if error.status < 400:
             raise
         headers = {name: value for name, value in error.headers.items() if name == "Allow"}
-        return _error(error.status, Error(error=error.reason, details=f"{request.method} {request.path}"), headers)
+        details = f"{request.method} {request.path}"
+        if isinstance(error, web.HTTPRequestEntityTooLarge):
+            details += f": the body is larger than {_MAX_BODY} bytes"
+        return _error(error.status, Error(error=error.reason, details=details), headers)
     except Exception:
         logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
         return _error(500, Error(error="Internal server error", details="the server's log has the cause"))

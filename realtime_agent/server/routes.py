@@ -16,7 +16,7 @@ from realtime_agent import __version__
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import Command, command_adapter
 from realtime_agent.control.life import EndReason
-from realtime_agent.errors import FieldError, InvalidRequest, NotReady
+from realtime_agent.errors import FieldError, InvalidRequest
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.server import schemas
 from realtime_agent.server.media import hand_over
@@ -123,9 +123,8 @@ async def health(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Whether another agent can be started now."""
-    if not request.app[services].fleet.is_ready:
-        raise NotReady("no agent can be started now")
+    """Whether there is room for another agent, and a model if that is the embedded one."""
+    request.app[services].fleet.check_ready()
     return _answer(schemas.Health(version=__version__))
 
 
@@ -172,7 +171,7 @@ _START_ERRORS = {
     **_BAD,
     409: "An agent runs in this channel already.",
     502: "The channel or the model failed; details say how.",
-    503: "MAX_AGENTS are running; Retry-After says when to ask again.",
+    503: "MAX_AGENTS are running, or the embedded model starts again; Retry-After says when to ask again.",
     504: "The agent was not ready in time.",
 }
 _CONTROL_ERRORS = {
@@ -217,5 +216,12 @@ ROUTES = (
         status=101,
     ),
     Route("GET", "/health", health, "Does the server answer?", response=schemas.Health),
-    Route("GET", "/ready", ready, "Can an agent be started?", response=schemas.Health, errors={503: "Not now."}),
+    Route(
+        "GET",
+        "/ready",
+        ready,
+        "Is there room for another agent, and does the embedded model run?",
+        response=schemas.Health,
+        errors={503: "Not now; details say why."},
+    ),
 )

@@ -222,4 +222,6 @@ def invalid_request(raw: object, error: ValidationError) -> InvalidRequest:
 def _message(detail: ErrorDetails) -> str:
     if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] == "channel_name":
         return "Only letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{}|~, may be used"
+    if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] == "language":
+        return "It is a code of ISO 639, such as en"
     return in_words(detail)

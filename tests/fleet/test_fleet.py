@@ -18,6 +18,7 @@ from realtime_agent.errors import (
     ControlTimeout,
     FleetClosed,
     FleetFull,
+    NotReady,
     StartFailed,
     StartTimeout,
 )
@@ -95,23 +96,28 @@ async def test_an_old_workers_late_end_does_not_touch_its_successor(fleet: Fleet
 async def test_a_fleet_is_ready_while_its_model_runs(launcher: FakeLauncher, settings: Settings) -> None:
     model = Model(settings)
     fleet = Fleet(launcher, settings, model)
-    assert fleet.is_ready
+    fleet.check_ready()
     model.is_running = False
-    assert not fleet.is_ready
+    with pytest.raises(NotReady, match="started again"):
+        fleet.check_ready()
+    with pytest.raises(NotReady):
+        await fleet.start(agent_spec())
+    assert fleet.list() == []
 
 
 async def test_no_more_than_max_agents_run(launcher: FakeLauncher) -> None:
     fleet = Fleet(launcher, Settings(max_agents=2))
     await fleet.start(agent_spec(channel_name="a"))
-    assert fleet.is_ready
+    fleet.check_ready()
     await fleet.start(agent_spec(channel_name="b"))
-    assert not fleet.is_ready
+    with pytest.raises(FleetFull, match="2 agents"):
+        fleet.check_ready()
     with pytest.raises(FleetFull, match="2 agents"):
         await fleet.start(agent_spec(channel_name="c"))
     with pytest.raises(AgentExists):
         await fleet.start(agent_spec(channel_name="a"))
     await fleet.stop("a")
-    assert fleet.is_ready
+    fleet.check_ready()
     await fleet.start(agent_spec(channel_name="c"))
 
 
@@ -304,7 +310,8 @@ async def test_close_stops_all_and_starts_no_more(fleet: Fleet, launcher: FakeLa
     assert fleet.list() == []
     assert {worker.stop_reason for worker in launcher.workers} == {EndReason.DRAINED}
     assert not launcher.is_open
-    assert not fleet.is_ready
+    with pytest.raises(FleetClosed):
+        fleet.check_ready()
     with pytest.raises(StartFailed):
         await starting
     with pytest.raises(FleetClosed):

@@ -159,7 +159,8 @@ async def test_an_unexpected_close_is_a_loss_with_its_cause(code: int, cause: st
 async def test_a_server_that_is_not_there_is_named() -> None:
     with dead_port() as port:
         url = f"http://127.0.0.1:{port}"
-        assert await refusal(WebUser(url, "room")) == f"no server answers at {url}: is `realtime-agent server` running?"
+        why = f"no server answers at {url}: is `realtime-agent server` running there?"
+        assert await refusal(WebUser(url, "room")) == why
 
 
 async def test_an_address_that_is_none_is_a_channel_error() -> None:
@@ -170,8 +171,8 @@ async def test_a_channel_without_an_agent_says_how_to_start_one() -> None:
     async with StubServer.running(silent) as server:
         server.upgrade_status = 404
         assert await refusal(WebUser(server.url, "room")) == (
-            "no agent runs in channel 'room': start one with POST /start_agent "
-            "or `realtime-agent agent --channel_name=room --uid=1`"
+            "no agent runs in channel 'room': start one with POST /start_agent; "
+            "GET /agents/room tells how the last one ended"
         )
 
 

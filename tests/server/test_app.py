@@ -13,6 +13,7 @@ from yarl import URL
 from realtime_agent.config import Settings
 from realtime_agent.errors import RealtimeAgentError
 from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.model_process import Model
 from tests.fake_launcher import FakeLauncher
 from tests.server.conftest import Client, Post
 
@@ -41,7 +42,7 @@ async def test_a_body_that_is_too_large_is_413_as_json(client: Client) -> None:
     body = b'{"channel_name": "' + b"x" * 600_000 + b'"}'
     async with client.post("/start_agent", data=body, headers={"Content-Type": "application/json"}) as response:
         assert (response.status, response.content_type) == (413, "application/json")
-        assert set(await response.json()) == {"error", "details"}
+        assert "larger than 524288 bytes" in (await response.json())["details"]
 
 
 async def test_the_longest_instruction_fits_however_it_is_written(post: Post) -> None:
@@ -96,6 +97,18 @@ async def test_no_other_site_may_show_a_page_in_a_frame(client: Client, path: st
         assert response.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
 
 
+async def test_the_log_has_nothing_of_files_and_of_probes_that_go_well(
+    client: Client, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "realtime_agent.server"):
+        for path in ("/static/main.js", "/health", "/ready"):
+            await client.get(path)
+        model.is_running = False
+        await client.get("/ready")
+    lines = [record.getMessage() for record in caplog.records if record.name == "realtime_agent.server.app"]
+    assert [line.rsplit(" ", 2)[0] for line in lines] == ["GET /ready 503"]
+
+
 @pytest.mark.parametrize("path", ["/health", "/ready", "/agents"])
 async def test_a_probe_may_ask_for_the_head_only(client: Client, path: str) -> None:
     async with client.head(path) as response:
@@ -104,10 +117,10 @@ async def test_a_probe_may_ask_for_the_head_only(client: Client, path: str) -> N
 
 async def test_the_log_has_a_line_a_request_without_its_query(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "realtime_agent.server"):
-        await client.get("/health?token=secret")
+        await client.get("/agents?token=secret")
         await client.get("/rtc/room?token=secret")
     lines = [record.getMessage() for record in caplog.records if record.name == "realtime_agent.server.app"]
-    assert [line.rsplit(" ", 2)[0] for line in lines] == ["GET /health 200", "GET /rtc/room 401"]
+    assert [line.rsplit(" ", 2)[0] for line in lines] == ["GET /agents 200", "GET /rtc/room 401"]
     assert "secret" not in caplog.text
 
 

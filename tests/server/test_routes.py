@@ -237,7 +237,7 @@ async def test_health_and_readiness(client: Client) -> None:
 async def test_it_is_not_ready_without_its_model(client: Client, model: Model) -> None:
     model.is_running = False
     async with client.get("/ready") as response:
-        assert response.status == 503
+        assert (response.status, (await response.json())["error"]) == (503, "Not ready")
     async with client.get("/health") as response:
         assert response.status == 200
 
