@@ -66,6 +66,17 @@ async def call(
         ChannelError: the channel could not be joined, or its agent listens to somebody else.
         ConfigError: the options contradict each other, or there is no microphone.
     """
+    try:
+        return await _call(options, settings, out, headset)
+    except (AudioFileError, ChannelError, ConfigError) as error:
+        if options.json:
+            log = CallLog(Speaker())
+            log.end("refused", str(error))
+            _print_report(options, options.uid, log.report(0), out)
+        raise
+
+
+async def _call(options: CallOptions, settings: Settings, out: TextIO, headset: Callable[[], Headset]) -> int:
     if (options.wav is not None) == options.mic:
         raise ConfigError("exactly one of --wav and --mic is needed")
     if options.save is not None and not options.save.absolute().parent.is_dir():
@@ -98,12 +109,6 @@ async def _hold(options: CallOptions, user: WebUser, source: ClipSource | Microp
         say(f"joined channel {options.channel_name!r} as uid {user.uid}: {source.invitation}")
         begun = source.clock()
         await _run(line, source)
-    except ChannelError as error:
-        if options.json:
-            log = CallLog(Speaker())
-            log.end("refused", str(error))
-            _print_report(options, options.uid, log.report(0), out)
-        raise
     finally:
         await user.leave()
     now = source.clock()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import resource
 import signal
 import sys
@@ -45,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; what Python still holds of it must not fail when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED  # whoever read our output has gone
+    except ExceptionGroup as errors:
+        if errors.split(BrokenPipeError)[1] is not None:
+            raise
         return _FAILED
     except (ConfigError, InvalidRequest) as error:
         print(f"realtime-agent: {_in_words(error)}", file=sys.stderr)

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import AsyncExitStack
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -68,12 +69,13 @@ async def run_model(options: argparse.Namespace, settings: Settings) -> int:
     """The embedded Realtime server alone."""
     from realtime_agent.local_model.server import serve
 
-    try:
-        async with serve(settings, host=options.host, port=options.port) as model:
-            print(model.url, flush=True)
-            await (_end_of_input() if options.until_eof else asyncio.Event().wait())
-    except OSError as error:
-        raise ConfigError(f"can't listen on {options.host} port {options.port}: {error.strerror}") from None
+    async with AsyncExitStack() as stack:
+        try:
+            model = await stack.enter_async_context(serve(settings, host=options.host, port=options.port))
+        except OSError as error:
+            raise ConfigError(f"can't listen on {options.host} port {options.port}: {error.strerror}") from None
+        print(model.url, flush=True)
+        await (_end_of_input() if options.until_eof else asyncio.Event().wait())
     return 0
 
 

@@ -16,7 +16,7 @@ from realtime_agent.audio.wav import read_wav, rms, write_wav
 from realtime_agent.call import CallOptions, call, server_url
 from realtime_agent.config import Settings
 from realtime_agent.errors import AudioFileError, ChannelError, ConfigError
-from realtime_agent.main import parser
+from realtime_agent.main import main, parser
 from realtime_agent.programs import call_options
 from tests.stub_agent import StubAgent, StubServer, tone
 
@@ -231,6 +231,28 @@ async def test_a_call_that_is_refused_says_so_in_json_too(clip: Path) -> None:
             await call(options(server, clip, json=True), SETTINGS, out=out)
     report = json.loads(out.getvalue())
     assert (report["answered"], report["exit_reason"], report["cause"]) == (False, "refused", str(caught.value))
+
+
+async def test_a_file_that_cannot_be_read_is_told_in_json_too(tmp_path: Path) -> None:
+    out = io.StringIO()
+    with pytest.raises(AudioFileError):
+        await call(CallOptions("room", wav=tmp_path / "none.wav", json=True), SETTINGS, out=out)
+    report = json.loads(out.getvalue())
+    assert (report["answered"], report["exit_reason"]) == (False, "refused")
+    assert "none.wav" in report["cause"]
+
+
+@pytest.mark.usefixtures("logging_as_before")
+@pytest.mark.parametrize("error", [BrokenPipeError(), ExceptionGroup("in a task", [BrokenPipeError()])])
+def test_a_reader_that_goes_away_in_the_middle_of_a_call_ends_the_program_quietly(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def call(*_: Any, **__: Any) -> int:
+        raise error
+
+    monkeypatch.setattr("realtime_agent.programs.call", call)
+    assert main(["call", "--channel_name=room", "--mic"]) == 1
+    assert capsys.readouterr().err == ""
 
 
 async def test_files_that_cannot_serve_are_refused_before_the_call(clip: Path, tmp_path: Path) -> None:

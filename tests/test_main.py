@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -224,6 +225,26 @@ async def test_a_model_that_cannot_be_reached_is_502_with_the_cause() -> None:
             status, body = await post(await address(process), "/start_agent", channel_name="room", uid=7)
     assert status == 502
     assert "can't be reached" in body["details"]
+
+
+@pytest.mark.parametrize("arguments", [["server"], AGENT, ["call", "--channel_name=room", "--mic"]])
+def test_no_program_starts_where_its_channel_cannot_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("AGORA_APP_ID", "0123456789abcdef0123456789abcdef")
+    assert "no Agora channel yet" in fails_with_one_line(capsys, *arguments)
+
+
+async def test_a_program_may_have_many_descriptors(script: ScriptedServer) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        async with program("server", REALTIME_API_BASE_URI=script.url) as process:
+            await address(process)
+            limit, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert limit == min(hard, 65_536)
 
 
 async def test_a_program_whose_output_nobody_reads_ends_without_a_traceback(script: ScriptedServer) -> None:

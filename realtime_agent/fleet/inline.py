@@ -60,7 +60,7 @@ class _InlineWorker:
         """The agent's events."""
         while not isinstance(event := await self._events.get(), Ended):
             yield event
-        await asyncio.wait([self._task, *self._adopting])
+        await asyncio.wait([self._task])
         for task in self._obeying:
             task.cancel()
         yield event

@@ -62,12 +62,13 @@ class ProcessLauncher:
 
     async def close(self) -> None:
         """The fork server ends with this process; it holds nothing."""
-        idle = asyncio.get_running_loop().run_in_executor(self._thread, _do_nothing)
-        _, busy = await asyncio.wait([idle], timeout=_KILL_TIMEOUT_S)
-        if busy:
+        # One that hangs would hold this process when it exits: it is asked for a last child.
+        answer = asyncio.get_running_loop().run_in_executor(self._thread, self._warm_up)
+        _, silent = await asyncio.wait([answer], timeout=_KILL_TIMEOUT_S)
+        if silent:
             logger.error("the fork server hangs, and is ended")
             _kill_fork_server()
-        self._thread.shutdown()
+        await asyncio.to_thread(self._thread.shutdown)
 
     async def launch(self, spec: AgentSpec) -> _ProcessWorker:
         """Fork a worker."""
@@ -102,7 +103,7 @@ class ProcessLauncher:
 
 
 def _do_nothing() -> None:
-    """The first process, forked as soon as everything is loaded; and what tells that the thread is free."""
+    """The first process, forked as soon as everything is loaded, and the last one."""
 
 
 def _kill_fork_server() -> None:
@@ -159,10 +160,13 @@ class _ProcessWorker:
         await self._link.close()
         if self._orphan_killer is not None:
             self._orphan_killer.cancel()
+            self._kill()
             self._finish()
             if ended is not None and ended.reason is EndReason.DRAINED:
                 ended = None  # It went because we asked it to; what made us ask is the cause.
-        await self._wait_for_exit(_EXIT_TIMEOUT_S)
+        # Only the fork server can tell that the process is gone; one that hangs does not change why it went.
+        with suppress(TimeoutError):
+            await self._wait_for_exit(_EXIT_TIMEOUT_S)
         yield ended or Ended(reason=EndReason.CRASHED, cause=self._exit_in_words())
 
     async def control(self, command: Command, *, timeout: float) -> None:
@@ -245,6 +249,8 @@ class _ProcessWorker:
         code = self._exit_code
         if code == _FORK_SERVER_LOST:
             return "the fork server died, and it had to be ended"
-        if code is not None and code < 0:
+        if code is None:
+            return "the fork server hangs, and its process had to be ended"
+        if code < 0:
             return f"its process was ended by {signal.Signals(-code).name}"
         return f"its process ended with code {code}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 __all__ = ["Sentences", "split_sentences"]
@@ -21,20 +21,22 @@ class Sentences:
 
     def __init__(self) -> None:
         self._text = ""
+        self._start = 0
 
-    def push(self, piece: str) -> list[str]:
-        """Take more text; give the sentences that it completes."""
-        self._text += piece
-        found, start = [], 0
-        while (end := self._end(start)) is not None:
-            found.append(self._text[start:end].strip())
-            start = end
-        self._text = self._text[start:]
-        return [sentence for sentence in found if sentence]
+    def push(self, piece: str) -> Iterator[str]:
+        """Take more text; give the sentences that it completes, each found when it is asked for."""
+        self._text = self._text[self._start :] + piece
+        self._start = 0
+        while (end := self._end(self._start)) is not None:
+            sentence = self._text[self._start : end].strip()
+            self._start = end
+            if sentence:
+                yield sentence
 
     def flush(self) -> str:
         """Give what is left."""
-        rest, self._text = self._text.strip(), ""
+        rest = self._text[self._start :].strip()
+        self._text, self._start = "", 0
         return rest
 
     def _end(self, start: int) -> int | None:

@@ -73,6 +73,7 @@ class Conversation:
         self._user_speaking = False
         self._commit_asked = False
         self._dropped: OrderedDict[str, None] = OrderedDict()
+        self._unheard: OrderedDict[str, None] = OrderedDict()
         self._replies: OrderedDict[str, _Reply] = OrderedDict()
 
     @property
@@ -175,9 +176,9 @@ class Conversation:
             case ev.OutputTranscriptDelta() | ev.OutputTextDelta():
                 return self._words(event)
             case ev.OutputTranscriptDone():
-                return self._all_words(event.item_id, event.transcript)
+                return self._all_words(event, event.transcript)
             case ev.OutputTextDone():
-                return self._all_words(event.item_id, event.text)
+                return self._all_words(event, event.text)
         return []
 
     def _audio(self, event: ev.OutputAudioDelta) -> list[Action]:
@@ -189,18 +190,22 @@ class Conversation:
             return [Report(ErrorDetail(type="invalid_audio", message="the model sent audio that is not base64"))]
 
     def _words(self, event: ev.OutputTranscriptDelta | ev.OutputTextDelta) -> list[Action]:
+        if event.response_id in self._unheard:
+            return []
         reply = self._reply(event.item_id)
         if reply.final:
             return []
         reply.text += event.delta
         return [Transcript("assistant", event.item_id, event.delta)]
 
-    def _all_words(self, item_id: str, text: str) -> list[Action]:
-        reply = self._reply(item_id)
+    def _all_words(self, event: ev.OutputTranscriptDone | ev.OutputTextDone, text: str) -> list[Action]:
+        if event.response_id in self._unheard:
+            return []
+        reply = self._reply(event.item_id)
         if reply.final:
             return []
         reply.text, reply.final = text, True
-        return [Transcript("assistant", item_id, text, final=True)]
+        return [Transcript("assistant", event.item_id, text, final=True)]
 
     def _barge_in(self) -> list[Action]:
         if not self._is_interruptible:
@@ -232,11 +237,11 @@ class Conversation:
         asked, self._asked = self._asked, None
         self._active = event.response.id or ""
         if not self._user_present or (asked is not None and asked is self._stale):
-            return self._cancel()
+            return self._cancel_unheard()
         if asked is not None and self._user_speaking and self._is_interruptible:
             # The user began to speak while our request was on its way; it has its turn when they have finished.
-            self._pending.appendleft(asked)
-            return self._cancel()
+            self._ask_again(asked)
+            return self._cancel_unheard()
         return []
 
     def _done(self, event: ev.ResponseDone) -> list[Action]:
@@ -248,6 +253,8 @@ class Conversation:
             error = response.status_details.error if response.status_details else None
             message = str((error or {}).get("message") or "the model failed to respond")
             actions.append(Report(ErrorDetail(type="response_failed", message=message)))
+        if response.id in self._unheard:
+            actions += [Send(ev.ItemDelete(item_id=item.id)) for item in response.output or [] if item.id]
         if self._active in (None, response.id or ""):
             self._active = self._asked = None
             actions += self._next()
@@ -266,9 +273,19 @@ class Conversation:
         if request is None and error.event_id is None and self._active is not None:
             # Nobody asked, so it was the user's turn that ended and could not be answered: it is in its turn.
             request = self._new_request()
-        if request is not None and len(self._pending) < _MAX_PENDING:
-            self._pending.appendleft(request)
+        if request is not None:
+            self._ask_again(request)
         return []
+
+    def _ask_again(self, request: _Request) -> None:
+        if len(self._pending) < _MAX_PENDING:
+            self._pending.appendleft(request)
+
+    def _cancel_unheard(self) -> list[Action]:
+        """Cancel a response from its beginning: nobody hears or reads it, and the model forgets that it gave it."""
+        if self._active:
+            self._remember(self._unheard, self._active, None)
+        return self._cancel()
 
     def _cancel(self) -> list[Action]:
         self._drop()

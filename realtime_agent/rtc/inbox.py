@@ -59,7 +59,8 @@ class Inbox:
         while True:
             while self._events:
                 event = self._events.popleft()
-                self._waiting[type(event)] -= 1
+                if type(event) in _DROPPABLE:
+                    self._waiting[type(event)] -= 1
                 yield event
             if self._closed:
                 return

@@ -165,7 +165,8 @@ class WebChannel:
     def _control(self, user: _User, body: dict[str, Any]) -> None:
         match body:
             case {"type": "played", "position": value} if (position := natural(value)) is not None:
-                self._inbox.put(Played(user.uid, position))
+                if self._heard in (None, user.uid):
+                    self._inbox.put(Played(user.uid, position))
             case {"type": "leave"}:
                 user.websocket.close(CLOSE_LEFT, "left")
             case _:

@@ -70,6 +70,7 @@ def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     app = web.Application(middlewares=[_log, _answer_errors, guard(settings)], client_max_size=_MAX_BODY)
     app[services] = Services(settings, fleet, TokenSigner(settings.token_ttl_s))
     app.cleanup_ctx.append(_open_fleet)
+    app.on_response_prepare.append(_forbid_frames)
     for route in ROUTES:
         for path in filter(None, (route.path, route.alias)):
             # aiohttp's own pattern leaves out braces, which a channel's name may have.
@@ -98,12 +99,14 @@ async def _open_fleet(app: web.Application) -> AsyncIterator[None]:
     await fleet.close()
 
 
-def _page(path: Path) -> Handler:
+async def _forbid_frames(_request: web.Request, response: web.StreamResponse) -> None:
     # In another site's frame, a click meant for that site could start an agent here.
-    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": "frame-ancestors 'none'"}
+    response.headers["Content-Security-Policy"] = "frame-ancestors 'none'"
 
+
+def _page(path: Path) -> Handler:
     async def show(_request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(path, headers=headers)
+        return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
 
     return show
 

@@ -27,7 +27,7 @@ def guard(settings: Settings) -> Middleware:
     The names are ALLOWED_HOSTS and those of this machine. A service for other machines that has no ALLOWED_HOSTS can't
     know its names, and takes any.
     """
-    names = {settings.server_host.lower(), *settings.allowed_hosts}
+    names = {settings.server_host.lower(), *settings.allowed_hosts} - {""}
     takes_any = not settings.allowed_hosts and not is_loopback(settings.server_host)
 
     def is_ours(name: str) -> bool:

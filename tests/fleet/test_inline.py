@@ -13,7 +13,7 @@ from realtime_agent.config import Settings
 from realtime_agent.control.commands import Command, SendSystemText
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged
 from realtime_agent.control.life import EndReason, State
-from realtime_agent.errors import AgentNotFound, ControlTimeout
+from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.inline import InlineLauncher
 from realtime_agent.fleet.launcher import Worker
@@ -86,7 +86,8 @@ async def test_a_command_goes_on_when_whoever_asked_has_given_up_and_the_next_wa
     carry_out, gate = Agent.control, asyncio.Event()
 
     async def slowly(self: Agent, command: Command) -> None:
-        await gate.wait()
+        if command == first:
+            await gate.wait()
         await carry_out(self, command)
 
     monkeypatch.setattr(Agent, "control", slowly)
@@ -97,11 +98,31 @@ async def test_a_command_goes_on_when_whoever_asked_has_given_up_and_the_next_wa
     with pytest.raises(ControlTimeout):
         await agent.worker.control(first, timeout=0.01)
     asking = asyncio.create_task(fleet.control(second))
+    await asyncio.wait([asking], timeout=0.05)
     gate.set()
     await asking
     await script.expect("conversation.item.create", 2)
     said = [event["item"]["content"][0]["text"] for event in script.received if "item" in event]
     assert said == ["one", "two"]
+    await fleet.close()
+
+
+async def test_too_many_commands_are_refused(scripted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    fleet = Fleet(InlineLauncher(scripted), scripted)
+    await fleet.start(agent_spec())
+    monkeypatch.setattr(Agent, "control", hang)
+    command = SendSystemText(channel_name="room", command="send_system_text", input_text="hi")
+    asking = [asyncio.create_task(fleet.control(command)) for _ in range(65)]
+    done, _ = await asyncio.wait(asking, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    (refused,) = done
+    assert isinstance(refused.exception(), QueueFull)
+    await fleet.stop("room")
+    assert {type(result) for result in await asyncio.gather(*asking, return_exceptions=True)} == {
+        QueueFull, AgentNotFound
+    }  # fmt: skip
     await fleet.close()
 
 

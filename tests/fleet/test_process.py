@@ -217,13 +217,48 @@ async def test_closing_ends_a_fork_server_that_hangs(
     agent = await fleet.start(agent_spec())
     server = parent(pid_of(agent))
     await fleet.stop("room")
-    change(fleet, start_timeout_s=0.3)
     os.kill(server, signal.SIGSTOP)
-    with pytest.raises(StartTimeout):
-        await fleet.start(agent_spec())
     await asyncio.wait_for(fleet.close(), 60)
     await until_dead(server)
     assert "the fork server hangs" in caplog.text
+
+
+async def test_an_agent_that_leaves_while_its_fork_server_hangs_has_still_left(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_agent.fleet.process._EXIT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("realtime_agent.fleet.process._KILL_TIMEOUT_S", 0.2)
+    agent = await fleet.start(agent_spec())
+    server = parent(pid_of(agent))
+    os.kill(server, signal.SIGSTOP)
+    try:
+        os.kill(pid_of(agent), signal.SIGTERM)
+        async with asyncio.timeout(60):
+            await agent.gone.wait()
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert agent.ended == Ended(reason=EndReason.STOPPED)
+
+
+async def test_a_worker_that_lingers_is_killed_though_its_fork_server_has_died(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_agent.fleet.process.run_worker", orphaned_worker)
+    agent = await fleet.start(agent_spec())
+    pid = pid_of(agent)
+    os.kill(parent(pid), signal.SIGKILL)
+    async with asyncio.timeout(60):
+        await agent.gone.wait()
+    await until_dead(pid)
+
+
+def orphaned_worker(_spec: AgentSpec, _settings: Settings, link: socket.socket, _connections: socket.socket) -> None:
+    """Hangs up when it is told to stop, and stays."""
+    message = json.dumps({"event": {"type": "state", "state": "waiting"}}).encode()
+    link.sendall(len(message).to_bytes(4, "big") + message)
+    link.recv(1)
+    link.close()
+    time.sleep(600)
 
 
 async def test_a_worker_that_does_not_end_after_its_last_word_is_killed_and_its_word_counts(

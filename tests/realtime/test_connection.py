@@ -149,6 +149,12 @@ async def test_an_address_that_is_none_is_told(url: str) -> None:
         await Connection.open(url, HEADERS, timeout=TIMEOUT_S)
 
 
+async def test_a_proxy_of_a_kind_that_needs_another_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(SessionError, match="can't be reached"):
+        await Connection.open("wss://voice.example/v1", HEADERS, timeout=TIMEOUT_S)
+
+
 async def test_a_server_that_never_answers_the_upgrade_times_out() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

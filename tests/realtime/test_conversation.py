@@ -190,12 +190,29 @@ def test_a_response_that_begins_while_the_user_speaks_is_asked_for_again_when_th
     (cancel,) = conversation.handle(created("r1"))
     assert isinstance(cancel, act.Send)
     assert isinstance(cancel.event, ev.ResponseCancel)
+    # Nobody hears or reads it, and the model forgets that it has said it.
     assert conversation.handle(delta("r1")) == []
-    assert asked(conversation.handle(done("r1", status="cancelled"))) == []
+    assert conversation.handle(words("i1", "Hello")) == conversation.handle(all_words("i1", "Hello.")) == []
+    (forget,) = conversation.handle(done("r1", status="cancelled", output=[{"type": "message", "id": "i1"}]))
+    assert forget == act.Send(ev.ItemDelete(item_id="i1"))
     # The server answers the user's turn by itself; what waits comes after that.
     conversation.handle(ev.SpeechStopped(audio_end_ms=0, item_id="u1"))
     conversation.handle(created("r2"))
     assert asked(conversation.handle(done("r2"))) == ["greet"]
+
+
+def test_a_response_that_is_asked_for_again_pushes_no_other_out_of_the_queue(conversation: Conversation) -> None:
+    ask(conversation, "greet")
+    for number in range(32):
+        ask(conversation, str(number))
+    conversation.handle(speech_started())
+    conversation.handle(created("r1"))
+    conversation.handle(ev.SpeechStopped(audio_end_ms=0, item_id="u1"))
+    answered = []
+    for number in range(2, 40):
+        answered += asked(conversation.handle(done(f"r{number - 1}")))
+        conversation.handle(created(f"r{number}"))
+    assert answered == [str(number) for number in range(32)]
 
 
 def test_where_speech_does_not_interrupt_a_response_may_begin_in_the_middle_of_it() -> None:

@@ -60,8 +60,9 @@ async def test_a_body_that_does_not_come_is_408(client: Client, monkeypatch: pyt
         yield b'{"channel_name": '
         await never.wait()
 
-    async with client.post("/start_agent", data=body(), headers={"Content-Type": "application/json"}) as response:
-        assert (response.status, response.content_type) == (408, "application/json")
+    async with asyncio.timeout(30):
+        async with client.post("/start_agent", data=body(), headers={"Content-Type": "application/json"}) as response:
+            assert (response.status, response.content_type) == (408, "application/json")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])
@@ -91,7 +92,7 @@ async def test_pages_are_served(client: Client, path: str) -> None:
         assert response.content_type in ("text/html", "text/javascript", "application/javascript")
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/index.html"])
 async def test_no_other_site_may_show_a_page_in_a_frame(client: Client, path: str) -> None:
     async with client.get(path) as response:
         assert response.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
