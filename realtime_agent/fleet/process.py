@@ -69,6 +69,8 @@ class ProcessLauncher:
             logger.error("the fork server hangs, and is ended")
             _kill_fork_server()
         await asyncio.to_thread(self._thread.shutdown)
+        with suppress(OSError, EOFError):
+            await answer
 
     async def launch(self, spec: AgentSpec) -> _ProcessWorker:
         """Fork a worker."""
@@ -219,7 +221,9 @@ class _ProcessWorker:
     def _on_exit(self) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._process.sentinel)
-        loop.run_in_executor(self._thread, self._process.join).add_done_callback(self._on_joined)
+        # After `close`, which comes first only where the fork server hung, nobody asks any more.
+        with suppress(RuntimeError):
+            loop.run_in_executor(self._thread, self._process.join).add_done_callback(self._on_joined)
 
     def _on_joined(self, _joined: asyncio.Future[None]) -> None:
         self._exit_code = self._process.exitcode
