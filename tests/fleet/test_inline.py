@@ -107,14 +107,20 @@ async def test_a_command_goes_on_when_whoever_asked_has_given_up_and_the_next_wa
     await fleet.close()
 
 
-async def test_too_many_commands_are_refused(scripted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def with_a_deaf_agent(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tuple[Fleet, Command]:
+    """A fleet whose agent never carries out a command, and one to ask of it."""
+
     async def hang(*_: object) -> None:
         await asyncio.Event().wait()
 
-    fleet = Fleet(InlineLauncher(scripted), scripted)
+    fleet = Fleet(InlineLauncher(settings), settings)
     await fleet.start(agent_spec())
     monkeypatch.setattr(Agent, "control", hang)
-    command = SendSystemText(channel_name="room", command="send_system_text", input_text="hi")
+    return fleet, SendSystemText(channel_name="room", command="send_system_text", input_text="hi")
+
+
+async def test_too_many_commands_are_refused(scripted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet, command = await with_a_deaf_agent(scripted, monkeypatch)
     asking = [asyncio.create_task(fleet.control(command)) for _ in range(65)]
     done, _ = await asyncio.wait(asking, timeout=30, return_when=asyncio.FIRST_COMPLETED)
     (refused,) = done
@@ -129,13 +135,7 @@ async def test_too_many_commands_are_refused(scripted: Settings, monkeypatch: py
 async def test_a_command_that_waits_when_the_agent_ends_has_no_agent(
     scripted: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hang(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    fleet = Fleet(InlineLauncher(scripted), scripted)
-    await fleet.start(agent_spec())
-    monkeypatch.setattr(Agent, "control", hang)
-    command = SendSystemText(channel_name="room", command="send_system_text", input_text="hi")
+    fleet, command = await with_a_deaf_agent(scripted, monkeypatch)
     asking = asyncio.create_task(fleet.control(command))
     await asyncio.sleep(0)
     await fleet.stop("room")
