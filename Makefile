@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo setup test check lock pictures clean
+.PHONY: help demo setup test fuzz check lock pictures clean
 
 help:                ## List the commands.
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ $(READY): pyproject.toml requirements-dev.txt
 
 test: setup          ## Run the whole test suite.
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+
+fuzz: setup          ## Run the random tests for longer: 2 million events, 1 million broken ones; FUZZ_SEED=n begins elsewhere.
+	@FUZZ_EVENTS=2000000 FUZZ_MUTATIONS=1000000 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 tests/fuzz
 
 check: setup         ## Lint and type-check.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -19,13 +19,13 @@ from realtime_agent.control import commands
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged, UsageChanged
 from realtime_agent.control.life import EndReason, Life, State
 from realtime_agent.control.spec import AgentSpec
+from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import ChannelError, SessionError
-from realtime_agent.realtime import actions as act
-from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.session import Session
-from realtime_agent.realtime.types import AudioInput, ResponseConfig, SessionAudio, SessionConfig, Usage
+from realtime_agent.realtime import session as model
+from realtime_agent.realtime.session import FunctionCall, FunctionOutput, Session, SessionEvent
+from realtime_agent.realtime.types import AudioInput, ResponseConfig, SessionAudio, SessionConfig
 from realtime_agent.rtc.channel import AudioFrame, Channel, ChannelLost, Played, UserJoined, UserLeft
+from realtime_agent.tools import Toolbox
 
 __all__ = ["Agent"]
 
@@ -42,6 +42,7 @@ class Agent:
         channel: Its side of the channel, not joined yet.
         session: Its model, not opened yet.
         playout: Paces its speech; its frames are the channel's.
+        tools: The functions that its model may call.
         notify: Called with every event of its life; must not block.
         clock: Seconds of a monotonic clock.
     """
@@ -52,6 +53,7 @@ class Agent:
         channel: Channel,
         session: Session,
         playout: Playout,
+        tools: Toolbox,
         *,
         notify: Callable[[AgentEvent], None],
         clock: Callable[[], float] = time.monotonic,
@@ -60,19 +62,20 @@ class Agent:
         self._channel = channel
         self._session = session
         self._playout = playout
+        self._tools = tools
         self._notify = notify
         self._clock = clock
-        self._conversation = Conversation(spec.turn_detection, user_present=False)
         self._life = Life(spec.limits, clock())
         self._present: dict[int, None] = {}
         self._user: int | None = None
         self._greeted = False
-        self._usage = UsageChanged()
+        self._usage = TotalUsage()
         self._to_say = asyncio.Event()
         self._life_changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stop_reason: Ended | None = None
         self._is_ready = asyncio.Event()
+        self._parts: asyncio.TaskGroup | None = None
 
     async def run(self) -> Ended:
         """Live: join, wait for the user, converse, leave. Returns why it ended, and has reported it."""
@@ -99,25 +102,27 @@ class Agent:
             self._stopped.set()
 
     async def control(self, command: commands.Command) -> None:
-        """Do what a command asks, as soon as the agent is ready: its own settings come first.
+        """Do what a command asks, as soon as the agent is ready; returns when the model has accepted it.
 
         Raises:
-            SessionError: the model is gone.
+            ModelRefused: the model did not accept it.
+            SessionTimeout: it did not answer in time.
         """
         await self._is_ready.wait()
+        session = self._session
         match command:
             case commands.UpdateInstruction():
-                await self._update(SessionConfig(instructions=command.new_instruction))
+                await session.update(SessionConfig(instructions=command.new_instruction))
             case commands.UpdateTurnDetection():
-                await self._update_turn_detection(command)
+                await session.update(_with_turn_detection(command))
             case commands.SendSystemText():
-                await self._do(self._conversation.tell(command.input_text))
+                await session.tell(command.input_text)
             case commands.SendUserText():
-                await self._do(self._conversation.say(command.input_text))
+                await session.say(command.input_text)
             case commands.CreateResponse():
-                await self._speak_by(command.new_instruction)
+                await session.create_response(ResponseConfig(instructions=command.new_instruction))
             case commands.CommitAudioBuffer():
-                await self._do(self._conversation.commit())
+                await session.commit()
 
     async def _join(self) -> None:
         self._channel.hear(self._spec.user_uid)
@@ -133,9 +138,9 @@ class Agent:
     async def _together(self, *parts: Callable[[], Coroutine[Any, Any, None]]) -> Ended | None:
         """Run parts side by side until all are done; says why not, if one failed or the agent was stopped."""
         try:
-            async with asyncio.TaskGroup() as group:
-                guard = group.create_task(self._raise_when_stopped())
-                await asyncio.wait([group.create_task(part()) for part in parts])
+            async with asyncio.TaskGroup() as self._parts:
+                guard = self._parts.create_task(self._raise_when_stopped())
+                await asyncio.wait([self._parts.create_task(part()) for part in parts])
                 guard.cancel()
         except* _Stopped:
             pass
@@ -165,21 +170,20 @@ class Agent:
             match event:
                 case AudioFrame(uid, pcm):
                     if uid == self._user:
-                        await self._session.append(pcm)
+                        self._session.append(pcm)
                 case Played(uid, position):
                     if uid == self._user:
                         self._playout.report_played(position, self._clock())
                 case UserJoined(uid):
-                    await self._user_joined(uid)
+                    self._user_joined(uid)
                 case UserLeft(uid):
-                    await self._user_left(uid)
+                    self._user_left(uid)
                 case ChannelLost(cause):
                     raise ChannelError(cause)
 
     async def _listen(self) -> None:
-        """What the model says."""
-        async for event in self._session.events():
-            await self._do(self._conversation.handle(event))
+        """What the model does."""
+        await self._session.run(self._handle)
 
     async def _speak(self) -> None:
         """Give the channel its frames when they are due."""
@@ -200,7 +204,7 @@ class Agent:
         """End when a timer of its life runs out."""
         while True:
             self._life_changed.clear()
-            if self._conversation.is_responding:
+            if self._session.is_responding:
                 self._life.agent_speaks(self._clock())
             deadline = self._life.deadline()
             delay = None
@@ -214,43 +218,55 @@ class Agent:
                 async with asyncio.timeout(delay):
                     await self._life_changed.wait()
 
-    async def _do(self, actions: Iterable[act.Action]) -> None:
-        for action in actions:
-            match action:
-                case act.Play(item_id, content_index, pcm):
-                    self._playout.add(item_id, content_index, pcm)
-                    self._to_say.set()
-                case act.EndPart(item_id, content_index):
-                    self._playout.finish(item_id, content_index)
-                    self._to_say.set()
-                case act.Send(event):
-                    await self._session.send(event)
-                case act.Interrupt():
-                    await self._interrupt()
-                case act.Transcript():
-                    self._send_transcript(action)
-                case act.UserSpeech(speaking):
-                    self._life.user_speaks(speaking, self._clock())
-                    self._life_changed.set()
-                case act.Spent(usage):
-                    self._count(usage)
-                case act.Report(error):
-                    name, kind = self._spec.channel_name, error.code or error.type
-                    logger.warning("the model of the agent in %r reported %s: %s", name, kind, error.message)
+    def _handle(self, event: SessionEvent) -> None:
+        match event:
+            case model.Play(item_id, content_index, pcm):
+                self._playout.add(item_id, content_index, pcm)
+                self._to_say.set()
+            case model.EndPart(item_id, content_index):
+                self._playout.finish(item_id, content_index)
+                self._to_say.set()
+            case model.Interrupt():
+                self._interrupt()
+            case model.Transcript():
+                self._send_transcript(event)
+            case model.UserSpeech(speaking):
+                self._life.user_speaks(speaking, self._clock())
+                self._life_changed.set()
+            case model.CallTools(calls):
+                assert self._parts is not None, "the session runs as one of them"
+                self._parts.create_task(self._call_tools(calls))
+            case model.Spent(usage):
+                self._count(TotalUsage.of_response(usage))
+            case model.Transcribed(usage):
+                self._count(TotalUsage.of_transcription(usage))
+            case model.Report(error):
+                name, kind = self._spec.channel_name, error.code or error.type
+                logger.warning("the model of the agent in %r reported %s: %s", name, kind, error.message)
+            case model.Lost(cause):
+                logger.warning("the agent in %r lost its model: %s", self._spec.channel_name, cause)
+            case model.Restored(after_s):
+                logger.info("the agent in %r has its model again after %.1f s", self._spec.channel_name, after_s)
 
-    async def _interrupt(self) -> None:
+    def _interrupt(self) -> None:
         """Stop speaking at once, and tell the model how much was heard."""
         heard = self._playout.flush(self._clock())
         self._channel.flush(self._playout.position)
-        await self._do(self._conversation.interrupted(heard))
+        self._session.interrupted(heard)
 
-    async def _user_joined(self, uid: int) -> None:
+    async def _call_tools(self, calls: tuple[FunctionCall, ...]) -> None:
+        """Make the calls of one response side by side, and give the model their outputs together, in order."""
+        outputs = await asyncio.gather(*(self._tools.call(call.name, call.arguments) for call in calls))
+        answers = zip(calls, outputs, strict=True)
+        self._session.answer([FunctionOutput(call.call_id, output) for call, output in answers])
+
+    def _user_joined(self, uid: int) -> None:
         self._present[uid] = None
         logger.info("uid %d joined %r", uid, self._spec.channel_name)
-        if self._user is None and await self._choose_user():
+        if self._user is None and self._choose_user():
             self._report_state()
 
-    async def _user_left(self, uid: int) -> None:
+    def _user_left(self, uid: int) -> None:
         self._present.pop(uid, None)
         logger.info("uid %d left %r", uid, self._spec.channel_name)
         if uid != self._user:
@@ -258,16 +274,16 @@ class Agent:
         self._user = None
         self._channel.hear(self._spec.user_uid)
         # Nobody hears the rest of a reply, and half a sentence of this user must not begin the next one's.
-        await self._do(self._conversation.user_left())
-        await self._interrupt()
-        await self._session.send(ev.InputAudioBufferClear())
+        self._session.user_left()
+        self._interrupt()
+        self._session.clear()
         self._greeted = self._playout.position > 0
-        if not await self._choose_user():
+        if not self._choose_user():
             self._life.user_left(self._clock())
             self._life_changed.set()
         self._report_state()
 
-    async def _choose_user(self) -> bool:
+    def _choose_user(self) -> bool:
         """Listen to the participant that was asked for, or to the first of those present."""
         wanted = self._spec.user_uid
         uid = next((uid for uid in self._present if wanted in (None, uid)), None)
@@ -280,23 +296,10 @@ class Agent:
         self._life_changed.set()
         if self._spec.greeting is not None and not self._greeted:
             self._greeted = True
-            await self._speak_by(f'Say exactly this, word for word, and nothing else: "{self._spec.greeting}"')
-        await self._do(self._conversation.user_joined())
+            instruction = f'Say exactly this, word for word, and nothing else: "{self._spec.greeting}"'
+            self._session.request(ResponseConfig(instructions=instruction))
+        self._session.user_joined()
         return True
-
-    async def _speak_by(self, instruction: str) -> None:
-        await self._do(self._conversation.create_response(ResponseConfig(instructions=instruction)))
-
-    async def _update_turn_detection(self, command: commands.UpdateTurnDetection) -> None:
-        wanted = command.new_turn_detection
-        kinds = {True: commands.DEFAULT_TURN_DETECTION, False: None}
-        chosen = kinds[wanted] if isinstance(wanted, bool) else wanted
-        turn_detection = None if chosen is None else chosen.in_full()
-        await self._update(SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=turn_detection))))
-        await self._do(self._conversation.set_turn_detection(turn_detection))
-
-    async def _update(self, config: SessionConfig) -> None:
-        await self._session.send(ev.SessionUpdate(session=config))
 
     def _report_state(self) -> None:
         state = self._life.state
@@ -304,26 +307,29 @@ class Agent:
         self._channel.send({"type": "state", "state": state, "reason": None})
         self._notify(StateChanged(state=state))
 
-    def _send_transcript(self, words: act.Transcript) -> None:
+    def _send_transcript(self, words: model.Transcript) -> None:
         body: dict[str, object] = {"type": "transcript", "role": words.role, "item_id": words.item_id}
         body |= {"text": words.text, "final": True} if words.final else {"delta": words.text}
         if words.interrupted:
             body["interrupted"] = True
         self._channel.send(body)
 
-    def _count(self, usage: Usage) -> None:
-        before = self._usage
-        self._usage = UsageChanged(
-            responses=before.responses + 1,
-            input_tokens=before.input_tokens + usage.input_tokens,
-            output_tokens=before.output_tokens + usage.output_tokens,
-            total_tokens=before.total_tokens + usage.total_tokens,
-        )
-        self._notify(self._usage)
+    def _count(self, spent: TotalUsage) -> None:
+        self._usage += spent
+        self._notify(UsageChanged(usage=self._usage))
 
 
 class _Stopped(Exception):
     """Ends the parts that run side by side."""
+
+
+def _with_turn_detection(command: commands.UpdateTurnDetection) -> SessionConfig:
+    wanted = command.new_turn_detection
+    kinds = {True: commands.DEFAULT_TURN_DETECTION, False: None}
+    chosen = kinds[wanted] if isinstance(wanted, bool) else wanted
+    # In full, so that nothing of an earlier setting stays in force.
+    turn_detection = None if chosen is None else chosen.in_full()
+    return SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=turn_detection)))
 
 
 def _words(errors: BaseExceptionGroup[BaseException]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import quote
+from typing import TypeVar, overload
 
 from realtime_agent.agent import Agent
 from realtime_agent.audio.playout import Playout
@@ -11,20 +11,18 @@ from realtime_agent.config import Settings
 from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import ConfigError
-from realtime_agent.realtime.session import RealtimeSession, Session
-from realtime_agent.realtime.types import (
-    AudioFormat,
-    AudioInput,
-    AudioOutput,
-    SessionAudio,
-    SessionConfig,
-    Transcription,
-)
+from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.endpoint import OPENAI, realtime_endpoint
+from realtime_agent.realtime.realtime_session import RealtimeSession
+from realtime_agent.realtime.renewal import Renewal
+from realtime_agent.realtime.session import Session
+from realtime_agent.rtc.channel import Channel
 from realtime_agent.rtc.web import WebChannel
+from realtime_agent.tools import Toolbox
 
-__all__ = ["assemble", "check_channel", "model_address", "session_config"]
+__all__ = ["assemble", "check_channel", "load_tools", "model_address"]
 
-_OPENAI = "wss://api.openai.com/v1"
+C = TypeVar("C", bound=Channel)
 
 
 def check_channel(settings: Settings) -> None:
@@ -37,37 +35,46 @@ def check_channel(settings: Settings) -> None:
         raise ConfigError("AGORA_APP_ID is set, but this version has no Agora channel yet: leave it empty")
 
 
-def assemble(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None]) -> tuple[Agent, WebChannel]:
-    """Build an agent and its channel. Call it in the loop that the agent will run in."""
-    channel = _channel(spec, settings)
+@overload
+def assemble(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None]) -> tuple[Agent, WebChannel]: ...
+
+
+@overload
+def assemble(
+    spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None], channel: C
+) -> tuple[Agent, C]: ...
+
+
+def assemble(
+    spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None], channel: Channel | None = None
+) -> tuple[Agent, Channel]:
+    """Build an agent and its channel, unless there is one. Call it in the loop that the agent will run in."""
+    channel = channel or _channel(spec, settings)
     playout = Playout(
         frame_ms=channel.frame_ms,
         lead_ms=settings.playout_lead_ms,
         far_end_delay_ms=settings.far_end_delay_ms,
     )
-    return Agent(spec, channel, _session(spec, settings), playout, notify=notify), channel
+    tools = load_tools(settings)
+    if spec.tools is not None:
+        tools = tools.select(spec.tools)
+    return Agent(spec, channel, _session(spec, settings, tools), playout, tools, notify=notify), channel
 
 
 def model_address(settings: Settings) -> str:
-    """Where agents find their model."""
-    return settings.realtime_api_base_uri or _OPENAI
+    """Where agents find their model; not what follows a `?`, since that may be a key."""
+    return (settings.realtime_api_base_uri or OPENAI).partition("?")[0]
 
 
-def session_config(spec: AgentSpec, settings: Settings) -> SessionConfig:
-    """What the model is told when its session begins."""
-    transcription = Transcription(model=settings.transcription_model)
-    if spec.language is not None:
-        transcription.language = spec.language
-    pcm = AudioFormat(type="audio/pcm", rate=24000)
-    return SessionConfig(
-        model=spec.model,
-        instructions=spec.system_instruction,
-        output_modalities=["audio"],
-        audio=SessionAudio(
-            input=AudioInput(format=pcm, transcription=transcription, turn_detection=spec.turn_detection),
-            output=AudioOutput(format=pcm, voice=spec.voice),
-        ),
-    )
+def load_tools(settings: Settings) -> Toolbox:
+    """The functions that models may call; none, unless a module is named.
+
+    Raises:
+        ConfigError: the module can't be had, or holds none.
+    """
+    if not settings.agent_tools:
+        return Toolbox([])
+    return Toolbox.load(settings.agent_tools, timeout_s=settings.tool_timeout_s)
 
 
 def _channel(spec: AgentSpec, settings: Settings) -> WebChannel:
@@ -75,9 +82,10 @@ def _channel(spec: AgentSpec, settings: Settings) -> WebChannel:
     return WebChannel(spec.channel_name, spec.uid)
 
 
-def _session(spec: AgentSpec, settings: Settings) -> Session:
-    base = model_address(settings)
-    key = settings.openai_api_key.get_secret_value()
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    url = f"{base}/realtime?model={quote(spec.model, safe='')}"
-    return RealtimeSession(url, headers, session_config(spec, settings), timeout=settings.model_timeout_s)
+def _session(spec: AgentSpec, settings: Settings, tools: Toolbox) -> Session:
+    config = spec.session
+    if tools.definitions:
+        config = config.model_copy(update={"tools": [*tools.definitions, *(config.tools or [])]})
+    conversation = Conversation(config, user_present=False, replay_tokens=settings.replay_tokens)
+    renewal = Renewal(rotate_s=settings.session_rotate_s, reconnect_timeout_s=settings.reconnect_timeout_s)
+    return RealtimeSession(realtime_endpoint(settings, config.model or ""), conversation, renewal)

@@ -6,11 +6,13 @@ Nothing is read at import: call `load_settings`.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -24,6 +26,12 @@ __all__ = ["Settings", "load_settings"]
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
 Timeout = Annotated[float, Field(gt=0, le=3600)]
 Milliseconds = Annotated[int, Field(ge=0, le=2000)]
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token of RFC 9110."""
+
+_OWN_HEADERS = ("host", "connection", "upgrade", "content-length", "transfer-encoding")
+"""Those that the client sets itself, beside `Sec-WebSocket-…`: others would break the request, or lead it elsewhere."""
 
 
 class Settings(BaseModel):
@@ -40,12 +48,17 @@ class Settings(BaseModel):
     openai_api_key: SecretStr = SecretStr("")
     openai_model: str = "gpt-realtime-2.1"
     realtime_api_base_uri: str = ""
+    realtime_api_auth: Literal["bearer", "api-key"] = "bearer"
+    realtime_api_headers: SecretStr = SecretStr("")
     transcription_model: str = "gpt-realtime-whisper"
     default_voice: str = "marin"
     voices: tuple[str, ...] = (
         "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar",
     )  # fmt: skip
     system_instruction: str = "You are a friendly voice assistant. Answer briefly, in one or two spoken sentences."
+    session_rotate_s: Seconds = 3300
+    replay_tokens: Annotated[int, Field(ge=0)] = 8000
+    agent_tools: str = ""
 
     local_llm_url: str = ""
     local_llm_model: str = ""
@@ -66,6 +79,8 @@ class Settings(BaseModel):
     stop_timeout_s: Timeout = 5
     control_timeout_s: Timeout = 5
     model_timeout_s: Timeout = 10
+    reconnect_timeout_s: Timeout = 30
+    tool_timeout_s: Timeout = 30
     local_model_load_timeout_s: Timeout = 120
 
     playout_lead_ms: Milliseconds = 60
@@ -91,6 +106,26 @@ class Settings(BaseModel):
     def _check_websocket_url(cls, value: str) -> str:
         return _url(value, "ws://", "wss://")
 
+    @field_validator("openai_api_key")
+    @classmethod
+    def _check_key(cls, value: SecretStr) -> SecretStr:
+        # It becomes a header.
+        if not _is_printable(value.get_secret_value()):
+            raise ValueError("must be printable ASCII characters on one line")
+        return value
+
+    @field_validator("realtime_api_headers")
+    @classmethod
+    def _check_headers(cls, value: SecretStr) -> SecretStr:
+        for name, content in _headers(value).items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError("has a name that is no name of an HTTP header")
+            if name.lower() in _OWN_HEADERS or name.lower().startswith("sec-websocket-"):
+                raise ValueError(f"may not have {name}, which the client sets itself")
+            if not content or not _is_printable(content) or content != content.strip():
+                raise ValueError(f"{name} must be printable ASCII characters on one line, without space around them")
+        return value
+
     @field_validator("local_llm_url")
     @classmethod
     def _check_http_url(cls, value: str) -> str:
@@ -101,6 +136,11 @@ class Settings(BaseModel):
         if self.default_voice not in self.voices:
             raise ValueError(f"DEFAULT_VOICE {self.default_voice!r} is not one of VOICES")
         return self
+
+    @property
+    def extra_headers(self) -> Mapping[str, str]:
+        """REALTIME_API_HEADERS, by name."""
+        return _headers(self.realtime_api_headers)
 
     @property
     def uses_local_model(self) -> bool:
@@ -138,11 +178,36 @@ def _read(dotenv: Path) -> dict[str, str | None]:
         raise ConfigError(f"{dotenv} can't be read: {error}") from None
 
 
+def _headers(value: SecretStr) -> dict[str, str]:
+    """A JSON object of strings; nothing is none. The error must not quote it."""
+    try:
+        headers = json.loads(value.get_secret_value() or "{}")
+    except (ValueError, RecursionError):
+        headers = None
+    if not isinstance(headers, dict) or not all(isinstance(content, str) for content in headers.values()):
+        raise ValueError('must be a JSON object of strings, such as {"OpenAI-Project": "proj_1"}')
+    return headers
+
+
+def _is_printable(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
 def _url(value: str, *schemes: str) -> str:
-    """Check an address, which may be empty, and drop the slash that it may end in."""
-    if value and not value.startswith(schemes):
+    """Check an address, which may be empty, and drop the slash that its path may end in."""
+    if not value:
+        return value
+    if not value.lower().startswith(schemes):
         raise ValueError(f"must begin with {' or '.join(schemes)}")
-    return value.rstrip("/")
+    try:
+        parts = urlsplit(value)
+        is_whole = bool(parts.hostname) and parts.port != 0 and not parts.fragment
+    except ValueError:
+        # Its words may quote a password.
+        is_whole = False
+    if not is_whole or not _is_printable(value) or " " in value:
+        raise ValueError(f"is no address such as {schemes[-1]}voice.example.com/v1")
+    return parts._replace(path=parts.path.rstrip("/")).geturl()
 
 
 def _in_words(detail: ErrorDetails) -> str:

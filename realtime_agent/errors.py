@@ -18,7 +18,8 @@ RealtimeAgentError
 ├── ChannelError           the RTC channel refused, failed or was lost
 │   └── TokenInvalid       a token is forged, expired or for another channel
 ├── SessionError           the model refused, failed or was lost
-│   ├── SessionTimeout     the model did not answer in time
+│   ├── SessionLost        the connection to the model broke; another one may do
+│   │   └── SessionTimeout the model did not answer in time
 │   └── ModelRefused       the model answered with an error
 └── InvalidEvent           a message is no event of the Realtime protocol
 """
@@ -46,6 +47,7 @@ __all__ = [
     "QueueFull",
     "RealtimeAgentError",
     "SessionError",
+    "SessionLost",
     "SessionTimeout",
     "StartFailed",
     "StartTimeout",
@@ -136,7 +138,11 @@ class SessionError(RealtimeAgentError):
     """The model refused, failed or was lost."""
 
 
-class SessionTimeout(SessionError):
+class SessionLost(SessionError):
+    """The connection to the model broke, or could not be made now; another one may do."""
+
+
+class SessionTimeout(SessionLost):
     """The model did not answer in time."""
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from realtime_agent.assembly import check_channel, model_address
+from realtime_agent.assembly import check_channel, load_tools, model_address
 from realtime_agent.call import CallOptions, call
 from realtime_agent.config import Settings
 from realtime_agent.control.life import EndReason
@@ -24,7 +24,8 @@ from realtime_agent.fleet.model_process import embedded_model
 from realtime_agent.fleet.process import ProcessLauncher
 from realtime_agent.server.app import create_app
 from realtime_agent.server.run import bind, serving
-from realtime_agent.server.schemas import StartAgent, invalid_request
+from realtime_agent.server.schemas import invalid_request
+from realtime_agent.server.start_agent import StartAgent
 
 __all__ = ["call_options", "run_agent", "run_call", "run_model", "serve"]
 
@@ -37,6 +38,7 @@ _FAILURES = (EndReason.MODEL_FAILED, EndReason.RTC_FAILED, EndReason.CRASHED)
 async def serve(options: argparse.Namespace, settings: Settings) -> int:
     """The HTTP service, until it is told to end."""
     check_channel(settings)
+    load_tools(settings)
     listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
     async with embedded_model(settings) as model:
         logger.info("agents talk to the model at %s", model_address(model.settings))
@@ -50,6 +52,7 @@ async def serve(options: argparse.Namespace, settings: Settings) -> int:
 async def run_agent(options: argparse.Namespace, settings: Settings) -> int:
     """One agent in this process, with the page for its channel, until it ends."""
     check_channel(settings)
+    load_tools(settings)
     spec = _start_request(options).to_spec(settings)
     listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
     async with embedded_model(settings) as model:

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from realtime_agent.config import Settings
-from tests.scripted import ScriptedServer, scripted_server
+from realtime_agent.testing import ScriptedServer, scripted_server
 
 if os.environ.get("CI"):
     # A search that finds something new belongs to a developer's run: in CI the same change gives the same result.

@@ -17,6 +17,7 @@ from realtime_agent.audio.playout import Playout
 from realtime_agent.control import commands
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged, UsageChanged
 from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import SessionError
 from realtime_agent.realtime import events as ev
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Flushed, Message
@@ -376,7 +377,9 @@ async def test_both_sides_words_come_to_the_user_and_usage_is_counted() -> None:
             {"type": "transcript", "role": "assistant", "item_id": "i1", "delta": "Hi"},
             {"type": "transcript", "role": "assistant", "item_id": "i1", "text": "Hi.", "final": True},
         ]
-        assert here.reported[-1] == UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5)
+        assert here.reported[-1] == UsageChanged(
+            usage=TotalUsage(responses=1, input_tokens=2, output_tokens=3, total_tokens=5)
+        )
 
 
 COMMANDS: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [

@@ -7,11 +7,10 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from realtime_agent.assembly import assemble, check_channel, session_config
+from realtime_agent.assembly import assemble, check_channel
 from realtime_agent.config import Settings
 from realtime_agent.errors import ConfigError
-from realtime_agent.realtime.types import SemanticVad, ServerVad, TurnDetection
-from tests.scripted import ScriptedServer
+from realtime_agent.testing import ScriptedServer
 from tests.specs import agent_spec
 
 
@@ -19,39 +18,6 @@ def test_agora_is_refused_until_it_is_there() -> None:
     check_channel(Settings())
     with pytest.raises(ConfigError, match="AGORA_APP_ID"):
         check_channel(Settings(agora_app_id="a" * 32))
-
-
-def test_the_model_is_told_what_the_spec_says() -> None:
-    spec = agent_spec(model="some/model v2", turn_detection=ServerVad(threshold=0.3))
-    config = session_config(spec, Settings(transcription_model="scribe"))
-    assert config.to_dict() == {
-        "type": "realtime",
-        "model": "some/model v2",
-        "instructions": "Be brief.",
-        "output_modalities": ["audio"],
-        "audio": {
-            "input": {
-                "format": {"type": "audio/pcm", "rate": 24000},
-                "transcription": {"model": "scribe"},
-                "turn_detection": {"type": "server_vad", "threshold": 0.3},
-            },
-            "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin"},
-        },
-    }
-
-
-def test_a_language_is_told_where_one_is_set() -> None:
-    audio = session_config(agent_spec(language="de"), Settings()).to_dict()["audio"]
-    assert audio["input"]["transcription"]["language"] == "de"
-
-
-@pytest.mark.parametrize(
-    ("turn_detection", "sent"),
-    [(None, None), (SemanticVad(eagerness="low"), {"type": "semantic_vad", "eagerness": "low"})],
-)
-def test_push_to_talk_is_told_by_null(turn_detection: TurnDetection | None, sent: object) -> None:
-    audio = session_config(agent_spec(turn_detection=turn_detection), Settings()).to_dict()["audio"]
-    assert audio["input"]["turn_detection"] == sent
 
 
 @pytest.mark.parametrize(("key", "header"), [("sk-1", "Bearer sk-1"), ("", None)])
@@ -66,13 +32,13 @@ async def test_the_session_goes_where_the_settings_say_with_the_key_if_there_is_
     assert script.path == "/v1/realtime?model=some%2Fmodel%20v2"
     assert script.headers.get("Authorization") == header
     update = await script.expect("session.update")
-    assert update["session"] == session_config(spec, settings).to_dict()
+    assert update["session"] == spec.session.to_dict()
 
 
 async def test_with_a_key_and_no_address_the_session_goes_to_openai() -> None:
     spec = agent_spec(model="some/model v2")
     agent, _ = assemble(spec, Settings(openai_api_key=SecretStr("sk-1")), notify=lambda event: None)
-    assert vars(agent._session)["_url"] == "wss://api.openai.com/v1/realtime?model=some%2Fmodel%20v2"
+    assert vars(agent._session)["_connector"].url == "wss://api.openai.com/v1/realtime?model=some%2Fmodel%20v2"
 
 
 async def test_playout_has_the_channel_s_frames_and_the_settings_lead() -> None:

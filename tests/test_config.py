@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,35 @@ def test_allowed_hosts_are_separated_by_commas_and_have_no_case() -> None:
         ("VOICES", ","),
         ("REALTIME_API_BASE_URI", "http://127.0.0.1/v1"),
         ("REALTIME_API_BASE_URI", "127.0.0.1:9000"),
+        ("REALTIME_API_BASE_URI", "wss://"),
+        ("REALTIME_API_BASE_URI", "wss://:443/v1"),
+        ("REALTIME_API_BASE_URI", "wss://model.example:99999/v1"),
+        ("REALTIME_API_BASE_URI", "wss://[broken/v1"),
+        ("REALTIME_API_BASE_URI", "wss://model.example/v 1"),
+        ("REALTIME_API_BASE_URI", "wss://model.example/v1#part"),
+        ("REALTIME_API_AUTH", "basic"),
+        ("REALTIME_API_HEADERS", "X-A: b"),
+        ("REALTIME_API_HEADERS", '["X-A"]'),
+        ("REALTIME_API_HEADERS", '{"X-A": 1}'),
+        ("REALTIME_API_HEADERS", "[" * 100_000),
+        ("REALTIME_API_HEADERS", '{"": "b"}'),
+        ("REALTIME_API_HEADERS", '{"X A": "b"}'),
+        ("REALTIME_API_HEADERS", '{"X-A\\r\\nX-B": "b"}'),
+        ("REALTIME_API_HEADERS", '{"X-A": "b\\r\\nX-B: c"}'),
+        ("REALTIME_API_HEADERS", '{"X-A": "\\u00e9"}'),
+        ("REALTIME_API_HEADERS", '{"X-A": " b"}'),
+        ("REALTIME_API_HEADERS", '{"X-A": ""}'),
+        ("REALTIME_API_HEADERS", '{"Host": "elsewhere.example"}'),
+        ("REALTIME_API_HEADERS", '{"connection": "close"}'),
+        ("REALTIME_API_HEADERS", '{"Upgrade": "h2c"}'),
+        ("REALTIME_API_HEADERS", '{"Sec-WebSocket-Key": "b"}'),
+        ("REALTIME_API_HEADERS", '{"Content-Length": "1"}'),
+        ("OPENAI_API_KEY", "sk-1\nX-B: c"),
+        ("OPENAI_API_KEY", "sk-\u00e9"),
+        ("SESSION_ROTATE_S", "-1"),
+        ("RECONNECT_TIMEOUT_S", "0"),
+        ("REPLAY_TOKENS", "-1"),
+        ("TOOL_TIMEOUT_S", "0"),
         ("LOCAL_LLM_URL", "127.0.0.1:11434/v1"),
         ("LOCAL_LLM_URL", "ws://127.0.0.1/v1"),
         ("TOKEN_TTL_S", "0"),
@@ -137,8 +167,37 @@ def test_an_address_may_end_in_a_slash() -> None:
     assert settings.local_llm_url == "http://127.0.0.1:11434/v1"
 
 
+def test_the_query_of_an_address_is_kept() -> None:
+    settings = load(REALTIME_API_BASE_URI="wss://model.example/v1/?api-version=2/")
+    assert settings.realtime_api_base_uri == "wss://model.example/v1?api-version=2/"
+
+
+def test_headers_are_a_json_object() -> None:
+    assert load().extra_headers == {}
+    headers = {"OpenAI-Project": "proj_1", "x-trace": 'a b, c="d"'}
+    assert load(REALTIME_API_HEADERS=json.dumps(headers)).extra_headers == headers
+
+
+@pytest.mark.parametrize("headers", ['{"X-A": "s3cret\\n"}', '{"X-A": ["s3cret"]}', "s3cret", '{"Host": "s3cret"}'])
+def test_a_wrong_header_s_value_is_not_shown(headers: str) -> None:
+    with pytest.raises(ConfigError, match="REALTIME_API_HEADERS") as caught:
+        load(REALTIME_API_HEADERS=headers)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_wrong_address_s_password_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match="is no address") as caught:
+        load(REALTIME_API_BASE_URI="wss://user:s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_secrets_are_not_shown() -> None:
-    settings = load(OPENAI_API_KEY="sk-secret", LOCAL_LLM_API_KEY="llm-secret", AGORA_APP_CERT="cert-secret")
+    settings = load(
+        OPENAI_API_KEY="sk-secret",
+        LOCAL_LLM_API_KEY="llm-secret",
+        AGORA_APP_CERT="cert-secret",
+        REALTIME_API_HEADERS='{"X-A": "header-secret"}',
+    )
     assert settings.openai_api_key.get_secret_value() == "sk-secret"
     assert "secret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 

@@ -12,13 +12,13 @@ PACKAGE = "realtime_agent"
 ROOT = Path(__file__).parent.parent / PACKAGE
 
 FLOORS: list[set[str]] = [
-    {"__init__", "addresses", "errors", "pcm", "validation"},
+    {"__init__", "addresses", "errors", "lenient", "pcm", "recent", "validation"},
     {"config", "logs"},
-    {"realtime", "rtc", "audio", "control"},
+    {"realtime", "rtc", "audio", "control", "tools"},
     {"agent", "assembly", "call", "call_line", "call_log", "local_model"},
     {"fleet"},
     {"server"},
-    {"main", "programs"},
+    {"main", "programs", "testing"},
 ]
 """The rooms of the house, ground floor first."""
 
@@ -40,7 +40,8 @@ WIRE = {"realtime.events", NOUNS}
 ALLOWED = {
     "multiprocessing": {"fleet"},
     "aiohttp": {"server", "main", "programs", "rtc.web_client", "local_model.chat"},
-    "websockets": {"server", "realtime.connection", "rtc.websocket", "local_model"},
+    "prometheus_client": {"server"},
+    "websockets": {"server", "realtime.connection", "rtc.websocket", "local_model", "testing"},
     "agora": {"rtc.agora"},
     "agora_realtime_ai_api": {"rtc.agora"},
 }
@@ -118,14 +119,19 @@ def test_a_module_imports_from_below_only(module: str) -> None:
     assert {imported for imported in IMPORTS[module] if not _may_import(module, imported)} == set()
 
 
-def test_the_nouns_that_all_may_use_import_nothing_of_ours() -> None:
-    assert IMPORTS[NOUNS] == set()
+def test_the_nouns_that_all_may_use_import_from_the_ground_floor_only() -> None:
+    assert {_room(imported) for imported in IMPORTS[NOUNS]} <= FLOORS[0]
 
 
-def test_only_commands_and_spec_use_the_nouns_beside_their_own_room() -> None:
+def test_the_agent_knows_no_protocol() -> None:
+    """Only what any session with a model is, so that one of another protocol can take its place."""
+    assert {name for name in IMPORTS["agent"] if _room(name) == "realtime"} == {"realtime.session", NOUNS}
+
+
+def test_only_some_of_control_use_the_nouns_beside_their_own_room() -> None:
     beside = {"rtc", "audio", "control"}
     users = {module for module in MODULES if _room(module) in beside and NOUNS in IMPORTS[module]}
-    assert users == {"control.commands", "control.spec"}
+    assert users == {"control.commands", "control.spec", "control.usage"}
 
 
 def test_the_model_s_side_does_not_know_the_user_s() -> None:

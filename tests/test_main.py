@@ -22,9 +22,9 @@ import pytest
 
 from realtime_agent import __version__
 from realtime_agent.main import main
+from realtime_agent.testing import RefuseSettings, ScriptedServer
 from tests.ports import dead_port
 from tests.processes import command_line, descendants, until_dead
-from tests.scripted import ScriptedServer
 
 _TIMEOUT_S = 90
 _SETTINGS = ("OPENAI_", "AGORA_", "REALTIME_", "LOCAL_", "SERVER_", "MAX_", "USER_", "IDLE_", "LOG_", "ALLOWED_")
@@ -333,7 +333,7 @@ async def test_an_agent_in_the_foreground_prints_an_address_that_leads_to_its_ch
 
 
 async def test_an_agent_whose_model_refuses_says_why(script: ScriptedServer) -> None:
-    script.refuse_settings = True
+    script.fail(RefuseSettings())
     async with program(*AGENT, REALTIME_API_BASE_URI=script.url) as process:
         code, output, errors = await end(process)
     assert (code, output) == (1, "")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.usage import TotalUsage
 
 __all__ = ["AgentEvent", "Ended", "StateChanged", "UsageChanged", "agent_event_adapter"]
 
@@ -31,13 +32,10 @@ class Ended(_AgentEvent):
 
 
 class UsageChanged(_AgentEvent):
-    """What the agent's model has cost so far, in tokens."""
+    """What the agent's model has cost so far, all together."""
 
     type: Literal["usage"] = "usage"
-    responses: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
+    usage: TotalUsage
 
 
 AgentEvent = StateChanged | Ended | UsageChanged

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from realtime_agent.realtime.types import TurnDetection
+from realtime_agent.realtime.types import SessionConfig, TurnDetection
 
 __all__ = ["AgentSpec", "ChannelName", "Instruction", "Language", "Limits", "Seconds", "Uid"]
 
@@ -59,7 +59,8 @@ class AgentSpec(BaseModel):
         uid: The agent's own number, never 0.
         user_uid: Whom it hears; `None` is the first who comes.
         greeting: What it says first when its user comes; `None` lets the user begin.
-        turn_detection: When the user's turn ends; `None` is push-to-talk.
+        session: What its model is told when the session begins, but for the functions. What is not set is not sent.
+        tools: The functions of AGENT_TOOLS that its model may call, by name; `None` is all of them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,10 +68,13 @@ class AgentSpec(BaseModel):
     channel_name: ChannelName
     uid: Uid
     user_uid: Uid | None
-    system_instruction: str
-    voice: str
-    language: str | None
-    model: str
     greeting: str | None
-    turn_detection: TurnDetection | None
+    session: SessionConfig
+    tools: tuple[str, ...] | None
     limits: Limits
+
+    @property
+    def turn_detection(self) -> TurnDetection | None:
+        """When the user's turn ends; `None` is push-to-talk."""
+        audio = self.session.audio
+        return audio.input.turn_detection if audio is not None and audio.input is not None else None

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from realtime_agent.control.commands import Command
 from realtime_agent.control.events import Ended, StateChanged, UsageChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.spec import AgentSpec
+from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import (
     AgentExists,
     AgentNotFound,
@@ -32,6 +33,7 @@ from realtime_agent.errors import (
 )
 from realtime_agent.fleet.launcher import Launcher, Worker
 from realtime_agent.fleet.model_process import Model
+from realtime_agent.recent import Recent
 
 __all__ = ["AgentRecord", "Fleet"]
 
@@ -55,6 +57,7 @@ class AgentRecord:
     Attributes:
         generation: Which agent of this server it is, counted from 1.
         since: When it came into its state, in Unix seconds.
+        usage: What its model has cost so far.
         ended: Why it ended, once it has.
         pid: The process it runs in, or ran in.
         worker: What runs it, from its launch to its end; nothing of it is kept longer.
@@ -64,7 +67,7 @@ class AgentRecord:
     generation: int
     state: State = State.STARTING
     since: float = field(default_factory=time.time)
-    usage: UsageChanged = field(default_factory=UsageChanged)
+    usage: TotalUsage = field(default_factory=TotalUsage)
     ended: Ended | None = None
     pid: int | None = None
     worker: Worker | None = None
@@ -80,14 +83,20 @@ class Fleet:
         launcher: What runs them.
         settings: The limits and deadlines.
         model: What agents talk to, if it is known here.
+
+    Attributes:
+        usage: What all agents have cost since the server started, ended ones included.
+        ends: How many agents ended since then, by reason.
     """
 
     def __init__(self, launcher: Launcher, settings: Settings, model: Model | None = None) -> None:
+        self.usage = TotalUsage()
+        self.ends: Counter[EndReason] = Counter()
         self._launcher = launcher
         self._settings = settings
         self._model = model
         self._running: dict[str, AgentRecord] = {}
-        self._ended: OrderedDict[str, AgentRecord] = OrderedDict()
+        self._ended: Recent[str, AgentRecord] = Recent(_REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
         self._generation = 0
         self._closing = False
@@ -271,8 +280,9 @@ class Fleet:
                         agent.state, agent.since = state, time.time()
                         if state is State.WAITING:
                             agent.ready.set()
-                    case UsageChanged():
-                        agent.usage = event
+                    case UsageChanged(usage=usage):
+                        self.usage += usage - agent.usage
+                        agent.usage = usage
                     case Ended():
                         ended = event
         except Exception:
@@ -286,13 +296,11 @@ class Fleet:
     def _release(self, agent: AgentRecord, ended: Ended) -> None:
         agent.state, agent.since, agent.ended = State.ENDED, time.time(), ended
         agent.worker = None
+        self.ends[ended.reason] += 1
         name = agent.spec.channel_name
         if self._running.get(name) is agent:
             del self._running[name]
         self._ended[name] = agent
-        self._ended.move_to_end(name)
-        while len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
         for event in (agent.launched, agent.ready, agent.gone):
             event.set()
         level = _LEVELS.get(ended.reason, logging.INFO)

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import forkserver
@@ -20,7 +20,16 @@ from realtime_agent.control.commands import Command
 from realtime_agent.control.events import AgentEvent, Ended, agent_event_adapter
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
-from realtime_agent.errors import AgentNotFound, ChannelError, ControlTimeout, QueueFull, SessionError
+from realtime_agent.errors import (
+    AgentNotFound,
+    ChannelError,
+    ControlTimeout,
+    ModelRefused,
+    QueueFull,
+    RealtimeAgentError,
+    SessionError,
+    SessionTimeout,
+)
 from realtime_agent.fleet.link import Link, send_connection
 from realtime_agent.fleet.worker import run_worker
 
@@ -116,6 +125,12 @@ def _kill_fork_server() -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+_COMMAND_ERRORS: Mapping[str, Callable[[str], RealtimeAgentError]] = {
+    error.__name__: error for error in (QueueFull, ModelRefused, SessionTimeout)
+}
+"""What a worker's answer to a command can be, but for an error of its model that has no name of its own."""
+
+
 class _ProcessWorker:
     """The server's side of one worker process."""
 
@@ -137,7 +152,7 @@ class _ProcessWorker:
         self._link_ended = False
         self._exit_code: int | None = None
         self._numbers = itertools.count(1)
-        self._replies: dict[int, asyncio.Future[str | None]] = {}
+        self._replies: dict[int, asyncio.Future[Mapping[str, str] | None]] = {}
         self._exited = asyncio.Event()
         asyncio.get_running_loop().add_reader(process.sentinel, self._on_exit)
 
@@ -185,10 +200,8 @@ class _ProcessWorker:
             raise ControlTimeout(f"the agent did not answer within {timeout:g} s") from None
         finally:
             del self._replies[number]
-        if error == "full":
-            raise QueueFull("the agent has too many commands waiting")
         if error is not None:
-            raise SessionError(error)
+            raise _COMMAND_ERRORS.get(error["name"], SessionError)(error["message"])
 
     def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
         """Give the worker a user's connection."""
@@ -213,7 +226,7 @@ class _ProcessWorker:
             async with asyncio.timeout(_KILL_TIMEOUT_S):
                 await self._exited.wait()
 
-    def _settle(self, number: int, error: str | None) -> None:
+    def _settle(self, number: int, error: Mapping[str, str] | None) -> None:
         reply = self._replies.get(number)
         if reply is not None and not reply.done():
             reply.set_result(error)

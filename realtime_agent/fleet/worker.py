@@ -94,7 +94,7 @@ class _Worker:
             try:
                 self._commands.put_nowait((message["id"], message["command"]))
             except asyncio.QueueFull:
-                self._reply(message["id"], "full")
+                self._reply(message["id"], QueueFull("the agent has too many commands waiting"))
         agent.stop(EndReason.DRAINED, "the server is gone")
 
     async def _obey(self, agent: Agent) -> None:
@@ -104,12 +104,13 @@ class _Worker:
             try:
                 await agent.control(command_adapter.validate_python(command))
             except RealtimeAgentError as error:
-                self._reply(number, str(error))
+                self._reply(number, error)
             else:
                 self._reply(number, None)
 
-    def _reply(self, number: int, error: str | None) -> None:
-        self._link.send({"reply": number, "error": error})
+    def _reply(self, number: int, error: RealtimeAgentError | None) -> None:
+        told = None if error is None else {"name": type(error).__name__, "message": str(error)}
+        self._link.send({"reply": number, "error": told})
 
 
 async def _adopt_connections(pipe: socket.socket, channel: WebChannel) -> None:

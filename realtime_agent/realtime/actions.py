@@ -1,23 +1,14 @@
-"""What a conversation decides is to be done; whoever holds the channel and the session does it."""
+"""What a conversation decides is to be done: its session does some of it, the agent the rest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from realtime_agent.realtime.events import ClientEvent
-from realtime_agent.realtime.types import ErrorDetail, Usage
+from realtime_agent.realtime.session import SessionEvent
+from realtime_agent.realtime.types import ErrorDetail
 
-__all__ = [
-    "Action",
-    "EndPart",
-    "Interrupt",
-    "Play",
-    "Report",
-    "Send",
-    "Spent",
-    "Transcript",
-    "UserSpeech",
-]
+__all__ = ["Action", "Answer", "Send", "SendAudio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,57 +19,16 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
-    """Queue this audio for the user."""
-
-    item_id: str
-    content_index: int
-    pcm: bytes
+class SendAudio:
+    """Send all audio that waits, before what comes next."""
 
 
 @dataclass(frozen=True, slots=True)
-class EndPart:
-    """The audio of this part is complete."""
+class Answer:
+    """Tell whoever gave the command of this number what came of it: the model accepted it, or why not."""
 
-    item_id: str
-    content_index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
-    """The user speaks over the agent: drop what was not heard, and call `Conversation.interrupted` with what was."""
+    command: int
+    error: ErrorDetail | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UserSpeech:
-    """The user began or stopped speaking."""
-
-    speaking: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """Words of one side: a delta to append, or with `final` the whole text. The first of an item tells its place."""
-
-    role: str
-    item_id: str
-    text: str
-    final: bool = False
-    interrupted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a response cost."""
-
-    usage: Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The model reported an error; the session goes on."""
-
-    error: ErrorDetail
-
-
-Action = Send | Play | EndPart | Interrupt | UserSpeech | Transcript | Spent | Report
+Action = Send | SendAudio | Answer | SessionEvent

@@ -1,335 +1,366 @@
-"""The conversation's logic, sans-I/O: server events in, actions out.
+"""The conversation's logic, sans-I/O: server events and commands in, actions out.
 
-It keeps one rule of the protocol that servers enforce with errors (one response at a time in the default conversation),
-and one that they leave to us: when the user speaks over a reply, what is left of that reply must not be heard, also
-what is still on the wire, and the model must be told how much of it was.
+It outlives the session that it is held in. When a connection is lost, `disconnected` puts away what went with it, and
+`connected` tells another session what was said so far and asks again for what was cut off.
+
+Its parts: `Turns` are the user's, `Items` what was said, `Responses` whose turn it is, `Agreed` the settings.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import (
-    Action,
-    EndPart,
-    Interrupt,
-    Play,
-    Report,
-    Send,
-    Spent,
-    Transcript,
-    UserSpeech,
-)
-from realtime_agent.realtime.types import ErrorDetail, Item, ResponseConfig, TurnDetection
+from realtime_agent.realtime.actions import Action, Answer
+from realtime_agent.realtime.agreed import Agreed, Change
+from realtime_agent.realtime.history import History
+from realtime_agent.realtime.items import Items
+from realtime_agent.realtime.outgoing import OnError, Outgoing
+from realtime_agent.realtime.responses import Active, Request, Responses
+from realtime_agent.realtime.session import CallTools, FunctionCall, FunctionOutput, Report, Spent, Transcript
+from realtime_agent.realtime.turns import Turns
+from realtime_agent.realtime.types import ErrorDetail, Item, ResponseConfig, SessionConfig, TurnDetection
+from realtime_agent.realtime.uplink import Uplink
 
 __all__ = ["Conversation"]
 
-K = TypeVar("K")
-T = TypeVar("T")
+_COLLISION = "conversation_already_has_active_response"
 
-_MAX_PENDING = 32
-"""Responses that may wait for their turn."""
+_REQUEST = "request"
+"""Under this name, the metadata of a response tells which request of ours it answers."""
 
-_MAX_REMEMBERED = 64
-"""Responses and items whose late events must still be recognised."""
-
-
-@dataclass(slots=True)
-class _Reply:
-    """An assistant's item: its words so far, and whether they are all there."""
-
-    text: str = ""
-    final: bool = False
-
-
-@dataclass(slots=True)
-class _Request:
-    """A response to ask for, and the user's text that it answers, which must not come before its turn."""
-
-    number: int
-    response: ev.ResponseCreate
-    text: str | None = None
+_GO_ON = (
+    "Your last message was cut off by a lost connection. The user has heard it as far as it stands in the "
+    "conversation. Go on from exactly there, without repeating anything."
+)
 
 
 class Conversation:
-    """Tracks the default conversation of one session."""
+    """The default conversation with one model.
 
-    def __init__(self, turn_detection: TurnDetection | None, *, user_present: bool = True) -> None:
-        self._turn_detection = turn_detection
-        # The request that the model has not begun to answer, and the id of the response that it is making; that may
-        # be another one, since a server that detects turns begins responses by itself.
-        self._asked: _Request | None = None
-        self._active: str | None = None
-        self._pending: deque[_Request] = deque(maxlen=_MAX_PENDING)
-        self._sent: OrderedDict[str | None, _Request] = OrderedDict()
-        self._request_count = 0
-        # A request that was made for a user who has left since.
-        self._stale: _Request | None = None
-        self._user_present = user_present
-        self._user_speaking = False
-        self._commit_asked = False
-        self._dropped: OrderedDict[str, None] = OrderedDict()
-        self._unheard: OrderedDict[str, None] = OrderedDict()
-        self._replies: OrderedDict[str, _Reply] = OrderedDict()
+    Args:
+        config: What the first session begins with.
+        uplink: Holds the user's audio.
+        user_present: Whether somebody is there to hear from the beginning.
+        replay_tokens: How much another session is told of what was said, estimated; the oldest is left out first.
+    """
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        uplink: Uplink | None = None,
+        *,
+        user_present: bool = True,
+        replay_tokens: int = 8000,
+    ) -> None:
+        self.uplink = uplink or Uplink()
+        self.uplink.keeps_all = _turn_detection(config) is None
+        self._agreed = Agreed(config)
+        self._outgoing = Outgoing()
+        self._responses = Responses(_turn_detection(config), user_present=user_present)
+        self._items = Items(History(replay_tokens), self._responses, self._outgoing)
+        self._turns = Turns(self._items.history, self._responses, self._outgoing, self.uplink)
+        self._calling: set[str] = set()
+        self._handlers: dict[type[ev.ServerEvent], Callable[[Any], list[Action]]] = {
+            ev.OutputAudioDelta: self._items.audio,
+            ev.OutputAudioDone: self._items.all_audio,
+            ev.OutputTranscriptDelta: self._items.words,
+            ev.OutputTextDelta: self._items.words,
+            ev.OutputTranscriptDone: self._items.all_words,
+            ev.OutputTextDone: self._items.all_words,
+            ev.ItemAdded: self._items.added,
+            ev.ItemDone: self._items.added,
+            ev.ItemCreated: self._items.added,
+            ev.ItemDeleted: self._items.deleted,
+            ev.SpeechStarted: self._turns.started,
+            ev.SpeechStopped: self._turns.stopped,
+            ev.InputAudioBufferCommitted: self._turns.committed,
+            ev.InputAudioBufferCleared: self._turns.cleared,
+            ev.TranscriptionDelta: self._turns.words,
+            ev.TranscriptionCompleted: self._turns.all_words,
+            ev.TranscriptionFailed: self._turns.no_words,
+            ev.OutputItemAdded: self._output_item,
+            ev.OutputItemDone: self._output_item,
+            ev.ResponseCreated: self._created,
+            ev.ResponseDone: self._done,
+            ev.SessionUpdated: self._settings_taken,
+            ev.ErrorEvent: self._error,
+        }
+
+    @property
+    def config(self) -> SessionConfig:
+        """What another session is to begin with: all that the model has agreed to."""
+        return self._agreed.config
+
+    @property
+    def history(self) -> History:
+        """What was said so far."""
+        return self._items.history
 
     @property
     def is_responding(self) -> bool:
-        """Whether the model was asked for a response, or makes one."""
-        return self._asked is not None or self._active is not None
+        """Whether the model was asked for a response, or makes one, or waits for the outputs of calls."""
+        return self._responses.is_responding or bool(self._calling)
 
     @property
-    def _is_interruptible(self) -> bool:
-        return self._turn_detection is not None and self._turn_detection.interrupt_response
+    def is_quiet(self) -> bool:
+        """Whether the session could be exchanged for another one now, and nobody would notice."""
+        settled = self._responses.is_quiet and self._items.is_quiet and not self._calling and not self._agreed.is_open
+        return settled and (self._turns.is_quiet or not self._is_transcribed)
+
+    def handle(self, event: ev.ServerEvent) -> list[Action]:
+        """What to do about one event of the server."""
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            return []
+        actions = handler(event)
+        return [*actions, *self._next()] if self._responses.has_next else actions
+
+    # The connection.
+
+    def connected(self) -> list[Action]:
+        """A session is open, and has taken `config`: tell it all that came before."""
+        self._responses.connected()
+        self.uplink.reconnected()
+        actions = self._items.connected(frozenset(self._calling))
+        return [*actions, *self._send_changes(), *self._turns.connected(), *self._next()]
+
+    def disconnected(self) -> list[Action]:
+        """The session is gone, and with it whatever it was about to say."""
+        asked = self._responses.asked
+        actions = [*self._turns.disconnected(), *(self._settle(asked) if asked is not None else [])]
+        self._responses.disconnected(
+            self._outgoing.new_id("request"),
+            is_finished=self._is_finished(),
+            is_begun=self._is_begun(),
+            turn_is_kept=self.uplink.holds_turn,
+        )
+        self._agreed.disconnected()
+        self._outgoing.disconnected()
+        return [*actions, *self._items.disconnected()]
+
+    # What the agent says of its user.
 
     def user_joined(self) -> list[Action]:
         """Somebody is there to hear: ask for what waited for them."""
-        self._user_present = True
+        self._responses.user_present = True
         return self._next()
 
     def user_left(self) -> list[Action]:
         """Nobody is there: cancel and forget what was asked for, and ask for nothing until somebody comes."""
-        self._user_present = self._user_speaking = False
-        self._stale = self._asked
-        self._pending.clear()
-        return self._cancel() if self._active is not None else []
+        self._responses.user_left()
+        return [self._outgoing.send(ev.ResponseCancel())] if self._responses.active is not None else []
 
-    def set_turn_detection(self, turn_detection: TurnDetection | None) -> list[Action]:
-        """Follow the session's turn detection. Without one, nobody tells when the user stops speaking."""
-        self._turn_detection = turn_detection
-        return self._silence() if turn_detection is None else []
-
-    def commit(self) -> list[Action]:
-        """Make what the user said so far a message. No answer comes by itself."""
-        self._commit_asked = True
-        return [Send(ev.InputAudioBufferCommit())]
-
-    def create_response(self, config: ResponseConfig | None = None) -> list[Action]:
-        """Ask for a response, now or in its turn. The oldest request gives way when too many wait."""
-        self._pending.append(self._new_request(config))
-        return self._next()
-
-    def tell(self, text: str) -> list[Action]:
-        """Add a text message of the system; nobody answers it."""
-        return [Send(_message("system", text))]
-
-    def say(self, text: str) -> list[Action]:
-        """Add a text message of the user, and ask for an answer, now or in their turn."""
-        request = self._new_request()
-        request.text = text
-        self._pending.append(request)
-        return self._next()
+    def clear(self) -> list[Action]:
+        """Forget what the user said since their last turn ended."""
+        return self._turns.clear()
 
     def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> list[Action]:
-        """What of the agent's speech was cut, as (item_id, content_index, audio_end_ms).
+        """What of the agent's speech was cut, as (item_id, content_index, ms heard).
 
         The model is told, and whoever shows the words.
         """
+        return self._items.interrupted(heard)
+
+    # Commands. The number of each comes back in an `Answer`, once.
+
+    def update(self, command: int, config: SessionConfig) -> list[Action]:
+        """Change what is set in `config`."""
+        self._agreed.propose(config, command)
+        return self._send_changes() if self._responses.is_connected else []
+
+    def tell(self, command: int, text: str) -> list[Action]:
+        """Add a text message of the system; nobody answers it."""
+        return self._items.make("system", text, command=command)[1]
+
+    def say(self, command: int, text: str) -> list[Action]:
+        """Add a text message of the user, and ask for an answer, now or in their turn."""
+        return self._ask(Request(self._outgoing.new_id("request"), text=text, command=command))
+
+    def create_response(self, command: int | None, config: ResponseConfig | None = None) -> list[Action]:
+        """Ask for a response, now or in its turn. The oldest request gives way when too many wait."""
+        return self._ask(Request(self._outgoing.new_id("request"), config, command=command))
+
+    def commit(self, command: int) -> list[Action]:
+        """Make what the user said so far a message. No answer comes by itself."""
+        return self._turns.commit(command)
+
+    def answer(self, outputs: Sequence[FunctionOutput]) -> list[Action]:
+        """Give the model what came of its calls, and ask it to go on."""
         actions: list[Action] = []
-        for item_id, content_index, audio_end_ms in heard:
-            truncate = ev.ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms)
-            actions.append(Send(truncate))
-            reply = self._reply(item_id)
-            reply.final = True
-            actions.append(Transcript("assistant", item_id, reply.text, final=True, interrupted=True))
-        return actions
+        told: set[str] = set()
+        for output in outputs:
+            self._calling.discard(output.call_id)
+            if self.history.call(output.call_id) is not None:
+                entry, telling = self._items.make("output", output.output, call_id=output.call_id)
+                actions += telling
+                told |= {entry.id} if telling else set()
+        return [*actions, *self._ask(Request(self._outgoing.new_id("request"), outputs=told))]
 
-    def handle(self, event: ev.ServerEvent) -> list[Action]:
-        """What to do about one event of the server."""
-        match event:
-            case ev.SpeechStarted():
-                # Without turn detection nobody would tell its end: it was on the wire when that was turned off.
-                self._user_speaking = self._turn_detection is not None
-                return [UserSpeech(self._user_speaking), *self._barge_in()]
-            case ev.InputAudioBufferCleared():
-                return self._silence()
-            case ev.SpeechStopped():
-                return [UserSpeech(False), *self._turn_ended()]
-            case ev.InputAudioBufferCommitted():
-                # Its words may come after the reply to them began; its place is here.
-                return [Transcript("user", event.item_id, ""), *self._committed()]
-            case ev.TranscriptionDelta() if event.delta:
-                return [Transcript("user", event.item_id, event.delta)]
-            case ev.TranscriptionCompleted():
-                return [Transcript("user", event.item_id, event.transcript.strip(), final=True)]
-            case ev.TranscriptionFailed():
-                return [Transcript("user", event.item_id, "", final=True)]
-            case ev.ResponseCreated():
-                return self._created(event)
-            case ev.ResponseDone():
-                return self._done(event)
-            case ev.ErrorEvent():
-                return self._error(event.error)
-            case _:
-                return self._output(event)
+    # Server events that concern responses and settings.
+
+    def _output_item(self, event: ev.OutputItemAdded | ev.OutputItemDone) -> list[Action]:
+        item, active = event.item, self._responses.active
+        is_done = isinstance(event, ev.OutputItemDone)
+        if item.id is not None and active is not None and event.response_id == active.id:
+            active.items[item.id] = is_done
+            if item.type == "function_call" and is_done:
+                _note_call(active, item)
         return []
-
-    def _output(self, event: ev.ServerEvent) -> list[Action]:
-        match event:
-            case ev.OutputAudioDelta():
-                return self._audio(event)
-            case ev.OutputAudioDone() if event.response_id not in self._dropped:
-                return [EndPart(event.item_id, event.content_index)]
-            case ev.OutputTranscriptDelta() | ev.OutputTextDelta():
-                return self._words(event)
-            case ev.OutputTranscriptDone():
-                return self._all_words(event, event.transcript)
-            case ev.OutputTextDone():
-                return self._all_words(event, event.text)
-        return []
-
-    def _audio(self, event: ev.OutputAudioDelta) -> list[Action]:
-        if event.response_id in self._dropped:
-            return []
-        try:
-            return [Play(event.item_id, event.content_index, event.pcm())]
-        except ValueError:
-            return [Report(ErrorDetail(type="invalid_audio", message="the model sent audio that is not base64"))]
-
-    def _words(self, event: ev.OutputTranscriptDelta | ev.OutputTextDelta) -> list[Action]:
-        if event.response_id in self._unheard:
-            return []
-        reply = self._reply(event.item_id)
-        if reply.final:
-            return []
-        reply.text += event.delta
-        return [Transcript("assistant", event.item_id, event.delta)]
-
-    def _all_words(self, event: ev.OutputTranscriptDone | ev.OutputTextDone, text: str) -> list[Action]:
-        if event.response_id in self._unheard:
-            return []
-        reply = self._reply(event.item_id)
-        if reply.final:
-            return []
-        reply.text, reply.final = text, True
-        return [Transcript("assistant", event.item_id, text, final=True)]
-
-    def _barge_in(self) -> list[Action]:
-        if not self._is_interruptible:
-            return []
-        # The server cancels the response by itself; what it sent before it knew must not be heard.
-        self._drop()
-        return [Interrupt()]
-
-    def _turn_ended(self) -> list[Action]:
-        self._user_speaking = False
-        if self._turn_detection is not None and self._turn_detection.create_response:
-            # The server answers by itself; what waits has its turn behind that answer.
-            return []
-        return self._next()
-
-    def _committed(self) -> list[Action]:
-        if not self._commit_asked:
-            return []
-        # It ends a turn that was being spoken, and the server does not answer it by itself.
-        self._commit_asked = self._user_speaking = False
-        return self._next()
-
-    def _silence(self) -> list[Action]:
-        """The user's speech was taken back, or nobody listens for its end."""
-        self._user_speaking = False
-        return [UserSpeech(False), *self._next()]
 
     def _created(self, event: ev.ResponseCreated) -> list[Action]:
-        asked, self._asked = self._asked, None
-        self._active = event.response.id or ""
-        if not self._user_present or (asked is not None and asked is self._stale):
-            return self._cancel_unheard()
-        if asked is not None and self._user_speaking and self._is_interruptible:
-            # The user began to speak while our request was on its way; it has its turn when they have finished.
-            self._ask_again(asked)
-            return self._cancel_unheard()
-        return []
+        metadata = event.response.metadata or {}
+        active = self._responses.created(event.response.id or "", metadata.get(_REQUEST))
+        actions = self._settle(active.request) if active.request is not None else []
+        return actions if active.is_wanted else [*actions, self._outgoing.send(ev.ResponseCancel())]
 
     def _done(self, event: ev.ResponseDone) -> list[Action]:
-        response = event.response
-        actions: list[Action] = []
+        response, response_id = event.response, event.response.id or ""
+        active = self._responses.done(response_id)
+        request = active.request if active is not None else None
+        actions: list[Action] = self._settle(request) if request is not None else []
         if response.usage is not None:
             actions.append(Spent(response.usage))
         if response.status == "failed":
             error = response.status_details.error if response.status_details else None
             message = str((error or {}).get("message") or "the model failed to respond")
             actions.append(Report(ErrorDetail(type="response_failed", message=message)))
-        if response.id in self._unheard:
-            actions += [Send(ev.ItemDelete(item_id=item.id)) for item in response.output or [] if item.id]
-        if self._active in (None, response.id or ""):
-            self._active = self._asked = None
-            actions += self._next()
+        output = response.output or []
+        if not self._responses.is_shown(response_id):
+            actions += [self._items.forget(item.id) for item in output if item.id]
+        elif active is not None and response.status in (None, "completed"):
+            actions += self._call(active, output)
         return actions
 
-    def _error(self, error: ErrorDetail) -> list[Action]:
+    def _call(self, active: Active, output: list[Item]) -> list[Action]:
+        """Let the functions be called that a response calls."""
+        for item in output:
+            if item.type == "function_call":
+                _note_call(active, item)
+        for item_id, call in active.calls.items():
+            entry = self.history.put(item_id, "call")
+            entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
+            entry.known, entry.is_whole = "words", True
+            self._calling.add(call.call_id)
+        return [CallTools(tuple(active.calls.values()))] if active.calls else []
+
+    def _settings_taken(self, _event: ev.SessionUpdated) -> list[Action]:
+        change = self._agreed.accepted()
+        if change is None:
+            return []
+        before, after = self._responses.turn_detection, _turn_detection(self.config)
+        self._responses.set_turn_detection(after)
+        self.uplink.keeps_all = after is None
+        silence = self._turns.silence() if before is not None and after is None else []
+        return [Answer(change.command), *silence]
+
+    def _error(self, event: ev.ErrorEvent) -> list[Action]:
+        error = event.error
         if error.code == "response_cancel_not_active":
             return []
-        # A server that names no event at fault is taken to mean the request that it has not begun to answer.
-        unanswered = self._asked.response.event_id if self._asked is not None else None
-        request = self._sent.pop(error.event_id or unanswered, None)
-        if request is not None and request is self._asked:
-            self._asked = None
-        if error.code != "conversation_already_has_active_response":
-            return [Report(error), *self._next()]
-        if request is None and error.event_id is None and self._active is not None:
+        on_error = self._outgoing.on_error(error.event_id) if error.event_id else self._guess(error)
+        if on_error is not None:
+            return on_error(error)
+        if error.code != _COLLISION:
+            self._responses.owe_nothing()
+            return [Report(error)]
+        if error.event_id is None and self._responses.active is not None:
             # Nobody asked, so it was the user's turn that ended and could not be answered: it is in its turn.
-            request = self._new_request()
-        if request is not None:
-            self._ask_again(request)
+            self._responses.collided(Request(self._outgoing.new_id("request")))
         return []
 
-    def _ask_again(self, request: _Request) -> None:
-        if len(self._pending) < _MAX_PENDING:
-            self._pending.appendleft(request)
+    def _guess(self, error: ErrorDetail) -> OnError | None:
+        """Whom an error is for that names no event: often it is our request, while that is not answered."""
+        if error.code == "input_audio_buffer_commit_empty":
+            return self._turns.commit_empty
+        if (error.param or "").startswith("session") and self._agreed.is_open:
+            return self._on_refusal()
+        asked = self._responses.asked
+        return None if asked is None else lambda error: self._request_refused(asked, error)
 
-    def _cancel_unheard(self) -> list[Action]:
-        """Cancel a response from its beginning: nobody hears or reads it, and the model forgets that it gave it."""
-        if self._active:
-            self._remember(self._unheard, self._active, None)
-        return self._cancel()
+    # Requests and changes.
 
-    def _cancel(self) -> list[Action]:
-        self._drop()
-        return [Send(ev.ResponseCancel())]
-
-    def _drop(self) -> None:
-        """Let nothing more of the active response be heard. A response that comes after is not touched."""
-        if self._active:
-            self._remember(self._dropped, self._active, None)
+    def _ask(self, request: Request) -> list[Action]:
+        gone = self._responses.add(request)
+        actions = [*(self._settle(gone) if gone is not None else []), *self._next()]
+        # One that waits for its turn counts as accepted.
+        return actions if request is self._responses.asked else [*actions, *self._settle(request)]
 
     def _next(self) -> list[Action]:
-        if self.is_responding or self._user_speaking or not self._user_present or not self._pending:
+        """Ask for the response whose turn it is."""
+        request = self._responses.next()
+        if request is None:
             return []
-        self._asked = request = self._pending.popleft()
-        self._remember(self._sent, request.response.event_id, request)
         actions: list[Action] = []
         if request.text is not None:
-            item_id = f"text_{request.number}"
-            message = _message("user", request.text, item_id)
-            actions = [Send(message), Transcript("user", item_id, request.text, final=True)]
+            entry, actions = self._items.make("user", request.text)
+            actions.append(Transcript("user", entry.id, entry.text, final=True))
             request.text = None
-        return [*actions, Send(request.response)]
+        create = ev.ResponseCreate(response=self._config_of(request))
+        return [*actions, self._outgoing.send(create, lambda error: self._request_refused(request, error))]
 
-    def _new_request(self, config: ResponseConfig | None = None) -> _Request:
-        self._request_count += 1
-        response = ev.ResponseCreate(event_id=f"response_{self._request_count}")
-        if config is not None:
-            response.response = config
-        return _Request(self._request_count, response)
+    def _config_of(self, request: Request) -> ResponseConfig:
+        config = request.config.model_copy() if request.config is not None else ResponseConfig()
+        config.metadata = {_REQUEST: request.id}
+        if request.goes_on:
+            config.instructions = "\n\n".join(filter(None, (config.instructions or self.config.instructions, _GO_ON)))
+        return config
 
-    def _reply(self, item_id: str) -> _Reply:
-        return self._remember(self._replies, item_id, self._replies.get(item_id) or _Reply())
+    def _request_refused(self, request: Request, error: ErrorDetail) -> list[Action]:
+        if error.code == _COLLISION:
+            self._responses.collided(request)
+            return self._settle(request)
+        self._responses.refused(request)
+        return self._settle(request, error) or [Report(error)]
 
-    @staticmethod
-    def _remember(memory: OrderedDict[K, T], key: K, value: T) -> T:
-        memory[key] = value
-        while len(memory) > _MAX_REMEMBERED:
-            memory.popitem(last=False)
-        return value
+    def _settle(self, request: Request, error: ErrorDetail | None = None) -> list[Action]:
+        """Answer the command that a request came from, once."""
+        command, request.command = request.command, None
+        return [Answer(command, error)] if command is not None else []
+
+    def _send_changes(self) -> list[Action]:
+        return [
+            self._outgoing.send(ev.SessionUpdate(session=change.config), self._on_refusal(change))
+            for change in self._agreed.to_send()
+        ]
+
+    def _on_refusal(self, change: Change | None = None) -> OnError:
+        def refused(error: ErrorDetail) -> list[Action]:
+            open_change = self._agreed.refused(change)
+            return [Answer(open_change.command, error)] if open_change is not None else [Report(error)]
+
+        return refused
+
+    # The response that is cut off when a connection is lost.
+
+    def _is_begun(self) -> bool:
+        """Whether something of it was heard."""
+        active = self._responses.active
+        entries = [self.history.get(item_id) for item_id in active.items] if active is not None else []
+        parts = [part for entry in entries if entry is not None for part in entry.parts.values()]
+        return any(part.received_ms or (part.is_written and part.text) for part in parts)
+
+    def _is_finished(self) -> bool:
+        """Whether it lacks nothing but the word that it is done; where there are functions, a call might have come."""
+        active = self._responses.active
+        return active is not None and bool(active.items) and all(active.items.values()) and not self.config.tools
+
+    @property
+    def _is_transcribed(self) -> bool:
+        audio = self.config.audio
+        return audio is not None and audio.input is not None and audio.input.transcription is not None
 
 
-def _message(role: str, text: str, item_id: str | None = None) -> ev.ItemCreate:
-    item = Item.model_validate(
-        {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
-        | ({"id": item_id} if item_id is not None else {})
-    )
-    return ev.ItemCreate(item=item)
+def _turn_detection(config: SessionConfig) -> TurnDetection | None:
+    audio = config.audio
+    return audio.input.turn_detection if audio is not None and audio.input is not None else None
+
+
+def _note_call(active: Active, item: Item) -> None:
+    if item.call_id is None or item.name is None or item.status == "incomplete":
+        return
+    key = item.id or item.call_id
+    # Not every server repeats the arguments at the end.
+    if item.arguments or key not in active.calls:
+        active.calls[key] = FunctionCall(item.call_id, item.name, item.arguments or "")

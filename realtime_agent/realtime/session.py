@@ -1,36 +1,153 @@
-"""A session with a speech-to-speech model.
+"""A session with a speech-to-speech model: all that an agent knows of the model's side.
 
-`Session` is all that an agent knows of the model's side; `RealtimeSession` speaks OpenAI's Realtime protocol.
+`RealtimeSession` speaks OpenAI's Realtime protocol; one that speaks another takes its place here. Audio is PCM, as
+`pcm.py` says.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import itertools
-import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from realtime_agent.errors import ModelRefused, SessionError, SessionTimeout
-from realtime_agent.realtime.connection import Connection
-from realtime_agent.realtime.events import (
-    ClientEvent,
-    ErrorEvent,
-    ServerEvent,
-    SessionCreated,
-    SessionUpdate,
-    SessionUpdated,
+from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig, TranscriptionUsage, Usage
+
+__all__ = [
+    "CallTools",
+    "EndPart",
+    "FunctionCall",
+    "FunctionOutput",
+    "Interrupt",
+    "Lost",
+    "Play",
+    "Report",
+    "Restored",
+    "Session",
+    "SessionEvent",
+    "Spent",
+    "Transcribed",
+    "Transcript",
+    "UserSpeech",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Queue this audio for the user."""
+
+    item_id: str
+    content_index: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndPart:
+    """No more audio of this part will come."""
+
+    item_id: str
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The user speaks over the agent: drop what was not heard, and call `Session.interrupted` with what was."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpeech:
+    """The user began or stopped speaking."""
+
+    speaking: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Words of one side: a delta to append, or with `final` the whole text. The first of an item tells its place.
+
+    `interrupted` with `final`: the user heard this much of it, by estimate.
+    """
+
+    role: str
+    item_id: str
+    text: str
+    final: bool = False
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """The model wants a function to be called; `arguments` is JSON, or should be."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionOutput:
+    """What came of a call, in words or JSON that the model can read."""
+
+    call_id: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallTools:
+    """Make these calls and give all their outputs to `Session.answer`."""
+
+    calls: tuple[FunctionCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a response cost."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """What it cost to write down a turn of the user."""
+
+    usage: TranscriptionUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The model reported an error; the session goes on."""
+
+    error: ErrorDetail
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection to the model is lost; another one is being made."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """There is a connection again, and the model knows what was said."""
+
+    after_s: float
+
+
+SessionEvent = (
+    Play | EndPart | Interrupt | UserSpeech | Transcript | CallTools | Spent | Transcribed | Report | Lost | Restored
 )
-from realtime_agent.realtime.types import SessionConfig
-
-__all__ = ["RealtimeSession", "Session"]
-
-logger = logging.getLogger(__name__)
 
 
 class Session(Protocol):
-    """What an agent needs of a model."""
+    """What an agent needs of a model.
+
+    `open`, then `run` for as long as it lives; everything else may be called from `open` on.
+    """
+
+    @property
+    def is_responding(self) -> bool:
+        """Whether the model was asked for a response, or makes one."""
+        ...
 
     async def open(self) -> None:
         """Connect and configure.
@@ -40,93 +157,67 @@ class Session(Protocol):
         """
         ...
 
+    async def run(self, handle: Callable[[SessionEvent], None]) -> None:
+        """Pass on what the model does, in order, until cancelled.
+
+        Raises:
+            SessionError: the session is lost, and can't be had again.
+        """
+        ...
+
     async def close(self) -> None:
         """Hang up; harmless when repeated."""
         ...
 
-    async def append(self, pcm: bytes) -> None:
-        """Send more of the user's audio, PCM16 mono 24 kHz."""
+    def append(self, pcm: bytes) -> None:
+        """Let the model hear more of the user."""
         ...
 
-    async def send(self, event: ClientEvent) -> None:
-        """Send anything else."""
+    def clear(self) -> None:
+        """Let the model forget what it heard since the last turn ended."""
         ...
 
-    def events(self) -> AsyncIterator[ServerEvent]:
-        """Everything that the model sends, until `close`.
+    def user_joined(self) -> None:
+        """Somebody is there to hear."""
+        ...
+
+    def user_left(self) -> None:
+        """Nobody is there: what the model is saying, and was asked to say, is not wanted any more."""
+        ...
+
+    def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> None:
+        """The agent's speech was cut: `(item_id, content_index, ms heard)` of each part not heard to its end."""
+        ...
+
+    def answer(self, outputs: Sequence[FunctionOutput]) -> None:
+        """The calls of a `CallTools` have been made."""
+        ...
+
+    def request(self, config: ResponseConfig) -> None:
+        """Ask for a response as `create_response` does, without waiting for the model to accept it."""
+        ...
+
+    async def update(self, config: SessionConfig) -> None:
+        """Change what is set in `config`.
 
         Raises:
-            SessionError: the session was lost.
+            ModelRefused: the model does not accept it; nothing has changed.
+            SessionTimeout: it did not answer in time.
         """
         ...
 
+    async def tell(self, text: str) -> None:
+        """Add a text message of the system; nobody answers it. Raises as `update` does."""
+        ...
 
-class RealtimeSession:
-    """A `Session` over one websocket.
+    async def say(self, text: str) -> None:
+        """Add a text message of the user, to be answered, now or in its turn. Raises as `update` does."""
+        ...
 
-    Args:
-        url: `wss://…/realtime?model=…`.
-        headers: Sent with the upgrade.
-        config: What the session begins with.
-        timeout: Seconds for the model to accept, and for it to take the settings.
-    """
+    async def create_response(self, config: ResponseConfig) -> None:
+        """Ask for a response, now or in its turn; one that must wait counts as accepted. Raises as `update` does."""
+        ...
 
-    def __init__(self, url: str, headers: Mapping[str, str], config: SessionConfig, *, timeout: float) -> None:
-        self._url = url
-        self._headers = headers
-        self._config = config
-        self._timeout = timeout
-        self._connection: Connection | None = None
-        self._numbers = itertools.count(1)
-
-    async def open(self) -> None:
-        """Connect, and wait until the model has taken the settings."""
-        self._connection = connection = await Connection.open(self._url, self._headers, timeout=self._timeout)
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._expect(connection, SessionCreated)
-                await connection.send(SessionUpdate(session=self._config))
-                await self._expect(connection, SessionUpdated)
-        except TimeoutError:
-            raise SessionTimeout(f"the model did not take its settings within {self._timeout:g} s") from None
-
-    async def close(self) -> None:
-        """Hang up."""
-        if self._connection is not None:
-            await self._connection.close()
-
-    async def append(self, pcm: bytes) -> None:
-        """Send more of the user's audio."""
-        audio = base64.b64encode(pcm).decode("ascii")
-        await self._opened.send_json('{"type":"input_audio_buffer.append","audio":"' + audio + '"}')
-
-    async def send(self, event: ClientEvent) -> None:
-        """Send any other event. It gets an id if it has none, so that an error can be told from another's."""
-        if event.event_id is None:
-            event.event_id = f"event_{next(self._numbers)}"
-        await self._opened.send(event)
-
-    def events(self) -> AsyncIterator[ServerEvent]:
-        """Everything that the model sends."""
-        return self._opened.events()
-
-    @property
-    def _opened(self) -> Connection:
-        if self._connection is None:
-            raise SessionError("the session is not open")
-        return self._connection
-
-    @staticmethod
-    async def _expect(connection: Connection, kind: type[SessionCreated] | type[SessionUpdated]) -> None:
-        """Wait for the one event; what comes before it is of no use yet.
-
-        Raises:
-            ModelRefused: the model sent an error instead.
-        """
-        while True:
-            event = await connection.receive()
-            if isinstance(event, kind):
-                return
-            if isinstance(event, ErrorEvent):
-                raise ModelRefused(f"the model refused its settings: {event.error.message}", event.error.code)
-            logger.debug("before %s came %s", kind.__name__, event.type)
+    async def commit(self) -> None:
+        """Make what the user said so far a message; no answer comes by itself. Raises as `update` does."""
+        ...

@@ -11,34 +11,52 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from realtime_agent.lenient import Lenient
+
 __all__ = [
+    "ApprovalFilter",
     "AudioFormat",
     "AudioInput",
     "AudioOutput",
+    "CachedTokenDetails",
     "ContentPart",
+    "CustomVoice",
     "ErrorDetail",
+    "FunctionTool",
     "InputTokenDetails",
     "Item",
+    "MaxTokens",
+    "McpTool",
     "Metadata",
+    "Modalities",
     "NoiseReduction",
     "OutputTokenDetails",
+    "Prompt",
+    "Reasoning",
     "Response",
     "ResponseAudio",
     "ResponseConfig",
     "ResponseStatus",
+    "RetentionRatio",
     "SemanticVad",
     "Sent",
     "ServerVad",
     "SessionAudio",
     "SessionConfig",
+    "TokenLimits",
     "Tool",
+    "ToolChoice",
     "ToolChoiceFunction",
     "ToolChoiceMcp",
+    "ToolFilter",
     "Tracing",
     "Transcription",
+    "TranscriptionTokenDetails",
     "TranscriptionUsage",
+    "Truncation",
     "TurnDetection",
     "Usage",
+    "Voice",
     "Wire",
 ]
 
@@ -130,11 +148,20 @@ class AudioInput(Sent):
     turn_detection: TurnDetection | None = None
 
 
+class CustomVoice(Sent):
+    """A voice that was made for one's own account."""
+
+    id: str
+
+
+Voice = str | CustomVoice
+
+
 class AudioOutput(Sent):
     """The agent's audio. The voice can't change once the model has spoken."""
 
     format: AudioFormat | None = None
-    voice: str | None = None
+    voice: Voice | None = None
     speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
 
 
@@ -145,7 +172,7 @@ class SessionAudio(Sent):
     output: AudioOutput | None = None
 
 
-class Tool(Sent):
+class FunctionTool(Sent):
     """A function that the model may call."""
 
     type: Literal["function"] = "function"
@@ -153,6 +180,39 @@ class Tool(Sent):
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
+
+class ToolFilter(Sent):
+    """Some tools of an MCP server."""
+
+    tool_names: list[str] | None = None
+    read_only: bool | None = None
+
+
+class ApprovalFilter(Sent):
+    """Which tools of an MCP server want to be approved."""
+
+    always: ToolFilter | None = None
+    never: ToolFilter | None = None
+
+
+class McpTool(Sent):
+    """A server of tools, which the service asks and calls by itself."""
+
+    type: Literal["mcp"] = "mcp"
+    server_label: str
+    server_url: str | None = None
+    connector_id: str | None = None
+    tunnel_id: str | None = None
+    server_description: str | None = None
+    authorization: str | None = None
+    headers: dict[str, str] | None = None
+    allowed_tools: list[str] | ToolFilter | None = None
+    allowed_callers: list[Literal["direct", "programmatic"]] | None = None
+    require_approval: Literal["always", "never"] | ApprovalFilter | None = None
+    defer_loading: bool | None = None
+
+
+Tool = Annotated[FunctionTool | McpTool, Field(discriminator="type")]
 
 Metadata = dict[str, str]
 Modalities = list[Literal["text", "audio"]]
@@ -187,6 +247,37 @@ class Tracing(Sent):
     metadata: dict[str, Any] | None = None
 
 
+class TokenLimits(Sent):
+    """Bounds of a truncation."""
+
+    post_instructions: Annotated[int, Field(ge=0)] | None = None
+
+
+class RetentionRatio(Sent):
+    """When the conversation is too long for the model, this part of it is kept."""
+
+    type: Literal["retention_ratio"] = "retention_ratio"
+    retention_ratio: Annotated[float, Field(ge=0, le=1)]
+    token_limits: TokenLimits | None = None
+
+
+Truncation = Literal["auto", "disabled"] | RetentionRatio
+
+
+class Reasoning(Sent):
+    """How much the model thinks before it speaks."""
+
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class Prompt(Sent):
+    """A prompt that is kept at the service."""
+
+    id: str
+    version: str | None = None
+    variables: dict[str, Any] | None = None
+
+
 class SessionConfig(Sent):
     """The settings of `session.update`."""
 
@@ -199,24 +290,26 @@ class SessionConfig(Sent):
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    reasoning: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
     tracing: Literal["auto"] | Tracing | None = None
-    truncation: Literal["auto", "disabled"] | dict[str, Any] | None = None
-    include: list[str] | None = None
-    prompt: dict[str, Any] | None = None
+    truncation: Truncation | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+    prompt: Prompt | None = None
 
 
 class ContentPart(Wire):
-    """A part of a message: `input_text`, `input_audio`, `output_text` or `output_audio`."""
+    """A part of a message: `input_text`, `input_audio`, `input_image`, `output_text` or `output_audio`."""
 
     type: str
     text: str | None = None
     audio: str | None = None
     transcript: str | None = None
+    image_url: str | None = None
+    detail: str | None = None
 
 
 class Item(Wire):
-    """One entry of the conversation: a message, a function call, or a call's output."""
+    """One entry of the conversation: a message, a function call, a call's output, or what an MCP server did."""
 
     type: str
     id: str | None = None
@@ -228,6 +321,12 @@ class Item(Wire):
     name: str | None = None
     arguments: str | None = None
     output: str | None = None
+    server_label: str | None = None
+    approval_request_id: str | None = None
+    approve: bool | None = None
+    reason: str | None = None
+    tools: list[dict[str, Any]] | None = None
+    error: Any = None
 
 
 class ResponseAudio(Sent):
@@ -249,26 +348,34 @@ class ResponseConfig(Sent):
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    reasoning: dict[str, Any] | None = None
-    prompt: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
+    prompt: Prompt | None = None
 
 
 class ErrorDetail(Wire):
     """What went wrong; `event_id` names the client's event at fault."""
 
-    type: str
-    message: str
-    code: str | None = None
-    param: str | None = None
-    event_id: str | None = None
+    type: str = "error"
+    message: str = ""
+    code: Lenient[str] = None
+    param: Lenient[str] = None
+    event_id: Lenient[str] = None
 
 
 class ResponseStatus(Wire):
     """Why a response ended as it did."""
 
-    type: str | None = None
-    reason: str | None = None
-    error: dict[str, Any] | None = None
+    type: Lenient[str] = None
+    reason: Lenient[str] = None
+    error: Lenient[dict[str, Any]] = None
+
+
+class CachedTokenDetails(Wire):
+    """Cached tokens by kind."""
+
+    text_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
 
 
 class InputTokenDetails(Wire):
@@ -278,6 +385,7 @@ class InputTokenDetails(Wire):
     audio_tokens: int = 0
     image_tokens: int = 0
     cached_tokens: int = 0
+    cached_tokens_details: Lenient[CachedTokenDetails] = None
 
 
 class OutputTokenDetails(Wire):
@@ -293,8 +401,15 @@ class Usage(Wire):
     total_tokens: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    input_token_details: InputTokenDetails | None = None
-    output_token_details: OutputTokenDetails | None = None
+    input_token_details: Lenient[InputTokenDetails] = None
+    output_token_details: Lenient[OutputTokenDetails] = None
+
+
+class TranscriptionTokenDetails(Wire):
+    """Input tokens of a transcription by kind."""
+
+    text_tokens: int = 0
+    audio_tokens: int = 0
 
 
 class TranscriptionUsage(Wire):
@@ -305,19 +420,20 @@ class TranscriptionUsage(Wire):
     total_tokens: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    input_token_details: Lenient[TranscriptionTokenDetails] = None
 
 
 class Response(Wire):
     """One turn of the model."""
 
-    id: str | None = None
-    object: str | None = None
-    status: str | None = None
-    status_details: ResponseStatus | None = None
-    output: list[Item] | None = None
-    conversation_id: str | None = None
-    output_modalities: list[str] | None = None
-    max_output_tokens: int | str | None = None
-    audio: dict[str, Any] | None = None
-    metadata: Metadata | None = None
-    usage: Usage | None = None
+    id: Lenient[str] = None
+    object: Lenient[str] = None
+    status: Lenient[str] = None
+    status_details: Lenient[ResponseStatus] = None
+    output: Lenient[list[Item]] = None
+    conversation_id: Lenient[str] = None
+    output_modalities: Lenient[list[str]] = None
+    max_output_tokens: Lenient[int | str] = None
+    audio: Lenient[dict[str, Any]] = None
+    metadata: Lenient[Metadata] = None
+    usage: Lenient[Usage] = None

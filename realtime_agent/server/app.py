@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from realtime_agent.assembly import load_tools
 from realtime_agent.config import Settings
 from realtime_agent.errors import (
     AgentExists,
@@ -21,16 +22,19 @@ from realtime_agent.errors import (
     FleetFull,
     Forbidden,
     InvalidRequest,
+    ModelRefused,
     NotReady,
     QueueFull,
     RealtimeAgentError,
     SessionError,
+    SessionTimeout,
     StartFailed,
     StartTimeout,
     TokenInvalid,
 )
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.server.guard import guard
+from realtime_agent.server.metrics import fleet_metrics
 from realtime_agent.server.openapi import openapi
 from realtime_agent.server.routes import ROUTES, Services, services
 from realtime_agent.server.schemas import Detail, Error
@@ -45,7 +49,7 @@ _MAX_BODY = 512 * 1024
 
 _RETRY_AFTER_S = 5
 
-_COMMONPLACE = ("/static/", "/health", "/ready")
+_COMMONPLACE = ("/static/", "/health", "/ready", "/metrics")
 
 _STATUS: dict[type[RealtimeAgentError], int] = {
     InvalidRequest: 400,
@@ -61,6 +65,8 @@ _STATUS: dict[type[RealtimeAgentError], int] = {
     QueueFull: 429,
     TokenInvalid: 401,
     ChannelError: 503,
+    ModelRefused: 422,
+    SessionTimeout: 504,
     SessionError: 502,
 }
 
@@ -68,7 +74,9 @@ _STATUS: dict[type[RealtimeAgentError], int] = {
 def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     """The HTTP service over a fleet, which it opens and closes."""
     app = web.Application(middlewares=[_log, _answer_errors, guard(settings)], client_max_size=_MAX_BODY)
-    app[services] = Services(settings, fleet, TokenSigner(settings.token_ttl_s))
+    app[services] = Services(
+        settings, fleet, TokenSigner(settings.token_ttl_s), fleet_metrics(fleet), load_tools(settings)
+    )
     app.cleanup_ctx.append(_open_fleet)
     app.on_response_prepare.append(_forbid_frames)
     for route in ROUTES:

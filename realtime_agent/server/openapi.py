@@ -65,4 +65,4 @@ def _content(model: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dict[
     if name is not None and "properties" in schema:
         schemas[name] = schema
         schema = {"$ref": _REF.format(model=name)}
-    return {"content": {"application/json": {"schema": schema}}}
+    return {"content": {"text/plain" if model is str else "application/json": {"schema": schema}}}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
@@ -16,11 +17,15 @@ from realtime_agent import __version__
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import Command, command_adapter
 from realtime_agent.control.life import EndReason
+from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import FieldError, InvalidRequest
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.server import schemas
 from realtime_agent.server.media import hand_over
+from realtime_agent.server.metrics import as_text
+from realtime_agent.server.start_agent import StartAgent
 from realtime_agent.server.tokens import TokenSigner
+from realtime_agent.tools import Toolbox
 
 __all__ = ["ROUTES", "Route", "Services", "services"]
 
@@ -36,6 +41,8 @@ class Services:
     settings: Settings
     fleet: Fleet
     tokens: TokenSigner
+    metrics: CollectorRegistry
+    tools: Toolbox
 
 
 services = web.AppKey("services", Services)
@@ -50,14 +57,15 @@ class Route:
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     summary: str
     request: Any = None
-    response: type[BaseModel] | None = None
+    response: type[BaseModel] | type[str] | None = None
+    """What it answers: JSON, or where it is `str`, text."""
     errors: Mapping[int, str] = field(default_factory=dict)
     status: int = 200
     alias: str | None = None
     """Another path to the same."""
 
 
-_start_request = TypeAdapter(schemas.StartAgent)
+_start_request = TypeAdapter(StartAgent)
 _stop_request = TypeAdapter(schemas.StopAgent)
 _token_request = TypeAdapter(schemas.TokenRequest)
 
@@ -66,7 +74,9 @@ async def start_agent(request: web.Request) -> web.Response:
     """Start an agent, and answer when it works."""
     have = request.app[services]
     body = await _read(request, _start_request)
-    agent = await have.fleet.start(body.to_spec(have.settings))
+    spec = body.to_spec(have.settings)
+    _check_tools(spec, have.tools)
+    agent = await have.fleet.start(spec)
     return _answer(
         schemas.Started(channel_name=agent.spec.channel_name, uid=agent.spec.uid, pid=agent.pid or 0, state=agent.state)
     )
@@ -98,9 +108,10 @@ async def token(request: web.Request) -> web.Response:
 
 
 async def list_agents(request: web.Request) -> web.Response:
-    """The running agents."""
-    agents = request.app[services].fleet.list()
-    return _answer(schemas.AgentList(agents=[schemas.AgentInfo.of(agent) for agent in agents]))
+    """The running agents, and what all have cost."""
+    fleet = request.app[services].fleet
+    agents = [schemas.AgentInfo.of(agent) for agent in fleet.list()]
+    return _answer(schemas.AgentList(agents=agents, total=fleet.usage))
 
 
 async def show_agent(request: web.Request) -> web.Response:
@@ -126,6 +137,24 @@ async def ready(request: web.Request) -> web.Response:
     """Whether there is room for another agent, and a model if that is the embedded one."""
     request.app[services].fleet.check_ready()
     return _answer(schemas.Health(version=__version__))
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """What can be counted."""
+    body, content_type = as_text(request.app[services].metrics)
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _check_tools(spec: AgentSpec, tools: Toolbox) -> None:
+    """See whether there are the functions that an agent is to have.
+
+    Raises:
+        InvalidRequest: one of them is not there.
+    """
+    try:
+        tools.select(spec.tools or ())
+    except ValueError as error:
+        raise InvalidRequest(FieldError("tools", str(error))) from None
 
 
 async def _read(request: web.Request, adapter: TypeAdapter[T]) -> T:
@@ -177,9 +206,10 @@ _START_ERRORS = {
 _CONTROL_ERRORS = {
     **_BAD,
     **_GONE,
+    422: "The model did not accept it; details are its words.",
     429: "Too many commands wait for the agent.",
     502: "The model is gone.",
-    504: "The agent did not answer in time.",
+    504: "The agent, or its model, did not answer in time.",
 }
 
 ROUTES = (
@@ -188,7 +218,7 @@ ROUTES = (
         "/start_agent",
         start_agent,
         "Start an agent",
-        schemas.StartAgent,
+        StartAgent,
         schemas.Started,
         _START_ERRORS,
         alias="/start",
@@ -205,7 +235,13 @@ ROUTES = (
     ),
     Route("POST", "/control_agent", control_agent, "Steer an agent", Command, schemas.CommandSent, _CONTROL_ERRORS),
     Route("POST", "/token", token, "Let a user join", schemas.TokenRequest, schemas.Token, _BAD),
-    Route("GET", "/agents", list_agents, "List the running agents", response=schemas.AgentList),
+    Route(
+        "GET",
+        "/agents",
+        list_agents,
+        "List the running agents, and what all have cost",
+        response=schemas.AgentList,
+    ),
     Route("GET", "/agents/{channel}", show_agent, "Show one agent", response=schemas.AgentInfo, errors=_GONE),
     Route(
         "GET",
@@ -224,4 +260,5 @@ ROUTES = (
         response=schemas.Health,
         errors={503: "Not now; details say why."},
     ),
+    Route("GET", "/metrics", metrics, "Show the counters, as text for Prometheus", response=str),
 )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from realtime_agent.config import Settings
-from realtime_agent.control.commands import DEFAULT_TURN_DETECTION
 from realtime_agent.control.life import EndReason, State
-from realtime_agent.control.spec import AgentSpec, ChannelName, Instruction, Language, Limits, Seconds, Uid
+from realtime_agent.control.spec import ChannelName, Uid
+from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import FieldError, InvalidRequest
 from realtime_agent.fleet.fleet import AgentRecord
-from realtime_agent.realtime.types import TurnDetection
 from realtime_agent.validation import field_path, in_words
 
 __all__ = [
@@ -24,13 +22,12 @@ __all__ = [
     "Detail",
     "Error",
     "Health",
-    "StartAgent",
+    "Request",
     "Started",
     "StopAgent",
     "Stopped",
     "Token",
     "TokenRequest",
-    "Usage",
     "invalid_request",
     "random_uid",
 ]
@@ -43,61 +40,10 @@ class Detail(BaseModel):
     message: str
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """A body that has no fields but its own."""
+
     model_config = ConfigDict(extra="forbid")
-
-
-class StartAgent(_Request):
-    """Start an agent. What is left out is the server's default."""
-
-    channel_name: ChannelName
-    uid: Uid = Field(description="The number that the agent joins with; 0 lets the server choose.")
-    system_instruction: Instruction | None = Field(None, description="How the agent should behave.")
-    voice: str | None = Field(None, description="One of the server's VOICES.")
-    language: Language | None = None
-    model: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w.:/@-]+$")] | None = Field(
-        None, description="The model's name, or an Azure deployment."
-    )
-    user_uid: Uid | None = Field(None, description="The participant that the agent hears; the first who comes.")
-    greeting: Annotated[str, Field(min_length=1, max_length=1000)] | None = Field(
-        None, description="What the agent says first, once its user is there."
-    )
-    turn_detection: TurnDetection | None = Field(
-        DEFAULT_TURN_DETECTION, description="When the user's turn ends; null is push-to-talk."
-    )
-    user_wait_timeout_s: Seconds | None = Field(None, description="How long to wait for the user; 0 is for ever.")
-    user_left_grace_s: Seconds | None = Field(None, description="How long to wait for a user who left.")
-    idle_timeout_s: Seconds | None = Field(None, description="How long nobody may speak.")
-    max_duration_s: Seconds | None = Field(None, description="How long the agent may run.")
-
-    def to_spec(self, settings: Settings) -> AgentSpec:
-        """Complete it with the server's defaults.
-
-        Raises:
-            InvalidRequest: the voice is not one of the server's, or the agent would hear itself.
-        """
-        voice = self.voice or settings.default_voice
-        if voice not in settings.voices:
-            message = f"unknown voice {voice[:40]!r}; it is one of {', '.join(settings.voices)}"
-            raise InvalidRequest(FieldError("voice", message))
-        uid = self.uid or random_uid()
-        if self.user_uid == uid:
-            raise InvalidRequest(FieldError("user_uid", "the agent can't hear itself: user_uid equals uid"))
-        limits = {name: getattr(settings, name) for name in Limits.model_fields}
-        limits |= {name: value for name in limits if (value := getattr(self, name)) is not None}
-        return AgentSpec(
-            channel_name=self.channel_name,
-            uid=uid,
-            # As in Agora, 0 is nobody in particular.
-            user_uid=self.user_uid or None,
-            system_instruction=self.system_instruction or settings.system_instruction,
-            voice=voice,
-            language=self.language,
-            model=self.model or settings.openai_model,
-            greeting=self.greeting,
-            turn_detection=self.turn_detection,
-            limits=Limits(**limits),
-        )
 
 
 def random_uid() -> int:
@@ -105,13 +51,13 @@ def random_uid() -> int:
     return secrets.randbelow(2**31 - 1) + 1
 
 
-class StopAgent(_Request):
+class StopAgent(Request):
     """Stop the agent in a channel."""
 
     channel_name: ChannelName
 
 
-class TokenRequest(_Request):
+class TokenRequest(Request):
     """Ask for what a user needs to join a channel."""
 
     channel_name: ChannelName
@@ -153,15 +99,6 @@ class Token(BaseModel):
     expires_at: int = Field(description="Unix seconds.")
 
 
-class Usage(BaseModel):
-    """Responses and tokens."""
-
-    responses: int
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-
-
 class AgentInfo(BaseModel):
     """One agent: running, or the last one that ended in its channel."""
 
@@ -174,7 +111,7 @@ class AgentInfo(BaseModel):
     since: float = Field(description="When it came into its state, in Unix seconds.")
     reason: EndReason | None = Field(description="Why it ended.")
     cause: str | None = Field(description="What failed, in words.")
-    usage: Usage = Field(description="What its model has cost so far.")
+    usage: TotalUsage = Field(description="What its model has cost so far.")
 
     @classmethod
     def of(cls, agent: AgentRecord) -> Self:
@@ -189,14 +126,15 @@ class AgentInfo(BaseModel):
             since=round(agent.since, 3),
             reason=agent.ended.reason if agent.ended else None,
             cause=agent.ended.cause if agent.ended else None,
-            usage=Usage(**agent.usage.model_dump(exclude={"type"})),
+            usage=agent.usage,
         )
 
 
 class AgentList(BaseModel):
-    """The running agents, oldest first."""
+    """The running agents, and what all have cost."""
 
-    agents: list[AgentInfo]
+    agents: list[AgentInfo] = Field(description="The running ones, oldest first.")
+    total: TotalUsage = Field(description="What all agents have cost since the server started, also those that ended.")
 
 
 class Health(BaseModel):

@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 
 from realtime_agent.server.openapi import openapi
 from realtime_agent.server.routes import ROUTES
-from realtime_agent.server.schemas import StartAgent
+from realtime_agent.server.start_agent import StartAgent
 from tests.browser.stub import StubServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,13 +10,14 @@ from pydantic import ValidationError
 
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged, UsageChanged, agent_event_adapter
 from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.usage import TotalUsage
 
 EVENTS: list[AgentEvent] = [
     *(StateChanged(state=state) for state in State),
     *(Ended(reason=reason) for reason in EndReason),
     Ended(reason=EndReason.MODEL_FAILED, cause="the model refused its settings: no such model"),
-    UsageChanged(),
-    UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5),
+    UsageChanged(usage=TotalUsage()),
+    UsageChanged(usage=TotalUsage(responses=1, total_tokens=5, transcription_seconds=0.5)),
 ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from realtime_agent.control.spec import AgentSpec, ChannelName, Instruction, Language, Limits, Seconds, Uid
-from realtime_agent.realtime.types import SemanticVad, ServerVad, TurnDetection
+from realtime_agent.realtime.types import NoiseReduction, SemanticVad, ServerVad, SessionConfig, Tracing, TurnDetection
 from tests.specs import agent_spec
 
 
@@ -89,9 +89,30 @@ def test_a_spec_reaches_its_worker_as_it_was(turn_detection: TurnDetection | Non
         assert again.turn_detection.to_json() == turn_detection.to_json()
 
 
+def test_of_a_session_what_is_set_and_what_is_null_and_what_is_left_out_reaches_the_worker() -> None:
+    session = agent_spec().session
+    assert session.audio is not None
+    assert session.audio.input is not None
+    session.audio.input.noise_reduction = None
+    session.tracing = Tracing(group_id="g")
+    again = pickle.loads(pickle.dumps(agent_spec(session=session))).session
+    assert again.to_json() == session.to_json()
+    assert again.to_dict()["tracing"] == {"group_id": "g"}
+    assert again.to_dict()["audio"]["input"]["noise_reduction"] is None
+    assert "transcription" not in again.to_dict()["audio"]["input"]
+    session.audio.input.noise_reduction = NoiseReduction(type="near_field")
+    again = pickle.loads(pickle.dumps(agent_spec(session=session))).session
+    assert again.to_dict()["audio"]["input"]["noise_reduction"] == {"type": "near_field"}
+
+
+@pytest.mark.parametrize("session", [{}, {"audio": {}}, {"audio": {"input": {}}}])
+def test_a_session_that_says_nothing_of_turns_is_push_to_talk(session: dict[str, object]) -> None:
+    assert agent_spec(session=SessionConfig.model_validate(session)).turn_detection is None
+
+
 def test_a_spec_does_not_change() -> None:
     with pytest.raises(ValidationError):
-        agent_spec().voice = "ash"  # type: ignore[misc] # it is frozen, which is what is tested
+        agent_spec().uid = 8  # type: ignore[misc] # it is frozen, which is what is tested
     with pytest.raises(ValidationError):
         agent_spec().limits.idle_timeout_s = 5  # type: ignore[misc] # it is frozen, which is what is tested
 

@@ -11,6 +11,7 @@ from realtime_agent.config import Settings
 from realtime_agent.control.commands import CommitAudioBuffer
 from realtime_agent.control.events import Ended, UsageChanged
 from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import (
     AgentExists,
     AgentNotFound,
@@ -124,10 +125,52 @@ async def test_no_more_than_max_agents_run(launcher: FakeLauncher) -> None:
 async def test_states_and_usage_are_followed(fleet: Fleet, launcher: FakeLauncher) -> None:
     agent = await fleet.start(agent_spec())
     launcher.worker.become(State.ACTIVE)
-    launcher.worker.report(UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5))
+    spent = TotalUsage(responses=1, input_tokens=2, output_tokens=3, total_tokens=5)
+    launcher.worker.report(UsageChanged(usage=spent))
     await until(lambda: agent.usage.total_tokens == 5)
-    assert agent.usage == UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5)
+    assert agent.usage == fleet.usage == spent
     assert agent.state is State.ACTIVE
+
+
+async def test_the_fleet_counts_what_every_agent_cost_exactly_once(
+    launcher: FakeLauncher, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REMEMBERED", 1)
+    fleet = Fleet(launcher, settings)
+    for name in ("a", "b", "a", "c"):
+        agent = await fleet.start(agent_spec(channel_name=name))
+        for responses in (1, 2, 3):
+            launcher.worker.report(UsageChanged(usage=TotalUsage(responses=responses, transcription_seconds=0.5)))
+        await until(lambda agent=agent: agent.usage.responses == 3)  # type: ignore[misc] # mypy can't tell its type
+        if name != "c":
+            await fleet.stop(name)
+    assert fleet.usage == TotalUsage(responses=12, transcription_seconds=2)
+    await fleet.close()
+    assert fleet.usage == TotalUsage(responses=12, transcription_seconds=2)
+
+
+async def test_what_an_old_worker_still_reports_counts_for_its_own_agent(fleet: Fleet, launcher: FakeLauncher) -> None:
+    first = await fleet.start(agent_spec())
+    old = launcher.worker
+    old.report(UsageChanged(usage=TotalUsage(responses=1)))
+    await until(lambda: first.usage.responses == 1)
+    fleet._release(first, Ended(reason=EndReason.CRASHED))
+    second = await fleet.start(agent_spec())
+    old.report(UsageChanged(usage=TotalUsage(responses=2)))
+    await until(lambda: first.usage.responses == 2)
+    assert second.usage == TotalUsage()
+    assert fleet.usage == TotalUsage(responses=2)
+
+
+async def test_ends_are_counted_by_reason(fleet: Fleet, launcher: FakeLauncher) -> None:
+    for reason in (EndReason.IDLE, EndReason.CRASHED, EndReason.IDLE):
+        agent = await fleet.start(agent_spec())
+        launcher.worker.end(reason)
+        await gone(agent.gone.wait())
+    launcher.error = OSError("no more processes")
+    with pytest.raises(StartFailed):
+        await fleet.start(agent_spec())
+    assert fleet.ends == {EndReason.IDLE: 2, EndReason.CRASHED: 2}
 
 
 async def test_an_agent_that_ends_by_itself_frees_its_name(fleet: Fleet, launcher: FakeLauncher) -> None:
@@ -275,8 +318,11 @@ async def test_two_stops_at_once_are_both_served(fleet: Fleet) -> None:
     assert all(found is agent for found in await asyncio.gather(fleet.stop("room"), fleet.stop("room")))
 
 
-async def test_ended_agents_are_remembered_up_to_a_bound(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_ended_agents_are_remembered_up_to_a_bound(
+    launcher: FakeLauncher, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_REMEMBERED", 2)
+    fleet = Fleet(launcher, settings)
     for name in ("a", "b", "a", "c"):
         await fleet.start(agent_spec(channel_name=name))
         await fleet.stop(name)

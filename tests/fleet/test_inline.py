@@ -17,7 +17,7 @@ from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.inline import InlineLauncher
 from realtime_agent.fleet.launcher import Worker
-from tests.scripted import ScriptedServer
+from realtime_agent.testing import RefuseSettings, ScriptedServer
 from tests.specs import agent_spec
 from tests.web_user import WirePage
 
@@ -37,7 +37,7 @@ async def test_an_agent_lives_and_leaves(scripted: Settings) -> None:
 
 
 async def test_events_end_with_the_reason(scripted: Settings, script: ScriptedServer) -> None:
-    script.refuse_settings = True
+    script.fail(RefuseSettings())
     events = await gather(await InlineLauncher(scripted).launch(agent_spec()))
     assert events[0] == StateChanged(state=State.CONNECTING)
     assert isinstance(events[-1], Ended)

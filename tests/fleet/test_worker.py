@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from realtime_agent.config import Settings
 from realtime_agent.fleet.link import Link, send_connection
 from realtime_agent.fleet.worker import _MAX_COMMANDS, _Worker
-from tests.scripted import ScriptedServer
+from realtime_agent.testing import Refuse, ScriptedServer
 from tests.specs import agent_spec
 from tests.web_user import WirePage
 
@@ -98,7 +99,7 @@ async def test_commands_beyond_the_queue_are_refused(server: Server, monkeypatch
     replies = [await server.next()]
     may_go_on.set()
     replies += [await server.next() for _ in range(count - 1)]
-    refused = [reply["reply"] for reply in replies if reply["error"] == "full"]
+    refused = [reply["reply"] for reply in replies if reply["error"] and reply["error"]["name"] == "QueueFull"]
     assert refused
     assert refused[-1] == count - 1
     assert len(refused) <= 3
@@ -106,6 +107,7 @@ async def test_commands_beyond_the_queue_are_refused(server: Server, monkeypatch
 
 
 async def test_a_command_to_a_model_that_is_gone_says_so(server: Server, script: ScriptedServer) -> None:
+    script.fail(Refuse(HTTPStatus.UNAUTHORIZED))
     await script.close(1011, "out of order")
     assert (await server.end())["reason"] == "model_failed"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -10,12 +11,15 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
-from realtime_agent.errors import SessionError, SessionTimeout
+from realtime_agent.errors import SessionError, SessionLost, SessionTimeout
+from realtime_agent.realtime import connection as module
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.connection import Connection
+from realtime_agent.testing import Refuse, ScriptedServer, Speech
 from tests.ports import dead_port
-from tests.scripted import ScriptedServer
 
 KEY = "sk-very-secret"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -31,6 +35,53 @@ async def connected(
         yield connection, script
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def connected_to_the_deaf() -> AsyncIterator[Connection]:
+    """A connection to a server that accepts and then reads nothing, not even pings."""
+    is_deaf, over = asyncio.Event(), asyncio.Event()
+
+    async def handle(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        is_deaf.set()
+        await over.wait()
+        connection.transport.abort()
+
+    async with serve(handle, "127.0.0.1", 0, ping_interval=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        connection = await Connection.open(f"ws://127.0.0.1:{port}/v1", HEADERS, timeout=TIMEOUT_S)
+        try:
+            await asyncio.wait_for(is_deaf.wait(), TIMEOUT_S)
+            yield connection
+        finally:
+            over.set()
+            await connection.close()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, what a test waits for is not a timeout."""
+    monkeypatch.setattr(module, "_PING_S", 1000.0)
+    monkeypatch.setattr(module, "_CLOSE_TIMEOUT_S", TIMEOUT_S)
+
+
+def fill(connection: Connection) -> None:
+    """Send more than the network takes."""
+    for _ in range(15):
+        if connection.is_behind:
+            return
+        connection.send_json(f'"{"x" * 2**20}"')
+    raise AssertionError("the network took it all")
+
+
+def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == module.__name__]
+
+
+async def send_audio(script: ScriptedServer, pcm: bytes) -> None:
+    where = {"response_id": "r1", "item_id": "i1", "output_index": 0, "content_index": 0}
+    await script.send("response.output_audio.delta", delta=base64.b64encode(pcm).decode(), **where)
 
 
 async def receive(connection: Connection) -> ev.ServerEvent:
@@ -52,30 +103,191 @@ async def test_it_connects_with_the_key_in_a_header_only(
 
 async def test_events_go_both_ways(script: ScriptedServer) -> None:
     async with connected(script) as (connection, _):
-        await connection.send(ev.ResponseCancel(response_id="r1"))
+        script.silent_on("response.cancel")
+        connection.send(ev.ResponseCancel(response_id="r1"))
         assert await script.expect("response.cancel") == {"type": "response.cancel", "response_id": "r1"}
         await script.send("input_audio_buffer.cleared")
         await script.send("input_audio_buffer.committed", item_id="u1")
-        seen = []
-        async with asyncio.timeout(TIMEOUT_S):
-            async for event in connection.events():
-                seen.append(event.type)
-                if len(seen) == 3:
-                    break
+        seen = [(await receive(connection)).type for _ in range(3)]
         assert seen == ["session.created", "input_audio_buffer.cleared", "input_audio_buffer.committed"]
+
+
+async def test_what_several_tasks_send_keeps_its_order(script: ScriptedServer) -> None:
+    sent: list[str] = []
+
+    async def talk(connection: Connection, name: str) -> None:
+        for number in range(20):
+            sent.append(f"{name}{number}")
+            connection.send(ev.ResponseCancel(response_id=sent[-1]))
+            await asyncio.sleep(0)
+
+    script.silent_on("response.cancel")
+    async with connected(script) as (connection, _):
+        async with asyncio.TaskGroup() as group:
+            for name in "abc":
+                group.create_task(talk(connection, name))
+        await script.expect("response.cancel", 60)
+    assert [event["response_id"] for event in script.received] == sent
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_waits_is_sent_before_it_closes() -> None:
+    sizes: list[int] = []
+    is_closing = asyncio.Event()
+
+    async def handle(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await is_closing.wait()
+        connection.transport.resume_reading()
+        async for message in connection:
+            sizes.append(len(message))
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        connection = await Connection.open(f"ws://127.0.0.1:{port}/v1", HEADERS, timeout=TIMEOUT_S)
+        sent: list[int] = []
+        while not connection.is_behind:
+            sent.append(500_000 + len(sent))
+            connection.send_json("x" * sent[-1])
+        sent.append(1)
+        connection.send_json("x")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(connection.close())
+            is_closing.set()
+    assert sizes == sent
+
+
+@pytest.mark.parametrize("how", ["closed by us", "closed by the server", "broken"])
+async def test_to_send_after_the_end_is_silent(
+    script: ScriptedServer, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(script) as (connection, _):
+        await receive(connection)
+        match how:
+            case "closed by us":
+                await connection.close()
+            case "closed by the server":
+                await script.close(1000)
+            case _:
+                script.cut()
+        for _ in range(20):
+            connection.send(ev.ResponseCancel())
+        with pytest.raises(SessionLost):
+            await receive(connection)
+        connection.send(ev.ResponseCancel())
+        assert not connection.is_behind
+    assert script.received == []
+    assert caplog.text == ""
+
+
+async def test_a_text_that_is_no_unicode_is_sent_all_the_same(script: ScriptedServer) -> None:
+    async with connected(script) as (connection, _):
+        connection.send_json('{"type": "x", "text": "\ud800"}')
+        assert await script.expect("x") == {"type": "x", "text": "?"}
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_server_that_does_not_read_is_seen_and_cut_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    async with connected_to_the_deaf() as connection:
+        assert not connection.is_behind
+        fill(connection)
+        for _ in range(17):
+            connection.send_json(f'"{"x" * 2**20}"')
+        with pytest.raises(SessionLost, match="does not read"):
+            await receive(connection)
+        await connection.close()
+    assert caplog.text == ""
+
+
+async def test_one_message_may_be_as_big_as_the_protocol_s_biggest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CLOSE_TIMEOUT_S", 0.01)
+    async with connected_to_the_deaf() as connection:
+        connection.send_json(f'"{"x" * (15 * 2**20)}"')
+        await connection.close()
+        with pytest.raises(SessionLost, match="is closed"):
+            await receive(connection)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_it_closes_though_the_server_does_not_read(is_cancelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PING_S", 1000.0)
+    monkeypatch.setattr(module, "_CLOSE_TIMEOUT_S", 1000.0 if is_cancelled else 0.01)
+    async with connected_to_the_deaf() as connection:
+        fill(connection)
+        if is_cancelled:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(connection.close(), 0.01)
+        else:
+            await asyncio.wait_for(connection.close(), TIMEOUT_S)
+        with pytest.raises(SessionLost):
+            await receive(connection)
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_a_dead_network_is_found_out(is_full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module._PING_S + module._PONG_TIMEOUT_S + module._CLOSE_TIMEOUT_S <= 15
+    for name in ("_PING_S", "_PONG_TIMEOUT_S", "_CLOSE_TIMEOUT_S"):
+        monkeypatch.setattr(module, name, 0.05)
+    async with connected_to_the_deaf() as connection:
+        if is_full:
+            fill(connection)
+        with pytest.raises(SessionLost, match="was lost: keepalive ping timeout"):
+            await receive(connection)
+        await connection.close()
+
+
+async def test_it_leaves_no_task(script: ScriptedServer) -> None:
+    async with connected(script) as (connection, _):
+        await connection.close()
+        await connection.close()
+    script.cut()
+    async with asyncio.timeout(TIMEOUT_S):
+        while asyncio.all_tasks() != {asyncio.current_task()}:
+            # The server's own end with the connection.
+            await asyncio.sleep(0.01)
 
 
 async def test_what_is_no_event_is_ignored_and_not_quoted_in_the_log(
     script: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     async with connected(script) as (connection, _):
         await receive(connection)
         for garbage in ("private words", b"\xff\xfe", "[]", "{}", ""):
             await script.send_raw(garbage)
         await script.send_raw(b'{"type": "input_audio_buffer.cleared"}')
         assert isinstance(await receive(connection), ev.InputAudioBufferCleared)
-    assert [record.levelname for record in caplog.records] == ["WARNING"] * 5
+        assert connection.malformed == 5
+        caplog.clear()
+        await connection.close()
+        assert [record.getMessage() for record in ours(caplog)] == [
+            "the model sent 0 events of 0 types that are not known, and 5 messages that are no event"
+        ]
     assert "private words" not in caplog.text
+
+
+async def test_a_flood_of_nonsense_does_not_flood_the_log(
+    script: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with connected(script) as (connection, _):
+        await receive(connection)
+        for number in range(200):
+            await script.send_raw("{")
+            await script.send(f"response.hologram{number % 70}\n" + "x" * 300)
+        for _ in range(200):
+            assert isinstance(await receive(connection), ev.UnknownEvent)
+        assert connection.unknown.total() == 200
+        assert len(connection.unknown) == 51
+        assert max(map(len, connection.unknown)) == 100
+    records = ours(caplog)
+    assert [record.levelname for record in records].count("WARNING") == 1
+    # One for each type, for those that are counted together, and for all at the end.
+    assert [record.levelname for record in records].count("INFO") == 52
+    assert records[-1].getMessage() == (
+        "the model sent 200 events of 51 types that are not known, and 200 messages that are no event"
+    )
+    assert not any("\n" in record.getMessage() for record in records)
 
 
 async def test_an_event_that_is_new_is_passed_on(script: ScriptedServer) -> None:
@@ -83,12 +295,13 @@ async def test_an_event_that_is_new_is_passed_on(script: ScriptedServer) -> None
         await receive(connection)
         await script.send("response.hologram.delta", voxels=[1])
         assert isinstance(await receive(connection), ev.UnknownEvent)
+        assert connection.unknown == {"response.hologram.delta": 1}
 
 
 async def test_an_event_may_be_megabytes(script: ScriptedServer) -> None:
     async with connected(script) as (connection, _):
         await receive(connection)
-        await script.delta(bytes(3 * 2**20))
+        await script.send_all(script.reply(Speech("", bytes(3 * 2**20), piece_ms=10**6))[4:5])
         event = await receive(connection)
         assert isinstance(event, ev.OutputAudioDelta)
         assert len(event.pcm()) == 3 * 2**20
@@ -98,55 +311,96 @@ async def test_the_server_s_goodbye_is_told_in_words(script: ScriptedServer) -> 
     async with connected(script) as (connection, _):
         await receive(connection)
         await script.close(1001, "Your session hit the maximum duration of 60 minutes.")
-        with pytest.raises(SessionError, match=r"closed the connection with 1001: Your session hit the maximum"):
-            await receive(connection)
-        with pytest.raises(SessionError, match="1001"):
-            await connection.send(ev.ResponseCancel())
+        for _ in range(2):
+            with pytest.raises(SessionLost, match=r"closed the connection with 1001: Your session hit the maximum"):
+                await receive(connection)
 
 
-async def test_a_goodbye_without_a_reason_tells_its_code(script: ScriptedServer) -> None:
+@pytest.mark.parametrize(
+    ("code", "is_final"), [(1000, False), (1011, False), (1012, False), (1008, True), (3000, True), (4000, True)]
+)
+async def test_a_goodbye_tells_whether_another_connection_may_do(
+    script: ScriptedServer, code: int, is_final: bool
+) -> None:
     async with connected(script) as (connection, _):
         await receive(connection)
-        await script.close(4000)
-        with pytest.raises(SessionError, match=r"closed the connection with 4000$"):
+        await script.close(code)
+        with pytest.raises(SessionError, match=f"closed the connection with {code}$") as caught:
             await receive(connection)
+        assert isinstance(caught.value, SessionLost) is not is_final
 
 
 async def test_a_connection_that_breaks_is_told(script: ScriptedServer) -> None:
     async with connected(script) as (connection, _):
         await receive(connection)
-        script.abort()
-        with pytest.raises(SessionError, match="was lost"):
+        script.cut()
+        with pytest.raises(SessionLost, match="was lost"):
             await receive(connection)
 
 
-async def test_it_can_be_closed_twice_and_is_closed_then(script: ScriptedServer) -> None:
+async def test_a_message_that_is_too_big_costs_the_connection_only(
+    script: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_MESSAGE", 1000)
     async with connected(script) as (connection, _):
-        await connection.close()
-        await connection.close()
-        with pytest.raises(SessionError):
-            await connection.send_json("{}")
+        await receive(connection)
+        await send_audio(script, bytes(2000))
+        with pytest.raises(SessionLost):
+            await receive(connection)
 
 
 @pytest.mark.parametrize("status", [HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND])
 async def test_a_refused_upgrade_is_told_by_its_status(script: ScriptedServer, status: HTTPStatus) -> None:
-    script.refuse_connection = status
-    with pytest.raises(SessionError, match=f"HTTP {status.value}") as caught:
+    script.fail(Refuse(status))
+    with pytest.raises(SessionError, match=f"refused the connection: HTTP {status.value}: go away$") as caught:
         await Connection.open(script.url, HEADERS, timeout=TIMEOUT_S)
-    assert not isinstance(caught.value, SessionTimeout)
+    assert not isinstance(caught.value, SessionLost)
     assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
+async def test_an_upgrade_that_is_refused_for_now_may_do_later(script: ScriptedServer, status: HTTPStatus) -> None:
+    script.fail(Refuse(status))
+    with pytest.raises(SessionLost, match=f"HTTP {status.value}"):
+        await Connection.open(script.url, HEADERS, timeout=TIMEOUT_S)
+
+
+async def test_a_key_that_the_server_repeats_is_not_told() -> None:
+    def refuse(connection: ServerConnection, request: Request) -> Response:
+        return connection.respond(HTTPStatus.UNAUTHORIZED, f"wrong: {request.headers['Authorization']}")
+
+    async with serve(ServerConnection.wait_closed, "127.0.0.1", 0, process_request=refuse) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with pytest.raises(SessionError, match=r"HTTP 401: wrong: \*\*\*$"):
+            await Connection.open(f"ws://127.0.0.1:{port}/v1", HEADERS, timeout=TIMEOUT_S)
+
+
+async def test_a_header_that_is_none_is_told_without_its_value(script: ScriptedServer) -> None:
+    with pytest.raises(SessionError, match="Authorization") as caught:
+        await Connection.open(script.url, {"Authorization": f"Bearer {KEY}\r\nX: y"}, timeout=TIMEOUT_S)
+    assert KEY not in str(caught.value)
+    assert script.connections == []
+
+
 async def test_nothing_that_listens_is_told() -> None:
-    with dead_port() as port, pytest.raises(SessionError, match="can't be reached") as caught:
+    with dead_port() as port, pytest.raises(SessionLost, match="can't be reached") as caught:
         await Connection.open(f"ws://127.0.0.1:{port}/v1", HEADERS, timeout=TIMEOUT_S)
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1/v1", "ws://", "ws://127.0.0.1:99999/v1", "ws://[broken/v1"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/v1?key=s3cret", "ws://", "ws://127.0.0.1:99999/v1", "ws://[broken/v1"]
+)
 async def test_an_address_that_is_none_is_told(url: str) -> None:
-    with pytest.raises(SessionError, match="can't be reached"):
+    with pytest.raises(SessionError, match="can't be reached") as caught:
         await Connection.open(url, HEADERS, timeout=TIMEOUT_S)
+    assert not isinstance(caught.value, SessionLost)
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_name_that_nobody_knows_may_be_known_later() -> None:
+    with pytest.raises(SessionLost, match="can't be reached"):
+        await Connection.open("ws://model.invalid/v1", {}, timeout=TIMEOUT_S)
 
 
 async def test_a_proxy_of_a_kind_that_needs_another_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +427,7 @@ async def test_a_server_that_is_no_web_server_is_told() -> None:
     server = await asyncio.start_server(talk_nonsense, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(SessionError, match="can't be reached"):
+        with pytest.raises(SessionLost, match="can't be reached"):
             await Connection.open(f"ws://127.0.0.1:{port}/v1", HEADERS, timeout=TIMEOUT_S)
 
 

@@ -11,24 +11,40 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openai.types.realtime import ConversationItem, RealtimeClientEvent, RealtimeServerEvent
+from openai.types.realtime import (
+    ConversationItem,
+    RealtimeClientEvent,
+    RealtimeServerEvent,
+    RealtimeSessionCreateRequest,
+)
 from pydantic import BaseModel, TypeAdapter
 
 from realtime_agent.errors import InvalidEvent
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.types import (
+    ApprovalFilter,
     AudioFormat,
     AudioInput,
     AudioOutput,
+    CustomVoice,
+    FunctionTool,
     Item,
+    McpTool,
     NoiseReduction,
+    Prompt,
+    Reasoning,
     ResponseAudio,
     ResponseConfig,
+    RetentionRatio,
     SemanticVad,
     ServerVad,
     SessionAudio,
     SessionConfig,
-    Tool,
+    TokenLimits,
+    ToolChoiceFunction,
+    ToolChoiceMcp,
+    ToolFilter,
+    Tracing,
     Transcription,
 )
 
@@ -94,8 +110,11 @@ FULL_SESSION = SessionConfig(
     audio=SessionAudio(
         input=AudioInput(
             format=PCM,
-            noise_reduction=NoiseReduction(type="near_field"),
-            transcription=Transcription(model="gpt-realtime-whisper", language="en", prompt="names"),
+            noise_reduction=NoiseReduction(type="near_field", strength=0.5),
+            transcription=Transcription(
+                model="gpt-realtime-whisper", language="en", prompt="names", delay="low", keywords=["Ada"],
+                languages=["en", "de"],
+            ),
             turn_detection=ServerVad(
                 threshold=0.4, prefix_padding_ms=100, silence_duration_ms=300, idle_timeout_ms=6000,
                 create_response=True, interrupt_response=False,
@@ -104,14 +123,26 @@ FULL_SESSION = SessionConfig(
         output=AudioOutput(format=PCM, voice="marin", speed=1.1),
     ),
     max_output_tokens="inf",
-    tools=[Tool(name="look_up", description="finds", parameters={"type": "object"})],
+    tools=[
+        FunctionTool(name="look_up", description="finds", parameters={"type": "object"}),
+        McpTool(
+            server_label="files", server_url="https://tools.example", connector_id="connector_gmail", tunnel_id="t1",
+            server_description="keeps", authorization="secret", headers={"X-A": "b"},
+            allowed_tools=ToolFilter(tool_names=["read"], read_only=True), allowed_callers=["direct"],
+            require_approval=ApprovalFilter(
+                always=ToolFilter(tool_names=["write"], read_only=False),
+                never=ToolFilter(tool_names=["read"], read_only=True),
+            ),
+            defer_loading=True,
+        ),
+    ],
     tool_choice="auto",
     parallel_tool_calls=False,
-    reasoning={"effort": "low"},
-    tracing="auto",
-    truncation="auto",
+    reasoning=Reasoning(effort="low"),
+    tracing=Tracing(workflow_name="w", group_id="g", metadata={"a": 1}),
+    truncation=RetentionRatio(retention_ratio=0.8, token_limits=TokenLimits(post_instructions=5000)),
     include=["item.input_audio_transcription.logprobs"],
-    prompt={"id": "p1"},
+    prompt=Prompt(id="p1", version="2", variables={"name": "Ada"}),
 )  # fmt: skip
 
 FULL_RESPONSE = ResponseConfig(
@@ -122,17 +153,26 @@ FULL_RESPONSE = ResponseConfig(
     input=[user_text("hello")],
     max_output_tokens=100,
     metadata={"topic": "greeting"},
-    tools=[Tool(name="look_up")],
+    tools=[FunctionTool(name="look_up")],
     tool_choice="required",
     parallel_tool_calls=True,
-    reasoning={"effort": "low"},
-    prompt={"id": "p1"},
+    reasoning=Reasoning(effort="low"),
+    prompt=Prompt(id="p1"),
 )
 
 CLIENT_EVENTS: list[ev.ClientEvent] = [
     ev.SessionUpdate(session=SessionConfig(instructions="be brief")),
     ev.SessionUpdate(session=FULL_SESSION, event_id="e1"),
     ev.SessionUpdate(session=SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=None)))),
+    ev.SessionUpdate(
+        session=SessionConfig(
+            audio=SessionAudio(output=AudioOutput(voice=CustomVoice(id="voice_1"))),
+            tool_choice=ToolChoiceFunction(name="look_up"),
+            tracing="auto",
+            truncation="disabled",
+        )
+    ),
+    ev.SessionUpdate(session=SessionConfig(tool_choice=ToolChoiceMcp(server_label="files", name="read"), tracing=None)),
     ev.SessionUpdate(
         session=SessionConfig(
             output_modalities=["text"],
@@ -157,6 +197,7 @@ CLIENT_EVENTS: list[ev.ClientEvent] = [
     ev.ResponseCreate(event_id="e3", response=FULL_RESPONSE),
     ev.ResponseCancel(),
     ev.ResponseCancel(response_id="r1"),
+    ev.OutputAudioBufferClear(),
 ]
 
 
@@ -177,10 +218,74 @@ def test_a_client_event_survives_the_wire(event: ev.ClientEvent) -> None:
 
 def test_the_examples_cover_every_event_that_a_client_can_send() -> None:
     assert {type(event) for event in CLIENT_EVENTS} == set(get_args(ev.ClientEvent))
-    # What is left over is for WebRTC and SIP only.
-    assert {_type_of(model) for model in _members(RealtimeClientEvent)} - {event.type for event in CLIENT_EVENTS} == {
-        "output_audio_buffer.clear"
-    }
+    assert {_type_of(model) for model in _members(RealtimeClientEvent)} == {event.type for event in CLIENT_EVENTS}
+
+
+def _fields(annotation: Any, path: str = "") -> set[str]:
+    """The paths of all fields that a type of openai's has, at every depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inside = {name: field.annotation for name, field in annotation.model_fields.items()}
+        return set().union(*({f"{path}.{name}", *_fields(kind, f"{path}.{name}")} for name, kind in inside.items()))
+    return set().union(*(_fields(argument, path) for argument in get_args(annotation)), set())
+
+
+def _paths(value: Any, path: str = "") -> set[str]:
+    """The paths of all fields that an object has."""
+    if isinstance(value, dict):
+        return set().union(*({f"{path}.{name}", *_paths(inside, f"{path}.{name}")} for name, inside in value.items()))
+    return set().union(*(_paths(inside, path) for inside in value)) if isinstance(value, list) else set()
+
+
+def test_every_setting_of_openai_s_sessions_can_be_sent() -> None:
+    """A newer package that has more of them shows here what is missing."""
+    sent = [event.session.to_dict() for event in CLIENT_EVENTS if isinstance(event, ev.SessionUpdate)]
+    reached = set().union(*map(_paths, sent))
+    free = (".prompt.variables", ".tools.parameters", ".tools.headers", ".tracing.metadata")
+    known = {path for path in _fields(RealtimeSessionCreateRequest) if not path.startswith(free)}
+    assert {path for path in reached if not path.startswith(free)} == known
+
+
+OLD_NAMES = {
+    "response.audio.delta": ev.OutputAudioDelta,
+    "response.audio.done": ev.OutputAudioDone,
+    "response.audio_transcript.delta": ev.OutputTranscriptDelta,
+    "response.audio_transcript.done": ev.OutputTranscriptDone,
+    "response.text.delta": ev.OutputTextDelta,
+    "response.text.done": ev.OutputTextDone,
+}
+
+
+@pytest.mark.parametrize("old", sorted(OLD_NAMES))
+def test_an_event_by_its_old_name_is_what_it_is(old: str) -> None:
+    raw = {"type": old, "response_id": "r", "item_id": "i", "delta": "AAAA", "text": "Hi.", "transcript": "Hi."}
+    event = ev.parse_server_event(json.dumps(raw))
+    assert type(event) is OLD_NAMES[old]
+    assert OLD_NAMES[old].model_fields["type"].default.startswith("response.output_")
+
+
+@pytest.mark.parametrize("nonsense", [None, 5, "x", [], {"id": 7}, [{"type": 1}]])
+@pytest.mark.parametrize("field", ["usage", "status_details", "output", "metadata", "audio", "id", "status"])
+def test_a_response_s_end_is_not_lost_with_its_details(field: str, nonsense: object) -> None:
+    event = ev.parse_server_event(json.dumps({"type": "response.done", "response": {"id": "r1", field: nonsense}}))
+    assert isinstance(event, ev.ResponseDone)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ('{"type": "response.done"}', ev.ResponseDone),
+        ('{"type": "response.created", "response": null}', ev.ResponseCreated),
+        ('{"type": "error", "error": "overloaded"}', ev.ErrorEvent),
+        ('{"type": "error", "error": {"code": 429, "message": "slow down"}}', ev.ErrorEvent),
+        ('{"type": "session.created"}', ev.SessionCreated),
+        ('{"type": "input_audio_buffer.speech_started"}', ev.SpeechStarted),
+        ('{"type": "input_audio_buffer.speech_started", "audio_start_ms": 12.7, "item_id": "u"}', ev.SpeechStarted),
+        ('{"type": "conversation.item.input_audio_transcription.completed", "item_id": "u", "transcript": "Hi.",'
+         ' "usage": 5}', ev.TranscriptionCompleted),
+    ],
+)  # fmt: skip
+def test_what_others_wait_for_is_read_however_little_it_says(message: str, kind: type[BaseModel]) -> None:
+    assert type(ev.parse_server_event(message)) is kind
 
 
 def test_null_is_sent_and_absent_is_not() -> None:
@@ -192,8 +297,9 @@ def test_null_is_sent_and_absent_is_not() -> None:
         assert ev.parse_client_event(event.to_json()).to_json() == event.to_json()
 
 
-def test_every_event_of_ours_is_one_of_openai_s() -> None:
-    assert set(OURS) <= set(THEIRS)
+def test_every_event_of_openai_s_is_one_of_ours() -> None:
+    assert set(OURS) == set(THEIRS)
+    assert (len(get_args(ev.ClientEvent)), len(OURS)) == (11, 46)
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["required fields", "all fields"])
@@ -201,7 +307,7 @@ def test_every_event_of_ours_is_one_of_openai_s() -> None:
 def test_every_event_of_openai_s_server_is_read(kind: str, full: bool) -> None:
     raw = example(THEIRS[kind], full=full)
     event = ev.parse_server_event(json.dumps(raw))
-    assert type(event) is OURS.get(kind, ev.UnknownEvent)
+    assert type(event) is OURS[kind]
     assert event.type == kind
 
 
@@ -267,8 +373,10 @@ def test_audio_that_is_not_base64_is_an_error(text: str) -> None:
         ('{"type": "session.update", "session": {"max_output_tokens": 0}}',
          "invalid_value", "session.max_output_tokens", None),
         ('{"type": "session.update", "session": {"tool_choice": 5}}', "invalid_value", "session.tool_choice", None),
-        ('{"type": "session.update", "session": {"tools": [{"name": "a"}, {"type": "function"}]}}',
+        ('{"type": "session.update", "session": {"tools": [{"type": "function", "name": "a"}, {"type": "function"}]}}',
          "missing_required_parameter", "session.tools.1.name", None),
+        ('{"type": "session.update", "session": {"tools": [{"name": "a"}]}}',
+         "missing_required_parameter", "session.tools.0.type", None),
         ('{"type": "session.update", "session": {"audio": {"output": {"voice": 5}}}}',
          "invalid_value", "session.audio.output.voice", None),
         ('{"type": "session.update", "session": {"audio": {"input": {"turn_detection": '

@@ -102,7 +102,7 @@ async def test_the_log_has_nothing_of_files_and_of_probes_that_go_well(
     client: Client, model: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "realtime_agent.server"):
-        for path in ("/static/main.js", "/health", "/ready"):
+        for path in ("/static/main.js", "/health", "/ready", "/metrics"):
             await client.get(path)
         model.is_running = False
         await client.get("/ready")

@@ -15,9 +15,9 @@ from realtime_agent.config import Settings
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.process import ProcessLauncher
 from realtime_agent.server.app import create_app
+from realtime_agent.testing import ScriptedServer
 from tests.fake_launcher import FakeLauncher
 from tests.processes import descriptors
-from tests.scripted import ScriptedServer
 from tests.server.conftest import Client, Post
 
 

@@ -77,6 +77,11 @@ def test_what_a_request_needs_is_in_it(document: dict[str, Any]) -> None:
     assert answers == {"200", "400", "408", "409", "413", "502", "503", "504"}
 
 
+def test_what_is_text_is_told_as_text(document: dict[str, Any]) -> None:
+    answer = document["paths"]["/metrics"]["get"]["responses"]["200"]
+    assert answer["content"] == {"text/plain": {"schema": {"type": "string"}}}
+
+
 def test_an_alias_is_told_where_it_leads_and_works(document: dict[str, Any]) -> None:
     assert document["paths"]["/start_agent"]["post"]["description"] == "Also at /start."
     assert "/start" not in document["paths"]

@@ -16,6 +16,7 @@ from realtime_agent import __version__
 from realtime_agent.config import Settings
 from realtime_agent.control.events import UsageChanged
 from realtime_agent.control.life import EndReason, State
+from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull, SessionError
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.model_process import Model
@@ -59,6 +60,8 @@ async def test_an_agent_is_started_once_and_stopped_once(post: Post, start: str,
         ({"colour": "red"}, "colour"),
         ({"user_uid": 7}, "user_uid"),
         ({"turn_detection": {"type": "server_vad", "threshold": 7}}, "turn_detection.threshold"),
+        ({"tracing": {"workflow": "x"}}, "tracing.workflow"),
+        ({"language": "en", "transcription": None}, "language"),
     ],
 )
 async def test_a_bad_start_names_the_field(post: Post, change: dict[str, Any], field: str) -> None:
@@ -201,26 +204,31 @@ async def test_agents_are_listed_and_shown(client: Client, post: Post, fleet: Fl
     name = "a room? #1 & {x} [x]~|;="
     await post("/start_agent", channel_name=name, uid=7, user_uid=5)
     launcher.worker.become(State.ACTIVE)
-    launcher.worker.report(UsageChanged(responses=1, input_tokens=2, output_tokens=3, total_tokens=5))
+    spent = TotalUsage(responses=1, input_tokens=2, output_tokens=3, total_tokens=5, output_text_tokens=3)
+    launcher.worker.report(UsageChanged(usage=spent))
     async with asyncio.timeout(30):
         while not fleet.find(name).usage.responses:
             await asyncio.sleep(0)
     async with client.get("/agents") as response:
         assert response.status == 200
-        (listed,) = (await response.json())["agents"]
+        body = await response.json()
+        (listed,) = body["agents"]
+        assert body["total"] == listed["usage"]
     async with client.get(f"/agents/{quote(name, safe='')}") as response:
         assert response.status == 200
         shown = await response.json()
     assert shown == listed
     assert isinstance(shown.pop("since"), float)
+    usage = shown.pop("usage")
+    assert {name: count for name, count in usage.items() if count} == spent.model_dump(exclude_defaults=True)
+    assert usage.keys() == TotalUsage.model_fields.keys()
     assert shown == {
         "channel_name": name, "uid": 7, "user_uid": 5, "pid": 1000, "generation": 1, "state": "active",
         "reason": None, "cause": None,
-        "usage": {"responses": 1, "input_tokens": 2, "output_tokens": 3, "total_tokens": 5},
     }  # fmt: skip
     await post("/stop_agent", channel_name=name)
     async with client.get("/agents") as response:
-        assert await response.json() == {"agents": []}
+        assert await response.json() == {"agents": [], "total": usage}
     async with client.get(f"/agents/{quote(name, safe='')}") as response:
         ended = await response.json()
         assert (ended["state"], ended["reason"]) == ("ended", "stopped")
@@ -283,6 +291,15 @@ LIKELY = st.fixed_dictionaries(
         "system_instruction": ANY_JSON,
         "turn_detection": TURN_DETECTION,
         "max_duration_s": st.floats() | ANY_JSON,
+        "speed": st.floats() | ANY_JSON,
+        "noise_reduction": st.just({"type": "near_field"}) | ANY_JSON,
+        "transcription": st.just({"language": "en"}) | ANY_JSON,
+        "tools": st.lists(st.sampled_from(["f", "g h", {"type": "mcp", "server_label": "l"}]) | ANY_JSON),
+        "tool_choice": st.sampled_from(["auto", {"type": "function", "name": "f"}]) | ANY_JSON,
+        "max_output_tokens": st.integers(0, 5000) | ANY_JSON,
+        "truncation": ANY_JSON,
+        "tracing": ANY_JSON,
+        "prompt": st.just({"id": "p"}) | ANY_JSON,
         "command": COMMANDS | ANY_JSON,
         "new_instruction": st.text() | ANY_JSON,
         "input_text": st.text() | ANY_JSON,

@@ -1,0 +1,215 @@
+"""The items of the conversation, sans-I/O: those that the server makes, and those that it is told.
+
+What the agent says is kept with how much of it was heard, so that the model can be told, and another session too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.actions import Action, Answer, Send
+from realtime_agent.realtime.history import Entry, History, Kind
+from realtime_agent.realtime.outgoing import Outgoing
+from realtime_agent.realtime.responses import Responses
+from realtime_agent.realtime.session import EndPart, Play, Report, Transcript
+from realtime_agent.realtime.types import ErrorDetail
+
+__all__ = ["Items"]
+
+_MAX_ID = 32
+"""Characters that OpenAI allows for an item's id."""
+
+_KINDS: dict[tuple[str, str | None], Kind] = {
+    ("message", "user"): "user",
+    ("message", "assistant"): "assistant",
+    ("function_call", None): "call",
+}
+"""What a server adds to a conversation by itself."""
+
+_Words = ev.OutputTranscriptDelta | ev.OutputTextDelta
+_AllWords = ev.OutputTranscriptDone | ev.OutputTextDone
+
+
+class Items:
+    """Keeps `history` as the model has it, and the model's as `history` has it."""
+
+    def __init__(self, history: History, responses: Responses, outgoing: Outgoing) -> None:
+        self.history = history
+        self._responses = responses
+        self._outgoing = outgoing
+        # Commands that wait until the model has added an item.
+        self._adding: dict[str, int] = {}
+        # Parts whose audio has begun to be played, and has not all come.
+        self._playing: dict[tuple[str, int], None] = {}
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the model has taken all that it was told."""
+        return not self._adding
+
+    def connected(self, calling: frozenset[str]) -> list[Action]:
+        """Tell another session what was said; `calling` are the calls whose outputs are still to come."""
+        told = self.history.replay(running=calling)
+        actions: list[Action] = [self._tell(entry) for entry in told]
+        for item_id in self._adding.keys() - {entry.id for entry in told}:
+            # Too much was said since: it fell out of what a session is told.
+            actions += self._taken(item_id)
+        return actions
+
+    def disconnected(self) -> list[Action]:
+        """The session is gone: of what it was saying, no more will come."""
+        actions: list[Action] = [EndPart(*part) for part in self._playing]
+        for entry in self.history:
+            entry.known = "nothing"
+            actions += self._cut_short(entry)
+        self._playing.clear()
+        return actions
+
+    def make(
+        self, kind: Kind, text: str, *, command: int | None = None, call_id: str = ""
+    ) -> tuple[Entry, list[Action]]:
+        """Add an item of ours; while there is no session, the next one is told."""
+        entry = self.history.put(self._outgoing.new_id("output" if kind == "output" else "text"), kind)
+        entry.text, entry.call_id, entry.is_whole = text, call_id, True
+        if command is not None:
+            self._adding[entry.id] = command
+        return entry, [self._tell(entry)] if self._responses.is_connected else []
+
+    def forget(self, item_id: str) -> Send:
+        """Let the model forget an item."""
+        entry = self.history.get(item_id)
+        if entry is not None:
+            entry.is_gone = True
+        return self._outgoing.send(ev.ItemDelete(item_id=item_id))
+
+    def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> list[Action]:
+        """What of the agent's speech was cut, as (item_id, content_index, ms heard)."""
+        actions: list[Action] = []
+        self._playing.clear()
+        for item_id, content_index, ms in heard:
+            entry = self.history.get(item_id)
+            if entry is None or entry.kind != "assistant":
+                continue
+            part = entry.part(content_index)
+            end = min(ms, part.received_ms)
+            part.cut(end)
+            actions.append(Transcript("assistant", item_id, part.heard_text, final=True, interrupted=True))
+            if entry.known == "audio":
+                truncate = ev.ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=end)
+                actions.append(self._outgoing.send(truncate))
+            elif entry.known == "words":
+                actions += self._make_anew(entry)
+        return actions
+
+    def added(self, event: ev.ItemAdded | ev.ItemDone | ev.ItemCreated) -> list[Action]:
+        """The server has an item, at its place."""
+        item = event.item
+        if item.id is None:
+            return []
+        kind = _KINDS.get((item.type, item.role))
+        entry = self.history.put(item.id, kind) if kind is not None else self.history.get(item.id)
+        if entry is not None:
+            entry.known = "words" if entry.known == "words" else "audio"
+            self.history.move(entry, event.previous_item_id)
+        return self._taken(item.id)
+
+    def deleted(self, event: ev.ItemDeleted) -> list[Action]:
+        """The server has forgotten an item."""
+        self.history.remove(event.item_id)
+        return []
+
+    def audio(self, event: ev.OutputAudioDelta) -> list[Action]:
+        """The agent says more."""
+        if not self._responses.is_heard(event.response_id):
+            return []
+        try:
+            pcm = event.pcm()
+        except ValueError:
+            return [Report(ErrorDetail(type="invalid_audio", message="the model sent audio that is not base64"))]
+        self._said(event).part(event.content_index).add_audio(pcm)
+        self._playing[event.item_id, event.content_index] = None
+        return [Play(event.item_id, event.content_index, pcm)]
+
+    def all_audio(self, event: ev.OutputAudioDone) -> list[Action]:
+        """The agent has said all of a part."""
+        if not self._responses.is_heard(event.response_id):
+            return []
+        self._playing.pop((event.item_id, event.content_index), None)
+        return [EndPart(event.item_id, event.content_index)]
+
+    def words(self, event: _Words) -> list[Action]:
+        """More words of what the agent says, or writes."""
+        if not self._responses.is_shown(event.response_id):
+            return []
+        part = self._said(event).part(event.content_index)
+        if part.is_whole:
+            return []
+        part.is_written = isinstance(event, ev.OutputTextDelta)
+        part.add_words(event.delta)
+        return [Transcript("assistant", event.item_id, event.delta)]
+
+    def all_words(self, event: _AllWords) -> list[Action]:
+        """All words of a part."""
+        if not self._responses.is_shown(event.response_id):
+            return []
+        part = self._said(event).part(event.content_index)
+        if part.is_whole:
+            return []
+        part.complete(event.transcript if isinstance(event, ev.OutputTranscriptDone) else event.text)
+        return [Transcript("assistant", event.item_id, part.text, final=True)]
+
+    def _said(self, event: ev.OutputAudioDelta | _Words | _AllWords) -> Entry:
+        """The assistant's item that an event is about."""
+        active = self._responses.active
+        if active is not None and active.id == event.response_id:
+            active.items.setdefault(event.item_id, False)
+        entry = self.history.put(event.item_id, "assistant")
+        if entry.kind != "assistant":
+            return Entry(event.item_id, "assistant")  # a server that mixes up its ids
+        entry.known = "audio"
+        return entry
+
+    def _cut_short(self, entry: Entry) -> list[Action]:
+        was_whole, entry.is_whole = entry.is_whole, True
+        if entry.kind == "user" and not was_whole:
+            return [Transcript("user", entry.id, "", final=True)]
+        actions: list[Action] = []
+        for content_index, part in entry.parts.items():
+            if not part.is_whole or (entry.id, content_index) in self._playing:
+                part.stop()
+                actions.append(Transcript("assistant", entry.id, part.text, final=True, interrupted=True))
+        return actions
+
+    def _make_anew(self, entry: Entry) -> list[Action]:
+        """Correct an assistant's item of which the session has no audio that it could truncate."""
+        actions: list[Action] = [self._outgoing.send(ev.ItemDelete(item_id=entry.id))]
+        before = self.history.known_before(entry)
+        self.history.rename(entry, self._outgoing.new_id("text"))
+        entry.known = "nothing"
+        if entry.item() is not None:
+            actions.append(self._tell(entry, before.id if before is not None else "root"))
+        return actions
+
+    def _tell(self, entry: Entry, after: str | None = None) -> Send:
+        """Tell the session an item, whose words are known."""
+        if len(entry.id) > _MAX_ID:
+            self.history.rename(entry, self._outgoing.new_id("text"))
+        entry.known = "words"
+        item = entry.item()
+        assert item is not None, "only what can be told is told"
+        create = ev.ItemCreate(item=item)
+        if after is not None:
+            create.previous_item_id = after
+        return self._outgoing.send(create, lambda error: self._refused(entry, error))
+
+    def _refused(self, entry: Entry, error: ErrorDetail) -> list[Action]:
+        self.history.remove(entry.id)
+        self._responses.output_taken(entry.id)
+        command = self._adding.pop(entry.id, None)
+        return [Answer(command, error)] if command is not None else [Report(error)]
+
+    def _taken(self, item_id: str) -> list[Action]:
+        self._responses.output_taken(item_id)
+        command = self._adding.pop(item_id, None)
+        return [Answer(command)] if command is not None else []

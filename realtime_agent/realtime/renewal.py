@@ -1,0 +1,69 @@
+"""When a session gets another connection, sans-I/O. Times are seconds of any monotonic clock."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+__all__ = ["Renewal"]
+
+_PROVEN_S = 10.0
+"""A connection that lived so long was a good one. What ends sooner belongs to the same outage, or a server that accepts
+and then closes would be asked for ever."""
+
+_FIRST_DELAY_S = 0.25
+_MAX_DELAY_S = 5.0
+_RETRY_ROTATION_S = 60.0
+
+
+class Renewal:
+    """Counts what an outage has cost, and watches the age of a connection.
+
+    Args:
+        rotate_s: After how long a connection is to be replaced in good time; 0 is never.
+        reconnect_timeout_s: How long an outage may last.
+        jitter: Gives numbers from 0 to 1, so that agents that lost their model together don't come back together.
+    """
+
+    def __init__(
+        self, *, rotate_s: float, reconnect_timeout_s: float, jitter: Callable[[], float] = random.random
+    ) -> None:
+        self._rotate_s = rotate_s
+        self._reconnect_timeout_s = reconnect_timeout_s
+        self._jitter = jitter
+        self._opened: float | None = None
+        self._outage: float | None = None
+        self._attempts = 0
+        self._rotate_at: float | None = None
+
+    def rotate_in(self, now: float) -> float | None:
+        """In how many seconds to look whether the connection is to be replaced: now, if none are left; or never."""
+        if not self._rotate_s:
+            return None
+        return self._rotate_s if self._rotate_at is None else self._rotate_at - now
+
+    def opened(self, now: float) -> None:
+        """A connection is open, and has taken its settings."""
+        self._opened = now
+        self._rotate_at = now + self._rotate_s if self._rotate_s else None
+
+    def rotation_failed(self, now: float) -> None:
+        """No other connection could be had; the present one goes on."""
+        self._rotate_at = now + _RETRY_ROTATION_S
+
+    def lost(self, now: float) -> float | None:
+        """The connection is lost, or another try has failed.
+
+        Returns:
+            How many seconds to wait before the next try; `None` when it is time to give up.
+        """
+        if self._opened is not None and now - self._opened >= _PROVEN_S:
+            self._outage = None
+        self._opened = self._rotate_at = None
+        if self._outage is None:
+            self._outage, self._attempts = now, 0
+        self._attempts += 1
+        if self._attempts == 1:
+            return 0.0
+        delay = min(_FIRST_DELAY_S * 2 ** (self._attempts - 2), _MAX_DELAY_S) * (0.5 + self._jitter() / 2)
+        return delay if now + delay - self._outage <= self._reconnect_timeout_s else None

@@ -1,0 +1,130 @@
+"""The turns of the user, sans-I/O: when they speak, what they said, and when that becomes a message."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.actions import Action, Answer, Send, SendAudio
+from realtime_agent.realtime.history import History
+from realtime_agent.realtime.outgoing import Outgoing
+from realtime_agent.realtime.responses import Responses
+from realtime_agent.realtime.session import Interrupt, Report, Transcribed, Transcript, UserSpeech
+from realtime_agent.realtime.types import ErrorDetail
+from realtime_agent.realtime.uplink import Uplink
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """Follows what turn detection tells, and commits by command."""
+
+    def __init__(self, history: History, responses: Responses, outgoing: Outgoing, uplink: Uplink) -> None:
+        self._history = history
+        self._responses = responses
+        self._outgoing = outgoing
+        self._uplink = uplink
+        # Commands that wait until the model has committed the audio.
+        self._committing: deque[int] = deque()
+        # The turn that turn detection has ended, and is about to commit.
+        self._ended = ""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether all the words of the user are known, or will never be."""
+        last = next((entry for entry in reversed(list(self._history)) if entry.kind == "user"), None)
+        return not self._committing and (last is None or last.is_whole)
+
+    def connected(self) -> list[Action]:
+        """Let another session hear what the last one has not made a message of."""
+        return [SendAudio(), *(self._send_commit() for _ in self._committing)]
+
+    def disconnected(self) -> list[Action]:
+        """The session is gone: nobody tells when the user stops."""
+        return [UserSpeech(False)] if self._responses.user_speaking else []
+
+    def commit(self, command: int) -> list[Action]:
+        """Make what the user said so far a message."""
+        self._committing.append(command)
+        return [SendAudio(), self._send_commit()] if self._responses.is_connected else []
+
+    def commit_empty(self, error: ErrorDetail) -> list[Action]:
+        """There was nothing to commit."""
+        self._uplink.commit_refused()
+        return [Answer(self._committing.popleft(), error)] if self._committing else [Report(error)]
+
+    def clear(self) -> list[Action]:
+        """Forget what the user said since their last turn ended."""
+        self._uplink.clear()
+        return [self._outgoing.send(ev.InputAudioBufferClear())] if self._responses.is_connected else []
+
+    def silence(self) -> list[Action]:
+        """The user's speech was taken back, or nobody listens for its end."""
+        self._responses.user_speaking = False
+        return [UserSpeech(False)]
+
+    def started(self, event: ev.SpeechStarted) -> list[Action]:
+        """The user began to speak."""
+        # Without turn detection nobody would tell its end: it was on the wire when that was turned off.
+        speaking = self._responses.user_speaking = self._responses.turn_detection is not None
+        actions: list[Action] = [UserSpeech(speaking)]
+        self._responses.owe_nothing()
+        if speaking:
+            self._uplink.speech_started(event.audio_start_ms)
+        if self._responses.is_interruptible:
+            # The server cancels the response by itself; what it sent before it knew must not be heard.
+            self._responses.drop()
+            actions.append(Interrupt())
+        return actions
+
+    def stopped(self, event: ev.SpeechStopped) -> list[Action]:
+        """The user stopped speaking."""
+        self._uplink.speech_stopped(event.audio_end_ms)
+        self._ended = event.item_id
+        if self._responses.answers_turns:
+            self._responses.owe()
+        return self.silence()
+
+    def committed(self, event: ev.InputAudioBufferCommitted) -> list[Action]:
+        """The user's turn is a message."""
+        # Turn detection commits the turn whose end it has told; anything else was committed by command.
+        by_command = event.item_id != self._ended and bool(self._committing)
+        entry = self._history.put(event.item_id, "user", event.previous_item_id)
+        entry.known = "audio"
+        audio = self._uplink.committed(by_command=by_command)
+        if not entry.text:
+            entry.audio = audio
+            self._history.trim()
+        # Its words may come after the reply to them began; its place is here.
+        actions: list[Action] = [Transcript("user", event.item_id, "")]
+        if by_command:
+            # It ends a turn that was being spoken, and the server does not answer it by itself.
+            self._responses.user_speaking = False
+            actions.append(Answer(self._committing.popleft()))
+        return actions
+
+    def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:
+        """The server has forgotten what it heard."""
+        return self.silence()
+
+    def words(self, event: ev.TranscriptionDelta) -> list[Action]:
+        """More of what the user said."""
+        return [Transcript("user", event.item_id, event.delta)] if event.delta else []
+
+    def all_words(self, event: ev.TranscriptionCompleted) -> list[Action]:
+        """All that the user said."""
+        entry = self._history.put(event.item_id, "user")
+        entry.text, entry.audio, entry.is_whole = event.transcript.strip(), b"", True
+        # Models begin to answer before they have written down what they heard: this one does not answer by itself.
+        self._responses.await_no_longer()
+        actions: list[Action] = [Transcript("user", event.item_id, entry.text, final=True)]
+        return [*actions, Transcribed(event.usage)] if event.usage is not None else actions
+
+    def no_words(self, event: ev.TranscriptionFailed) -> list[Action]:
+        """What the user said could not be written down; another session is told it as they spoke it."""
+        self._history.put(event.item_id, "user").is_whole = True
+        return [Transcript("user", event.item_id, "", final=True)]
+
+    def _send_commit(self) -> Send:
+        self._uplink.commit()
+        return self._outgoing.send(ev.InputAudioBufferCommit(), self.commit_empty)

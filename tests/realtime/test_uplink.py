@@ -1,0 +1,186 @@
+"""The user's audio on its way to the model: nothing of it is lost, and nothing kept without need."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from realtime_agent.pcm import BYTES_PER_MS
+from realtime_agent.realtime.uplink import Uplink
+
+
+def audio(ms: int, first: int = 0) -> bytes:
+    """Audio of which every millisecond is another."""
+    return b"".join((first + index).to_bytes(4, "big") * (BYTES_PER_MS // 4) for index in range(ms))
+
+
+def spans(pcm: bytes) -> list[int]:
+    """Which milliseconds of `audio` these are."""
+    return [int.from_bytes(pcm[at : at + 4], "big") for at in range(0, len(pcm), BYTES_PER_MS)]
+
+
+@pytest.fixture
+def uplink() -> Uplink:
+    return Uplink(max_kept_s=10)
+
+
+def test_audio_is_sent_once_and_in_order(uplink: Uplink) -> None:
+    uplink.append(audio(20))
+    assert spans(uplink.take()) == list(range(20))
+    assert uplink.take() == b""
+    uplink.append(audio(20, 20))
+    uplink.append(audio(20, 40))
+    assert spans(uplink.take()) == list(range(20, 60))
+
+
+def test_what_could_not_be_sent_is_sent_later(uplink: Uplink) -> None:
+    uplink.append(audio(5000))
+    assert spans(uplink.take()) == list(range(5000))
+
+
+def test_more_than_the_bound_drops_the_oldest_and_is_counted(uplink: Uplink) -> None:
+    uplink.append(audio(9000))
+    uplink.append(audio(3000, 9000))
+    assert spans(uplink.take()) == list(range(2000, 12_000))
+    assert uplink.dropped_bytes == 2000 * BYTES_PER_MS
+
+
+def test_positions_count_only_what_was_sent(uplink: Uplink) -> None:
+    """What was dropped before it was sent has no position at the model."""
+    uplink.append(audio(12_000))
+    uplink.take()
+    uplink.speech_started(9000)  # the 9,000th millisecond that the model has heard is ours of 11,000
+    uplink.speech_stopped(9500)
+    assert spans(uplink.committed(by_command=False)) == list(range(11_000, 11_500))
+
+
+def test_of_silence_the_last_two_seconds_are_sent_again(uplink: Uplink) -> None:
+    uplink.append(audio(5000))
+    uplink.take()
+    uplink.append(audio(20, 5000))
+    uplink.take()
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(3020, 5020))
+
+
+def test_a_turn_that_has_begun_is_sent_again_from_its_beginning(uplink: Uplink) -> None:
+    uplink.append(audio(3000))
+    uplink.take()
+    uplink.speech_started(2500)
+    uplink.append(audio(4000, 3000))
+    uplink.take()
+    assert uplink.holds_turn
+    uplink.reconnected()
+    assert not uplink.holds_turn
+    assert spans(uplink.take()) == list(range(2500, 7000))
+
+
+def test_a_turn_that_became_a_message_is_not_sent_again(uplink: Uplink) -> None:
+    uplink.append(audio(3000))
+    uplink.take()
+    uplink.speech_started(1500)
+    uplink.speech_stopped(2500)
+    assert spans(uplink.committed(by_command=False)) == list(range(1500, 2500))
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(2500, 3000))
+
+
+def test_positions_begin_anew_on_another_connection(uplink: Uplink) -> None:
+    uplink.append(audio(5000))
+    uplink.take()
+    uplink.append(audio(1000, 5000))
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(4000, 6000))
+    uplink.speech_started(500)
+    uplink.speech_stopped(1500)
+    assert spans(uplink.committed(by_command=False)) == list(range(4500, 5500))
+
+
+def test_without_turn_detection_all_since_the_last_commit_is_kept(uplink: Uplink) -> None:
+    uplink.keeps_all = True
+    uplink.append(audio(5000))
+    uplink.take()
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(5000))
+    uplink.commit()
+    uplink.append(audio(1000, 5000))
+    uplink.take()
+    assert spans(uplink.committed(by_command=True)) == list(range(5000))
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(5000, 6000))
+
+
+def test_a_commit_is_of_what_waits_too(uplink: Uplink) -> None:
+    uplink.keeps_all = True
+    uplink.append(audio(100))
+    uplink.commit()
+    uplink.take()
+    assert spans(uplink.committed(by_command=True)) == list(range(100))
+
+
+def test_a_commit_that_was_refused_leaves_the_audio_where_it_is(uplink: Uplink) -> None:
+    uplink.keeps_all = True
+    uplink.append(audio(50))
+    uplink.take()
+    uplink.commit()
+    uplink.commit_refused()
+    uplink.append(audio(50, 50))
+    uplink.take()
+    uplink.commit()
+    assert spans(uplink.committed(by_command=False)) == list(range(100))
+
+
+def test_what_is_cleared_is_neither_sent_nor_sent_again(uplink: Uplink) -> None:
+    uplink.append(audio(100))
+    uplink.take()
+    uplink.append(audio(100, 100))
+    uplink.clear()
+    assert uplink.take() == b""
+    uplink.append(audio(20, 200))
+    assert spans(uplink.take()) == list(range(200, 220))
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(200, 220))
+
+
+@pytest.mark.parametrize("ms", [-5, 10**9])
+def test_a_position_that_never_was_harms_nothing(uplink: Uplink, ms: int) -> None:
+    uplink.append(audio(100))
+    uplink.take()
+    uplink.speech_started(ms)
+    uplink.speech_stopped(ms)
+    assert len(uplink.committed(by_command=False)) <= 100 * BYTES_PER_MS
+    uplink.append(audio(20, 100))
+    assert spans(uplink.take()) == list(range(100, 120))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_happens_each_connection_hears_the_audio_in_order_and_without_a_hole(seed: int) -> None:
+    chance = random.Random(seed)
+    uplink = Uplink(max_kept_s=10)
+    said = 0
+    heard: list[int] = []
+    for _ in range(300):
+        match chance.choice(["say", "say", "send", "send", "started", "stopped", "committed", "reconnect", "manual"]):
+            case "say":
+                ms = chance.randrange(1, 400)
+                uplink.append(audio(ms, said))
+                said += ms
+            case "send":
+                heard += spans(uplink.take())
+            case "started":
+                uplink.speech_started(chance.randrange(len(heard) + 1))
+            case "stopped":
+                uplink.speech_stopped(chance.randrange(len(heard) + 1))
+            case "committed":
+                turn = spans(uplink.committed(by_command=False))
+                assert turn == sorted(turn)
+                assert set(turn) <= set(heard)
+            case "reconnect":
+                uplink.reconnected()
+                heard = []
+            case "manual":
+                uplink.keeps_all = not uplink.keeps_all
+        assert heard == list(range(heard[0], heard[0] + len(heard))) if heard else True
+        assert len(uplink._kept) <= 10_000 * BYTES_PER_MS
+    assert uplink.dropped_bytes == 0 or said > 10_000
