@@ -21,6 +21,7 @@ from realtime_agent.control.life import EndReason, Life, State
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import ChannelError, SessionError
+from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import session as model
 from realtime_agent.realtime.session import FunctionCall, FunctionOutput, Session, SessionEvent
 from realtime_agent.realtime.types import AudioInput, ResponseConfig, SessionAudio, SessionConfig
@@ -32,6 +33,9 @@ __all__ = ["Agent"]
 logger = logging.getLogger(__name__)
 
 _LEAVE_TIMEOUT_S = 3.0
+
+_GAP_MS = 300
+"""Far more than networks make of the 20 ms between two frames, and little beside the silence that ends a turn."""
 
 
 class Agent:
@@ -69,6 +73,7 @@ class Agent:
         self._present: dict[int, None] = {}
         self._user: int | None = None
         self._greeted = False
+        self._last_heard = clock()
         self._usage = TotalUsage()
         self._to_say = asyncio.Event()
         self._life_changed = asyncio.Event()
@@ -132,7 +137,7 @@ class Agent:
         self._life.ready(self._clock())
         self._is_ready.set()
         self._report_state()
-        ended = await self._together(self._hear, self._listen, self._speak, self._watch)
+        ended = await self._together(self._hear, self._fill_gaps, self._listen, self._speak, self._watch)
         return ended or Ended(reason=EndReason.STOPPED)
 
     async def _together(self, *parts: Callable[[], Coroutine[Any, Any, None]]) -> Ended | None:
@@ -170,6 +175,7 @@ class Agent:
             match event:
                 case AudioFrame(uid, pcm):
                     if uid == self._user:
+                        self._last_heard = self._clock()
                         self._session.append(pcm)
                 case Played(uid, position):
                     if uid == self._user:
@@ -180,6 +186,13 @@ class Agent:
                     self._user_left(uid)
                 case ChannelLost(cause):
                     raise ChannelError(cause)
+
+    async def _fill_gaps(self) -> None:
+        """A voice that stops coming in the middle of a turn would never end it: let the model hear silence instead."""
+        while True:
+            await asyncio.sleep(_GAP_MS / 1000)
+            if self._life.user_speaking and self._clock() - self._last_heard > _GAP_MS / 1000:
+                self._session.append(bytes(_GAP_MS * BYTES_PER_MS))
 
     async def _listen(self) -> None:
         """What the model does."""

@@ -56,6 +56,11 @@ class Life:
         """Where in its life the agent is."""
         return self._state
 
+    @property
+    def user_speaking(self) -> bool:
+        """Whether the user is in the middle of a turn."""
+        return self._user_speaking
+
     def connecting(self) -> None:
         """The worker runs, and opens its channel and its session."""
         self._state = State.CONNECTING

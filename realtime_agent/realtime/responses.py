@@ -194,7 +194,9 @@ class Responses:
         """A response ended: the one that was being made, or `None` where it was another."""
         active = self._active
         if active is None:
-            # A server that does not say when a response begins.
+            if self._tells_request:
+                return None
+            # It may be a server that does not say when a response begins.
             active, self._asked = Active(response_id, self._asked), None
         elif active.id != response_id:
             return None

@@ -23,6 +23,7 @@ from realtime_agent.errors import (
     AgentNotFound,
     ChannelError,
     ControlTimeout,
+    ModelRefused,
     QueueFull,
     StartFailed,
     StartTimeout,
@@ -370,6 +371,46 @@ async def test_each_command_is_exactly_these_events(
     *found, _ = script.received[before:]
     assert [without_marks(event) for event in found] == events
     page.hang_up()
+
+
+async def test_a_command_that_the_model_refuses_gets_its_error(fleet: Fleet, script: ScriptedServer) -> None:
+    async def refuse(connection: ScriptedConnection, event: Event) -> None:
+        await connection.error("input_audio_buffer_commit_empty", "there is no audio", event_id=event["event_id"])
+
+    script.on("input_audio_buffer.commit", refuse)
+    await fleet.start(agent_spec())
+    commit = command_adapter.validate_python({"channel_name": "room", "command": "commit_audio_buffer"})
+    with pytest.raises(ModelRefused, match="there is no audio"):
+        await fleet.control(commit)
+
+
+async def test_a_worker_calls_the_functions_of_the_module_that_the_settings_name(
+    scripted: Settings, script: ScriptedServer
+) -> None:
+    settings = scripted.model_copy(update={"agent_tools": "examples.tools"})
+    fleet = Fleet(ProcessLauncher(settings), settings)
+    await fleet.open()
+    try:
+        await fleet.start(agent_spec())
+        told = (await script.expect("session.update"))["session"]["tools"]
+        assert [tool["name"] for tool in told] == ["current_time", "order_status"]
+        page = await WirePage.let_in(partial(fleet.hand_over, "room"), 5)
+        call = await script.call_function("order_status", {"number": 1002})
+        assert "on its way" in await script.output_of(call)
+        await script.expect("response.create")
+        page.hang_up()
+    finally:
+        await fleet.close()
+
+
+async def test_a_worker_goes_on_when_its_model_was_lost(fleet: Fleet, script: ScriptedServer) -> None:
+    agent = await fleet.start(agent_spec())
+    await fleet.control(text("Ada is the user's name."))
+    script.cut()
+    again = await script.connected(2)
+    told = await again.expect("conversation.item.create")
+    assert told["item"]["content"][0]["text"] == "Ada is the user's name."
+    assert agent.state is State.WAITING
 
 
 async def test_a_user_who_is_handed_over_talks_to_the_worker(fleet: Fleet, script: ScriptedServer) -> None:

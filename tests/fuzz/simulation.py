@@ -54,7 +54,7 @@ class Simulation:
         self.commands: set[int] = set()
         self.answers: Counter[int] = Counter()
         self.received_ms: Counter[str] = Counter()
-        self.last_played = 0
+        self.last_played = self.played_ms = 0
         self.met: set[str] = set()
         self.connect()
 
@@ -132,6 +132,8 @@ class Simulation:
             serial = int.from_bytes(frame[:4], "big")
             assert serial > self.last_played, "audio was played twice"
             self.last_played = serial
+            self.played_ms += _FRAME_MS
+        assert self.played_ms <= self.received_ms.total(), "more was played than came"
         if self.chance.random() < 0.2:
             position = self.chance.randint(0, self.playout.position)
             self.playout.report_played(position, self.now)

@@ -1,539 +1,524 @@
-"""The conversation's rules: events in, actions out, no sockets."""
+"""The conversation as a whole: functions, settings, errors, and a connection that is lost."""
 
 from __future__ import annotations
 
-import base64
-from typing import Any
-
 import pytest
 
-from realtime_agent.realtime import actions as act
 from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.actions import Answer
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.types import ErrorDetail, Response, ResponseConfig, SemanticVad, ServerVad, TurnDetection
+from realtime_agent.realtime.session import (
+    CallTools,
+    EndPart,
+    FunctionCall,
+    FunctionOutput,
+    Play,
+    Report,
+    Transcript,
+)
+from realtime_agent.realtime.types import (
+    AudioInput,
+    AudioOutput,
+    NoiseReduction,
+    ResponseConfig,
+    SessionAudio,
+    SessionConfig,
+)
+from tests.realtime.talk import (
+    CALL,
+    COLLISION,
+    PCM,
+    answers,
+    ask,
+    asked,
+    audio,
+    cancelled,
+    committed,
+    created,
+    delta,
+    done,
+    drive,
+    error,
+    event_id,
+    instructions,
+    kinds,
+    new_conversation,
+    output,
+    outputs,
+    request_of,
+    sent,
+    spoken_reply,
+    started,
+    stopped,
+    told,
+    turn,
+    words,
+)
 
-COLLISION = "conversation_already_has_active_response"
-PCM = b"\1\0" * 240
+OTHER_CALL = FunctionCall("call_2", "look_up", '{"word": "snow"}')
+SING = SessionConfig(instructions="Sing.")
+GO_ON = "cut off by a lost connection"
 
 
 @pytest.fixture
 def conversation() -> Conversation:
-    return Conversation(ServerVad())
+    return new_conversation()
 
 
-def created(response_id: str | None) -> ev.ResponseCreated:
-    return ev.ResponseCreated(response=Response(id=response_id))
+@pytest.fixture
+def with_tools() -> Conversation:
+    return new_conversation(tools=True)
 
 
-def done(response_id: str | None, **fields: Any) -> ev.ResponseDone:
-    return ev.ResponseDone(response=Response.model_validate({"id": response_id, "status": "completed", **fields}))
+def reconnect(conversation: Conversation) -> list[str]:
+    """Lose the connection and get another: what is done at once, in short."""
+    conversation.disconnected()
+    return kinds(conversation.connected())
 
 
-def delta(response_id: str, item_id: str = "i1", pcm: bytes = PCM) -> ev.OutputAudioDelta:
-    audio = base64.b64encode(pcm).decode()
-    return ev.OutputAudioDelta(response_id=response_id, item_id=item_id, delta=audio)
+def call_functions(conversation: Conversation, *calls: FunctionCall) -> None:
+    """Let the model call these."""
+    drive(conversation, [created("r1"), done("r1", *(calls or (CALL,)))])
 
 
-def audio_done(response_id: str, item_id: str = "i1") -> ev.OutputAudioDone:
-    return ev.OutputAudioDone(response_id=response_id, item_id=item_id)
+# A new session.
 
 
-def words(item_id: str, text: str) -> ev.OutputTranscriptDelta:
-    return ev.OutputTranscriptDelta(response_id="r1", item_id=item_id, delta=text)
+def test_nothing_is_said_before_there_is_a_session() -> None:
+    conversation = Conversation(SessionConfig(instructions="Be brief."))
+    assert kinds(conversation.create_response(1)) == ["Answer"]
+    assert conversation.update(2, SING) == []
+    assert conversation.tell(3, "it rains") == []
+    assert conversation.commit(4) == []
+    assert kinds(conversation.connected()) == [
+        "conversation.item.create", "session.update", "SendAudio", "input_audio_buffer.commit", "response.create",
+    ]  # fmt: skip
 
 
-def all_words(item_id: str, text: str) -> ev.OutputTranscriptDone:
-    return ev.OutputTranscriptDone(response_id="r1", item_id=item_id, transcript=text)
+def test_the_first_session_has_nothing_to_be_told() -> None:
+    assert kinds(Conversation(SessionConfig()).connected()) == ["SendAudio"]
 
 
-def error(code: str | None, event_id: str | None = None) -> ev.ErrorEvent:
-    return ev.ErrorEvent(error=ErrorDetail(type="invalid_request_error", message="no", code=code, event_id=event_id))
+# Functions.
 
 
-def speech_started() -> ev.SpeechStarted:
-    return ev.SpeechStarted(audio_start_ms=0, item_id="u1")
+def test_functions_are_called_when_their_response_is_completed(with_tools: Conversation) -> None:
+    with_tools.handle(created("r1"))
+    assert with_tools.handle(done("r1", CALL, OTHER_CALL)) == [CallTools((CALL, OTHER_CALL))]
+    assert with_tools.is_responding
+    assert not with_tools.is_quiet
 
 
-def ask(conversation: Conversation, instructions: str) -> list[act.Action]:
-    return conversation.create_response(ResponseConfig(instructions=instructions))
+def test_a_call_that_is_not_repeated_when_its_response_is_done_is_made_all_the_same(with_tools: Conversation) -> None:
+    with_tools.handle(created("r1"))
+    item = {"type": "function_call", "id": "i1", "call_id": CALL.call_id, "name": CALL.name}
+    whole = ev.OutputItemDone.model_validate({"response_id": "r1", "item": item | {"arguments": CALL.arguments}})
+    assert with_tools.handle(whole) == []
+    actions = with_tools.handle(done("r1", output=[item]))
+    assert actions == [CallTools((CALL,))]
 
 
-def asked(actions: list[act.Action]) -> list[str | None]:
-    """The instructions of the responses that are asked for."""
-    requests = [action.event for action in actions if isinstance(action, act.Send)]
-    creates = [request for request in requests if isinstance(request, ev.ResponseCreate)]
-    return [create.response.instructions if create.response else None for create in creates]
+@pytest.mark.parametrize("status", ["cancelled", "failed", "incomplete"])
+def test_a_response_that_was_not_completed_calls_nothing(with_tools: Conversation, status: str) -> None:
+    with_tools.handle(created("r1"))
+    assert not any(isinstance(action, CallTools) for action in with_tools.handle(done("r1", CALL, status=status)))
+    assert not with_tools.is_responding
 
 
-def request_id(actions: list[act.Action]) -> str | None:
-    send = actions[-1]
-    assert isinstance(send, act.Send)
-    return send.event.event_id
+def test_a_call_that_is_not_whole_is_not_made(with_tools: Conversation) -> None:
+    with_tools.handle(created("r1"))
+    half = {"type": "function_call", "id": "i1", "call_id": "call_1", "name": "look_up", "status": "incomplete"}
+    assert with_tools.handle(done("r1", output=[half])) == []
 
 
-# One response at a time.
+def test_a_response_that_nobody_may_hear_calls_nothing(with_tools: Conversation) -> None:
+    ask(with_tools, "greet")
+    drive(with_tools, [started(), created("r1")])
+    actions = with_tools.handle(done("r1", CALL))
+    assert kinds(actions) == ["conversation.item.delete"]
 
 
-def test_a_response_is_asked_for_at_once_when_none_is_made(conversation: Conversation) -> None:
-    assert asked(ask(conversation, "greet")) == ["greet"]
+def test_another_response_s_end_calls_nothing(with_tools: Conversation) -> None:
+    with_tools.handle(created("r1"))
+    assert with_tools.handle(done("r2", CALL)) == []
 
 
-def test_a_response_without_settings_sends_none(conversation: Conversation) -> None:
-    (action,) = conversation.create_response()
-    assert isinstance(action, act.Send)
-    assert set(action.event.to_dict()) == {"type", "event_id"}
+def test_the_outputs_go_back_together_in_order_and_then_one_response_is_asked_for(with_tools: Conversation) -> None:
+    call_functions(with_tools, CALL, OTHER_CALL)
+    actions = with_tools.answer(outputs("wet", "cold"))
+    assert kinds(actions) == ["conversation.item.create", "conversation.item.create", "response.create"]
+    assert told(actions) == ["output: wet", "output: cold"]
+    assert [create.item.call_id for create in sent(actions, ev.ItemCreate)] == ["call_1", "call_2"]
+    assert asked(actions) == [None]
+    with_tools.handle(created("r2"))
+    assert with_tools.handle(done("r2")) == []
+    assert not with_tools.is_responding
+    assert with_tools.is_quiet
 
 
-def test_requests_wait_their_turn_and_are_sent_in_order(conversation: Conversation) -> None:
-    assert asked(ask(conversation, "one")) == ["one"]
-    assert ask(conversation, "two") == []
-    conversation.handle(created("r1"))
-    assert ask(conversation, "three") == []
-    assert asked(conversation.handle(done("r1"))) == ["two"]
-    conversation.handle(created("r2"))
-    assert asked(conversation.handle(done("r2"))) == ["three"]
-    conversation.handle(created("r3"))
-    assert conversation.handle(done("r3")) == []
+def test_outputs_that_come_while_the_model_speaks_are_told_at_once_and_answered_in_their_turn(
+    with_tools: Conversation,
+) -> None:
+    call_functions(with_tools)
+    with_tools.handle(created("r2"))
+    actions = with_tools.answer(outputs("wet"))
+    assert kinds(actions) == ["conversation.item.create"]
+    assert asked(with_tools.handle(done("r2"))) == [None]
 
 
-def test_a_request_waits_for_a_response_that_the_server_began(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    assert conversation.is_responding
-    assert ask(conversation, "greet") == []
-    assert asked(conversation.handle(done("r1"))) == ["greet"]
-    conversation.handle(created("r2"))
-    conversation.handle(done("r2"))
-    assert not conversation.is_responding
+def test_a_response_that_begins_by_itself_after_the_outputs_were_taken_makes_ours_superfluous(
+    with_tools: Conversation,
+) -> None:
+    call_functions(with_tools)
+    with_tools.handle(created("r2"))
+    (create,) = sent(with_tools.answer(outputs("wet")), ev.ItemCreate)
+    with_tools.handle(ev.ItemAdded(item=create.item))
+    drive(with_tools, [started(), cancelled("r2"), stopped(), committed(), created("r3")])
+    assert asked(with_tools.handle(done("r3"))) == []
+    assert not with_tools.is_responding
 
 
-def test_the_end_of_another_response_releases_nothing(conversation: Conversation) -> None:
-    conversation.handle(created("r2"))
-    assert ask(conversation, "greet") == []
-    assert conversation.handle(done("r1")) == []
-    assert conversation.is_responding
+def test_a_response_that_begins_before_the_outputs_were_taken_does_not(with_tools: Conversation) -> None:
+    call_functions(with_tools, CALL, OTHER_CALL)
+    with_tools.handle(created("r2"))
+    first, _second = sent(with_tools.answer(outputs("wet", "cold")), ev.ItemCreate)
+    with_tools.handle(ev.ItemAdded(item=first.item))
+    drive(with_tools, [started(), cancelled("r2"), stopped(), committed(), created("r3")])
+    assert asked(with_tools.handle(done("r3"))) == [None]
 
 
-def test_responses_without_an_id_are_still_one_at_a_time(conversation: Conversation) -> None:
-    conversation.handle(created(None))
-    assert ask(conversation, "greet") == []
-    assert asked(conversation.handle(done(None))) == ["greet"]
+def test_an_output_that_the_model_refuses_holds_nothing_up(with_tools: Conversation) -> None:
+    call_functions(with_tools)
+    actions = with_tools.answer(outputs("wet"))
+    refusal = error("invalid_value", event_id(actions, ev.ItemCreate))
+    assert with_tools.handle(refusal) == [Report(refusal.error)]
+    drive(with_tools, [created("r2"), done("r2")])
+    assert not with_tools.is_responding
 
 
-def test_a_server_that_never_says_created_is_not_waited_for_for_ever(conversation: Conversation) -> None:
-    ask(conversation, "one")
-    assert ask(conversation, "two") == []
-    assert asked(conversation.handle(done("r1"))) == ["two"]
+def test_an_output_without_a_call_is_not_told(with_tools: Conversation) -> None:
+    call_functions(with_tools)
+    assert told(with_tools.answer([FunctionOutput("call_9", "never asked"), *outputs("wet")])) == ["output: wet"]
 
 
-def test_when_too_many_wait_the_oldest_gives_way(conversation: Conversation) -> None:
-    conversation.handle(created("r0"))
-    for number in range(40):
-        assert ask(conversation, str(number)) == []
-    sent: list[str | None] = []
-    for number in range(100):
-        sent += asked(conversation.handle(done(f"r{number}")))
-        conversation.handle(created(f"r{number + 1}"))
-    assert sent == [str(number) for number in range(8, 40)]
+def test_outputs_that_come_while_there_is_no_session_are_told_by_the_replay(with_tools: Conversation) -> None:
+    drive(with_tools, turn("u1", "Rain?"))
+    call_functions(with_tools)
+    with_tools.disconnected()
+    assert with_tools.answer(outputs("wet")) == []
+    actions = with_tools.connected()
+    assert told(actions) == ["user: Rain?", "call: call_1", "output: wet"]
+    assert asked(actions) == [None]
 
 
-# The collision of two responses, and other errors.
+def test_outputs_that_come_after_a_reconnect_are_told_behind_their_call(with_tools: Conversation) -> None:
+    call_functions(with_tools)
+    with_tools.disconnected()
+    actions = with_tools.connected()
+    assert told(actions) == ["call: call_1"]
+    assert asked(actions) == []
+    actions = with_tools.answer(outputs("wet"))
+    assert told(actions) == ["output: wet"]
+    assert asked(actions) == [None]
 
 
-def test_a_request_that_collides_is_sent_again_after_the_other_is_done(conversation: Conversation) -> None:
-    event_id = request_id(ask(conversation, "greet"))
-    ask(conversation, "then")
-    conversation.handle(created("r1"))
-    assert conversation.handle(error(COLLISION, event_id)) == []
-    assert asked(conversation.handle(done("r1"))) == ["greet"]
-    conversation.handle(created("r2"))
-    assert asked(conversation.handle(done("r2"))) == ["then"]
+def test_outputs_that_were_told_and_not_answered_are_told_and_asked_for_again_once(with_tools: Conversation) -> None:
+    call_functions(with_tools)
+    with_tools.answer(outputs("wet"))
+    with_tools.disconnected()
+    actions = with_tools.connected()
+    assert told(actions) == ["call: call_1", "output: wet"]
+    assert asked(actions) == [None]
+
+
+def test_outputs_for_a_user_who_left_are_told_and_answered_to_nobody(with_tools: Conversation) -> None:
+    call_functions(with_tools)
+    with_tools.user_left()
+    actions = with_tools.answer(outputs("wet"))
+    assert told(actions) == ["output: wet"]
+    assert asked(actions) == []
+
+
+def test_a_call_of_a_response_that_was_cut_is_made_by_the_response_that_is_asked_for_instead(
+    with_tools: Conversation,
+) -> None:
+    drive(with_tools, [*turn("u1", "Rain?"), created("r1")])
+    item = {"type": "function_call", "id": "i1", "call_id": "call_1", "name": "look_up", "arguments": "{}"}
+    with_tools.handle(ev.ItemAdded.model_validate({"item": item}))
+    with_tools.handle(ev.OutputItemDone.model_validate({"response_id": "r1", "item": item}))
+    with_tools.disconnected()
+    actions = with_tools.connected()
+    assert told(actions) == ["user: Rain?"]
+    assert asked(actions) == [None]
+
+
+# Settings.
+
+
+def test_a_change_is_answered_when_the_model_has_agreed(conversation: Conversation) -> None:
+    actions = conversation.update(1, SING)
+    assert [update.session for update in sent(actions, ev.SessionUpdate)] == [SING]
+    assert answers(actions) == []
+    assert conversation.config.instructions == "Be brief."
+    assert conversation.handle(ev.SessionUpdated(session={})) == [Answer(1)]
+    assert conversation.config.instructions == "Sing."
+    assert conversation.handle(ev.SessionUpdated(session={})) == []
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["with event_id", "without event_id"])
-def test_a_collision_never_makes_a_tight_loop(conversation: Conversation, named: bool) -> None:
-    event_id = request_id(ask(conversation, "greet"))
-    collision = error(COLLISION, event_id if named else None)
-    # The server holds on to a response that we have not heard of, or that was done already.
-    for response in ("r1", "r2", "r3"):
-        assert conversation.handle(collision) == []
-        assert asked(conversation.handle(collision)) == []
-        assert asked(conversation.handle(done(response))) == ["greet"]
+def test_a_change_that_is_refused_answers_with_the_model_s_error_and_changes_nothing(
+    conversation: Conversation, named: bool
+) -> None:
+    name = event_id(conversation.update(1, SING), ev.SessionUpdate)
+    refusal = error("invalid_value", name if named else None, param="session.instructions")
+    assert conversation.handle(refusal) == [Answer(1, refusal.error)]
+    assert conversation.config.instructions == "Be brief."
+    conversation.disconnected()
+    assert sent(conversation.connected(), ev.SessionUpdate) == []
 
 
-def test_a_turn_of_the_user_that_the_server_could_not_answer_is_answered_in_its_turn(
+def test_changes_are_answered_in_order_and_each_by_its_own_error(conversation: Conversation) -> None:
+    conversation.update(1, SING)
+    second = conversation.update(2, SessionConfig(instructions="Shout."))
+    assert answers(conversation.handle(error("invalid_value", event_id(second, ev.SessionUpdate)))) == [
+        (2, "invalid_value")
+    ]
+    assert answers(conversation.handle(ev.SessionUpdated(session={}))) == [(1, None)]
+    assert conversation.config.instructions == "Sing."
+
+
+def test_a_refused_change_does_not_harm_a_request_that_waits_for_its_answer(conversation: Conversation) -> None:
+    conversation.update(1, SING)
+    conversation.create_response(2, ResponseConfig(instructions="greet"))
+    assert answers(conversation.handle(error("invalid_value", param="session.voice"))) == [(1, "invalid_value")]
+    assert answers(conversation.handle(created("r1"))) == [(2, None)]
+
+
+def test_another_session_begins_with_what_was_agreed_last(conversation: Conversation) -> None:
+    near = SessionConfig(audio=SessionAudio(input=AudioInput(noise_reduction=NoiseReduction(type="near_field"))))
+    slow = SessionConfig(audio=SessionAudio(output=AudioOutput(speed=0.5)))
+    for command, change in enumerate((SING, near, slow)):
+        conversation.update(command, change)
+        conversation.handle(ev.SessionUpdated(session={}))
+    config = conversation.config.to_dict()
+    assert config["instructions"] == "Sing."
+    assert config["audio"]["input"]["noise_reduction"] == {"type": "near_field"}
+    assert config["audio"]["input"]["turn_detection"] == {"type": "server_vad"}
+    assert config["audio"]["output"] == {"speed": 0.5}
+
+
+def test_a_change_that_was_not_answered_is_told_the_next_session(conversation: Conversation) -> None:
+    conversation.update(1, SING)
+    assert not conversation.is_quiet
+    assert answers(conversation.disconnected()) == []
+    actions = conversation.connected()
+    assert [update.session for update in sent(actions, ev.SessionUpdate)] == [SING]
+    assert answers(conversation.handle(ev.SessionUpdated(session={}))) == [(1, None)]
+    assert conversation.is_quiet
+
+
+def test_a_change_while_there_is_no_session_waits_for_the_next(conversation: Conversation) -> None:
+    conversation.disconnected()
+    assert conversation.update(1, SING) == []
+    assert len(sent(conversation.connected(), ev.SessionUpdate)) == 1
+    assert answers(conversation.handle(ev.SessionUpdated(session={}))) == [(1, None)]
+
+
+# A reply that was cut off.
+
+
+def test_a_reply_of_which_nothing_was_heard_is_asked_for_again_with_its_own_settings(
     conversation: Conversation,
 ) -> None:
     ask(conversation, "greet")
-    conversation.handle(created("r1"))
-    assert conversation.handle(error(COLLISION)) == []
-    assert asked(conversation.handle(done("r1"))) == [None]
-    conversation.handle(created("r2"))
-    assert conversation.handle(done("r2")) == []
+    drive(conversation, [created("r1"), output("r1", "i1"), words("i1", "Hello")])
+    conversation.disconnected()
+    actions = conversation.connected()
+    assert told(actions) == []
+    assert asked(actions) == ["greet"]
 
 
-def test_nothing_is_asked_for_while_the_user_speaks(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    conversation.handle(speech_started())
-    assert ask(conversation, "then") == []
-    assert asked(conversation.handle(done("r1", status="cancelled"))) == []
-    # The server answers the turn by itself; what waits comes after that.
-    assert asked(conversation.handle(ev.SpeechStopped(audio_end_ms=1, item_id="u1"))) == []
-    conversation.handle(created("r2"))
-    assert asked(conversation.handle(done("r2"))) == ["then"]
+def test_a_request_that_is_made_again_is_another_one(conversation: Conversation) -> None:
+    first = ask(conversation, "greet")
+    conversation.handle(created("r1", request_of(first)))
+    conversation.disconnected()
+    assert request_of(conversation.connected()) != request_of(first)
 
 
-def test_a_response_that_begins_while_the_user_speaks_is_asked_for_again_when_they_have_finished(
+def test_of_a_reply_that_was_cut_only_what_was_heard_is_told_and_the_model_is_asked_to_go_on(
     conversation: Conversation,
 ) -> None:
+    drive(conversation, turn("u1", "Count."))
+    drive(conversation, [created("r1"), output("r1", "i1"), words("i1", "one"), delta("r1", pcm=audio(500))])
+    # Words whose audio never came.
+    conversation.handle(words("i1", " two three"))
+    cut = conversation.disconnected()
+    assert EndPart("i1", 0) in cut
+    assert Transcript("assistant", "i1", "one", final=True, interrupted=True) in cut
+    actions = conversation.connected()
+    assert told(actions) == ["user: Count.", "assistant: one"]
+    assert instructions(actions).startswith("Be brief.")
+    assert GO_ON in instructions(actions)
+
+
+def test_a_reply_with_instructions_of_its_own_goes_on_with_them(conversation: Conversation) -> None:
     ask(conversation, "greet")
-    conversation.handle(speech_started())
-    (cancel,) = conversation.handle(created("r1"))
-    assert isinstance(cancel, act.Send)
-    assert isinstance(cancel.event, ev.ResponseCancel)
-    # Nobody hears or reads it, and the model forgets that it has said it.
-    assert conversation.handle(delta("r1")) == []
-    assert conversation.handle(words("i1", "Hello")) == conversation.handle(all_words("i1", "Hello.")) == []
-    (forget,) = conversation.handle(done("r1", status="cancelled", output=[{"type": "message", "id": "i1"}]))
-    assert forget == act.Send(ev.ItemDelete(item_id="i1"))
-    # The server answers the user's turn by itself; what waits comes after that.
-    conversation.handle(ev.SpeechStopped(audio_end_ms=0, item_id="u1"))
-    conversation.handle(created("r2"))
-    assert asked(conversation.handle(done("r2"))) == ["greet"]
+    drive(conversation, [created("r1"), output("r1", "i1"), words("i1", "Hello"), delta("r1")])
+    conversation.disconnected()
+    going_on = instructions(conversation.connected())
+    assert going_on.startswith("greet")
+    assert GO_ON in going_on
+    assert "Be brief." not in going_on
 
 
-def test_a_response_that_is_asked_for_again_pushes_no_other_out_of_the_queue(conversation: Conversation) -> None:
-    ask(conversation, "greet")
-    for number in range(32):
-        ask(conversation, str(number))
-    conversation.handle(speech_started())
-    conversation.handle(created("r1"))
-    conversation.handle(ev.SpeechStopped(audio_end_ms=0, item_id="u1"))
-    answered = []
-    for number in range(2, 40):
-        answered += asked(conversation.handle(done(f"r{number - 1}")))
-        conversation.handle(created(f"r{number}"))
-    assert answered == [str(number) for number in range(32)]
+def test_a_reply_goes_on_with_the_instructions_that_the_session_has_then(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), words("i1", "Hello"), delta("r1")])
+    conversation.update(1, SING)
+    conversation.handle(ev.SessionUpdated(session={}))
+    conversation.disconnected()
+    assert instructions(conversation.connected()).startswith("Sing.")
 
 
-def test_where_speech_does_not_interrupt_a_response_may_begin_in_the_middle_of_it() -> None:
-    conversation = Conversation(ServerVad(interrupt_response=False))
-    ask(conversation, "greet")
-    conversation.handle(speech_started())
-    assert conversation.handle(created("r1")) == []
-    assert conversation.handle(delta("r1")) != []
+def test_a_reply_that_is_cut_again_before_it_went_on_is_asked_to_go_on_once(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), words("i1", "Hello"), delta("r1")])
+    conversation.disconnected()
+    first = instructions(conversation.connected())
+    conversation.disconnected()
+    again = conversation.connected()
+    assert instructions(again) == first
+    conversation.handle(created("r2", request_of(again)))
+    conversation.disconnected()
+    assert instructions(conversation.connected()) == first
+    assert first.count(GO_ON) == 1
 
 
-def test_where_the_server_does_not_answer_turns_the_end_of_speech_releases_what_waits() -> None:
-    conversation = Conversation(ServerVad(create_response=False))
-    conversation.handle(speech_started())
-    assert ask(conversation, "then") == []
-    assert asked(conversation.handle(ev.SpeechStopped(audio_end_ms=1, item_id="u1"))) == ["then"]
+def test_a_reply_in_text_that_was_cut_goes_on_too(conversation: Conversation) -> None:
+    text = ev.OutputTextDelta(response_id="r1", item_id="i1", delta="good ")
+    drive(conversation, [created("r1"), output("r1", "i1"), text])
+    conversation.disconnected()
+    actions = conversation.connected()
+    assert told(actions) == ["assistant: good "]
+    assert GO_ON in instructions(actions)
 
 
-def test_speech_whose_audio_was_cleared_holds_nothing_back(conversation: Conversation) -> None:
-    conversation.handle(speech_started())
-    assert ask(conversation, "then") == []
-    silence, *rest = conversation.handle(ev.InputAudioBufferCleared())
-    assert silence == act.UserSpeech(False)
-    assert asked(rest) == ["then"]
+def test_a_reply_whose_items_are_all_whole_is_not_asked_for_again(conversation: Conversation) -> None:
+    drive(conversation, [*spoken_reply("r1", "i1", "one two"), output("r1", "i1", whole=True)])
+    conversation.disconnected()
+    actions = conversation.connected()
+    assert told(actions) == ["assistant: one two"]
+    assert asked(actions) == []
 
 
-def test_a_commit_by_hand_in_the_middle_of_a_turn_releases_what_waits(conversation: Conversation) -> None:
-    conversation.handle(speech_started())
-    assert ask(conversation, "then") == []
-    assert conversation.commit() == [act.Send(ev.InputAudioBufferCommit())]
-    conversation.handle(ev.SpeechStopped(audio_end_ms=1, item_id="u1"))
-    assert asked(conversation.handle(ev.InputAudioBufferCommitted(item_id="u1"))) == ["then"]
+def test_where_there_are_functions_a_call_might_have_come_behind_the_items_that_were_whole(
+    with_tools: Conversation,
+) -> None:
+    drive(with_tools, [*spoken_reply("r1", "i1", "one two"), output("r1", "i1", whole=True)])
+    with_tools.disconnected()
+    assert GO_ON in instructions(with_tools.connected())
 
 
-def test_an_answer_that_the_server_could_not_begin_releases_what_waits(conversation: Conversation) -> None:
-    conversation.handle(speech_started())
-    assert ask(conversation, "then") == []
-    conversation.handle(ev.SpeechStopped(audio_end_ms=1, item_id="u1"))
-    report, *rest = conversation.handle(error("too_many_responses"))
-    assert isinstance(report, act.Report)
-    assert asked(rest) == ["then"]
+def test_a_reply_that_the_user_interrupted_is_not_asked_for_again(conversation: Conversation) -> None:
+    drive(conversation, [*spoken_reply("r1", "i1", "one two three"), started()])
+    conversation.interrupted([("i1", 0, 600)])
+    conversation.disconnected()
+    actions = conversation.connected()
+    assert told(actions) == ["assistant: one"]
+    assert asked(actions) == []
 
 
-def test_a_response_that_was_asked_for_one_user_is_not_spoken_to_the_next(conversation: Conversation) -> None:
-    ask(conversation, "greet")
-    ask(conversation, "then")
-    conversation.user_left()
-    assert conversation.user_joined() == []
-    assert ask(conversation, "greet again") == []
-    assert conversation.handle(created("r1")) == [act.Send(ev.ResponseCancel())]
-    assert conversation.handle(delta("r1")) == []
-    assert asked(conversation.handle(done("r1", status="cancelled"))) == ["greet again"]
-    assert conversation.handle(created("r2")) == []
-    assert conversation.handle(delta("r2")) == [act.Play("i1", 0, PCM)]
-
-
-def test_nothing_is_asked_for_until_somebody_is_there() -> None:
-    conversation = Conversation(ServerVad(), user_present=False)
-    assert ask(conversation, "greet") == []
-    assert asked(conversation.user_joined()) == ["greet"]
-
-
-def test_a_response_is_cancelled_and_not_heard_when_the_user_leaves(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    assert [type(action) for action in conversation.user_left()] == [act.Send]
-    assert conversation.handle(delta("r1")) == []
-    assert conversation.handle(audio_done("r1")) == []
-
-
-def test_a_response_that_begins_after_the_user_left_is_cancelled_too(conversation: Conversation) -> None:
-    ask(conversation, "greet")
-    assert conversation.user_left() == []
-    assert conversation.handle(created("r1")) == [act.Send(ev.ResponseCancel())]
-    assert conversation.handle(delta("r1")) == []
-    conversation.handle(done("r1", status="cancelled"))
-    conversation.user_joined()
-    conversation.handle(created("r2"))
-    assert conversation.handle(delta("r2")) == [act.Play("i1", 0, PCM)]
-
-
-def test_a_collision_told_twice_does_not_repeat_the_reply(conversation: Conversation) -> None:
-    event_id = request_id(ask(conversation, "greet"))
-    conversation.handle(created("r1"))
-    assert conversation.handle(error(COLLISION, event_id)) == []
-    assert conversation.handle(error(COLLISION, event_id)) == []
-    assert asked(conversation.handle(done("r1"))) == ["greet"]
-    conversation.handle(created("r2"))
-    assert conversation.handle(done("r2")) == []
-
-
-def test_collisions_do_not_let_the_queue_outgrow_its_bound(conversation: Conversation) -> None:
-    conversation.create_response()
-    for number in range(100):
-        ask(conversation, str(number))
-    conversation.handle(error(COLLISION))
-    conversation.handle(created("r"))
-    sent = []
-    while requests := asked(conversation.handle(done("r"))):
-        sent += requests
-    assert len(sent) == 32
-    assert sent[-1] == "99"
-
-
-def test_cancelling_nothing_is_harmless(conversation: Conversation) -> None:
-    assert conversation.handle(error("response_cancel_not_active")) == []
-    ask(conversation, "one")
-    assert ask(conversation, "two") == []
-    assert conversation.handle(error("response_cancel_not_active")) == []
-    conversation.handle(created("r1"))
-    assert asked(conversation.handle(done("r1"))) == ["two"]
-
-
-def test_a_request_that_the_server_refuses_is_reported_and_the_next_is_sent(conversation: Conversation) -> None:
-    event_id = request_id(ask(conversation, "wrong"))
-    ask(conversation, "right")
-    report, *rest = conversation.handle(error("invalid_value", event_id))
-    assert report == act.Report(error("invalid_value", event_id).error)
-    assert asked(rest) == ["right"]
-
-
-def test_an_error_that_names_nothing_is_taken_to_mean_the_unanswered_request(conversation: Conversation) -> None:
-    ask(conversation, "wrong")
-    ask(conversation, "right")
-    assert asked(conversation.handle(error("server_error"))) == ["right"]
-
-
-def test_an_error_about_something_else_leaves_the_request_alone(conversation: Conversation) -> None:
+def test_what_waited_comes_behind_what_was_cut_off(conversation: Conversation) -> None:
     ask(conversation, "one")
     ask(conversation, "two")
-    assert asked(conversation.handle(error("invalid_value", "some_other_event"))) == []
     conversation.handle(created("r1"))
-    assert asked(conversation.handle(error("input_audio_buffer_commit_empty"))) == []
-    assert asked(conversation.handle(done("r1"))) == ["two"]
-
-
-def test_a_failed_response_is_reported(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    details = {"type": "failed", "error": {"type": "server_error", "message": "out of cards"}}
-    (report,) = conversation.handle(done("r1", status="failed", status_details=details))
-    assert isinstance(report, act.Report)
-    assert report.error.message == "out of cards"
-    assert [type(action) for action in conversation.handle(done("r2", status="failed"))] == [act.Report]
-
-
-def test_what_a_response_cost_is_told(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    (spent,) = conversation.handle(done("r1", usage={"total_tokens": 9, "input_tokens": 4, "output_tokens": 5}))
-    assert isinstance(spent, act.Spent)
-    assert spent.usage.total_tokens == 9
-
-
-# Audio and barge-in.
-
-
-def test_audio_is_played_and_its_end_told(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    assert conversation.handle(delta("r1")) == [act.Play("i1", 0, PCM)]
-    assert conversation.handle(audio_done("r1")) == [act.EndPart("i1", 0)]
-
-
-@pytest.mark.parametrize("audio", ["AAA", "not base64!", "ä"])
-def test_audio_that_is_not_base64_is_reported_and_the_rest_is_played(conversation: Conversation, audio: str) -> None:
-    conversation.handle(created("r1"))
-    (report,) = conversation.handle(ev.OutputAudioDelta(response_id="r1", item_id="i1", delta=audio))
-    assert isinstance(report, act.Report)
-    assert conversation.handle(delta("r1")) == [act.Play("i1", 0, PCM)]
-
-
-def test_speaking_over_a_reply_drops_what_is_left_of_it_and_never_the_next(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    conversation.handle(delta("r1"))
-    assert conversation.handle(speech_started()) == [act.UserSpeech(True), act.Interrupt()]
-    assert conversation.handle(delta("r1")) == []
-    assert conversation.handle(audio_done("r1")) == []
-    conversation.handle(done("r1", status="cancelled"))
-    assert conversation.handle(delta("r1")) == []
+    conversation.disconnected()
+    assert asked(conversation.connected()) == ["one"]
     conversation.handle(created("r2"))
-    assert conversation.handle(delta("r2", "i2")) == [act.Play("i2", 0, PCM)]
-    assert conversation.handle(audio_done("r2", "i2")) == [act.EndPart("i2", 0)]
+    assert asked(conversation.handle(done("r2"))) == ["two"]
 
 
-def test_speaking_after_a_reply_was_made_and_before_it_was_heard_interrupts_and_drops_nothing_else(
-    conversation: Conversation,
-) -> None:
+def test_late_audio_of_a_lost_session_is_not_waited_for(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), delta("r1"), delta("r1", "i2")])
+    assert [action for action in conversation.disconnected() if isinstance(action, EndPart)] == [
+        EndPart("i1", 0),
+        EndPart("i2", 0),
+    ]
+    assert not conversation.is_responding
+    conversation.connected()
+    assert not any(isinstance(action, EndPart) for action in conversation.disconnected())
+
+
+def test_words_that_were_all_told_are_not_closed_again(conversation: Conversation) -> None:
+    drive(conversation, [*spoken_reply("r1", "i1", "one two"), done("r1")])
+    assert conversation.disconnected() == []
+
+
+def test_the_new_session_s_reply_is_heard(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), delta("r1")])
+    reconnect(conversation)
+    conversation.handle(created("r1"))
+    assert conversation.handle(delta("r1", "i9")) == [Play("i9", 0, PCM)]
+
+
+# What another session is told.
+
+
+def test_the_history_is_told_in_order_before_anything_else(with_tools: Conversation) -> None:
+    with_tools.tell(1, "it rains")
+    drive(with_tools, turn("u1", "Rain?"))
+    call_functions(with_tools)
+    with_tools.answer(outputs("wet"))
+    drive(with_tools, [*spoken_reply("r2", "i2", "Yes, rain."), done("r2")])
+    with_tools.say(2, "Thanks.")
+    with_tools.disconnected()
+    with_tools.commit(3)
+    actions = with_tools.connected()
+    assert told(actions) == [
+        "system: it rains", "user: Rain?", "call: call_1", "output: wet", "assistant: Yes, rain.", "user: Thanks.",
+    ]  # fmt: skip
+    assert kinds(actions)[6:] == ["SendAudio", "input_audio_buffer.commit", "response.create"]
+
+
+def test_every_reconnect_tells_the_same(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Hello?"), *spoken_reply("r1", "i1", "one two"), done("r1")])
+    for _ in range(3):
+        conversation.disconnected()
+        create, second = sent(actions := conversation.connected(), ev.ItemCreate)
+        assert told(actions) == ["user: Hello?", "assistant: one two"]
+        assert asked(actions) == []
+        # The server makes them known, as it does with all items.
+        drive(conversation, [ev.ItemAdded(item=create.item), ev.ItemDone(item=create.item)])
+        drive(conversation, [ev.ItemAdded(item=second.item, previous_item_id=create.item.id)])
+
+
+def test_what_is_told_fits_the_budget() -> None:
+    conversation = new_conversation(replay_tokens=30)
+    for number in range(10):
+        drive(conversation, turn(f"u{number}", f"This is the number {number}."))
     conversation.handle(created("r1"))
     conversation.handle(done("r1"))
-    assert conversation.handle(speech_started()) == [act.UserSpeech(True), act.Interrupt()]
-    conversation.handle(created("r2"))
-    assert conversation.handle(delta("r2")) == [act.Play("i1", 0, PCM)]
+    conversation.disconnected()
+    assert told(conversation.connected()) == [f"user: This is the number {number}." for number in (7, 8, 9)]
 
 
-def test_a_user_who_begins_before_the_next_response_does_not_silence_it(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    conversation.handle(speech_started())
-    conversation.handle(created("r2"))
-    assert conversation.handle(delta("r1")) == []
-    assert conversation.handle(delta("r2")) == [act.Play("i1", 0, PCM)]
+# Errors, and what is of no use.
 
 
-@pytest.mark.parametrize(
-    ("turn_detection", "interrupts"),
-    [
-        (ServerVad(interrupt_response=False), False),
-        (SemanticVad(interrupt_response=False), False),
-        (ServerVad(), True),
-        (SemanticVad(), True),
-    ],
-)
-def test_speech_interrupts_only_where_turn_detection_says_so(turn_detection: TurnDetection, interrupts: bool) -> None:
-    conversation = Conversation(turn_detection)
-    conversation.handle(created("r1"))
-    expected = [act.UserSpeech(True), act.Interrupt()] if interrupts else [act.UserSpeech(True)]
-    assert conversation.handle(speech_started()) == expected
-    assert bool(conversation.handle(delta("r1"))) is not interrupts
+def test_an_error_about_nothing_of_ours_is_reported(conversation: Conversation) -> None:
+    refusal = error("server_error")
+    assert conversation.handle(refusal) == [Report(refusal.error)]
+    assert conversation.handle(error(COLLISION)) == []
 
 
-def test_without_turn_detection_speech_that_was_on_the_wire_interrupts_nothing(conversation: Conversation) -> None:
-    conversation.set_turn_detection(None)
-    assert conversation.handle(speech_started()) == [act.UserSpeech(False)]
-    assert asked(ask(conversation, "then")) == ["then"]
-
-
-def test_turning_turn_detection_off_ends_the_turn_that_was_being_spoken(conversation: Conversation) -> None:
-    conversation.handle(speech_started())
-    assert ask(conversation, "then") == []
-    silence, *rest = conversation.set_turn_detection(None)
-    assert silence == act.UserSpeech(False)
-    assert asked(rest) == ["then"]
-
-
-def test_the_end_of_speech_is_told(conversation: Conversation) -> None:
-    assert conversation.handle(ev.SpeechStopped(audio_end_ms=9, item_id="u1")) == [act.UserSpeech(False)]
-
-
-def test_the_user_s_words_are_told_as_they_come(conversation: Conversation) -> None:
-    kind = ev.TranscriptionDelta(item_id="u1", delta="hel")
-    assert conversation.handle(kind) == [act.Transcript("user", "u1", "hel")]
-    assert conversation.handle(ev.TranscriptionDelta(item_id="u1")) == []
-    whole = ev.TranscriptionCompleted(item_id="u1", transcript=" hello. \n")
-    assert conversation.handle(whole) == [act.Transcript("user", "u1", "hello.", final=True)]
-
-
-def test_the_agent_s_words_are_told_as_they_come(conversation: Conversation) -> None:
-    assert conversation.handle(words("i1", "good ")) == [act.Transcript("assistant", "i1", "good ")]
-    whole = act.Transcript("assistant", "i1", "good day", final=True)
-    assert conversation.handle(all_words("i1", "good day")) == [whole]
-    assert conversation.handle(all_words("i1", "good day")) == []
-    assert conversation.handle(words("i1", "late")) == []
-
-
-def test_a_reply_in_text_is_told_like_one_in_speech(conversation: Conversation) -> None:
-    text = ev.OutputTextDelta(response_id="r1", item_id="i1", delta="good ")
-    whole = ev.OutputTextDone(response_id="r1", item_id="i1", text="good day")
-    assert conversation.handle(text) == [act.Transcript("assistant", "i1", "good ")]
-    assert conversation.handle(whole) == [act.Transcript("assistant", "i1", "good day", final=True)]
-
-
-def test_what_was_cut_is_told_to_the_model_and_to_whoever_shows_the_words(conversation: Conversation) -> None:
-    conversation.handle(words("i1", "good "))
-    conversation.handle(words("i1", "day to"))
-    truncate, transcript = conversation.interrupted([("i1", 0, 740)])
-    assert truncate == act.Send(ev.ItemTruncate(item_id="i1", content_index=0, audio_end_ms=740))
-    assert transcript == act.Transcript("assistant", "i1", "good day to", final=True, interrupted=True)
-    assert conversation.handle(words("i1", " you")) == []
-    assert conversation.handle(all_words("i1", "good day to you")) == []
-
-
-def test_every_item_that_was_cut_is_told(conversation: Conversation) -> None:
-    conversation.handle(all_words("i1", "one"))
-    conversation.handle(words("i2", "tw"))
-    actions = conversation.interrupted([("i1", 0, 100), ("i2", 0, 0)])
-    cut = [action.event.to_dict() for action in actions if isinstance(action, act.Send)]
-    assert [(event["item_id"], event["audio_end_ms"]) for event in cut] == [("i1", 100), ("i2", 0)]
-    told = [action for action in actions if isinstance(action, act.Transcript)]
-    assert [(words.text, words.interrupted) for words in told] == [("one", True), ("tw", True)]
-    assert conversation.interrupted([]) == []
-
-
-def test_the_system_s_text_becomes_an_item_at_once(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    (send,) = conversation.tell("it rains")
-    assert isinstance(send, act.Send)
-    assert send.event.to_dict()["item"] == {
-        "type": "message", "role": "system", "content": [{"type": "input_text", "text": "it rains"}],
-    }  # fmt: skip
-
-
-def test_the_user_s_text_comes_with_its_answer_in_their_turn(conversation: Conversation) -> None:
-    conversation.handle(created("r1"))
-    assert conversation.say("hello") == []
-    item, shown, response = conversation.handle(done("r1"))
-    assert isinstance(item, act.Send)
-    assert item.event.to_dict()["item"] == {
-        "type": "message", "id": "text_1", "role": "user", "content": [{"type": "input_text", "text": "hello"}],
-    }  # fmt: skip
-    assert shown == act.Transcript("user", "text_1", "hello", final=True)
-    assert asked([response]) == [None]
-
-
-def test_the_user_s_text_is_not_repeated_when_its_answer_collides(conversation: Conversation) -> None:
-    *_, response = conversation.say("hello")
-    conversation.handle(created("r1"))
-    conversation.handle(error(COLLISION, request_id([response])))
-    assert [type(action) for action in conversation.handle(done("r1"))] == [act.Send]
-
-
-# What is of no use.
+def test_an_error_about_a_lost_session_s_event_is_not_taken_for_one_of_this(conversation: Conversation) -> None:
+    name = event_id(conversation.create_response(1, ResponseConfig(instructions="greet")), ev.ResponseCreate)
+    reconnect(conversation)
+    assert kinds(conversation.handle(error("invalid_value", name))) == ["Report"]
+    assert conversation.is_responding
 
 
 def test_unknown_events_harm_nothing(conversation: Conversation) -> None:
     for _ in range(3):
         assert conversation.handle(ev.UnknownEvent(type="response.hologram.delta", raw={})) == []
-
-
-def test_words_that_could_not_be_understood_are_told_as_none(conversation: Conversation) -> None:
-    actions = conversation.handle(ev.TranscriptionFailed(item_id="u1", error={}))
-    assert actions == [act.Transcript("user", "u1", "", final=True)]
-
-
-def test_a_turn_of_the_user_has_its_place_before_its_words_are_known(conversation: Conversation) -> None:
-    actions = conversation.handle(ev.InputAudioBufferCommitted(item_id="u1"))
-    assert actions == [act.Transcript("user", "u1", "")]
 
 
 @pytest.mark.parametrize(
@@ -549,20 +534,3 @@ def test_a_turn_of_the_user_has_its_place_before_its_words_are_known(conversatio
 )
 def test_events_without_a_consequence_have_none(conversation: Conversation, event: ev.ServerEvent) -> None:
     assert conversation.handle(event) == []
-
-
-def test_an_hour_of_talk_is_not_remembered(conversation: Conversation) -> None:
-    for number in range(1000):
-        response, item = f"r{number}", f"i{number}"
-        conversation.create_response()
-        conversation.handle(created(response))
-        conversation.handle(words(item, "word " * 10))
-        conversation.handle(speech_started())
-        conversation.interrupted([(item, 0, 10)])
-        conversation.handle(done(response, status="cancelled"))
-    kept = [value for value in vars(conversation).values() if hasattr(value, "__len__")]
-    assert len(kept) >= 3
-    assert max(len(value) for value in kept) <= 64
-    # What is remembered is the newest.
-    assert conversation.handle(delta("r999")) == []
-    assert conversation.handle(words("i999", "late")) == []

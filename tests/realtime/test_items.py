@@ -131,8 +131,8 @@ def test_a_reply_in_text_is_told_like_one_in_speech(conversation: Conversation) 
 
 
 def test_what_was_cut_is_told_to_the_model_and_to_whoever_shows_the_words(conversation: Conversation) -> None:
-    said = [words("i1", "good "), delta("r1", pcm=audio(500)), words("i1", "day to"), delta("r1", pcm=audio(500))]
-    drive(conversation, [created("r1"), *said, started()])
+    drive(conversation, [created("r1"), words("i1", "good "), delta("r1", pcm=audio(500))])
+    drive(conversation, [words("i1", "day to"), delta("r1", pcm=audio(500)), started()])
     actions = conversation.interrupted([("i1", 0, 850)])
     (truncate,) = sent(actions, ev.ItemTruncate)
     assert (truncate.item_id, truncate.content_index, truncate.audio_end_ms) == ("i1", 0, 850)

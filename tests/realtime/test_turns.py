@@ -308,7 +308,8 @@ def test_what_was_committed_by_hand_is_not_answered_by_itself_after_a_cut(push_t
 
 def test_it_is_not_quiet_while_the_user_speaks_or_their_words_are_to_come(conversation: Conversation) -> None:
     assert conversation.is_quiet
-    for event in [started(), stopped(), committed(), created("r1"), done("r1")]:
+    events: list[ev.ServerEvent] = [started(), stopped(), committed(), created("r1"), done("r1")]
+    for event in events:
         conversation.handle(event)
         assert not conversation.is_quiet
     conversation.handle(spoke("u1", "Hello?"))

@@ -17,7 +17,7 @@ from realtime_agent.config import Settings
 from realtime_agent.control.events import UsageChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
-from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull, SessionError
+from realtime_agent.errors import AgentNotFound, ControlTimeout, ModelRefused, QueueFull, SessionError, SessionTimeout
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.model_process import Model
 from tests.fake_launcher import FakeLauncher
@@ -62,6 +62,7 @@ async def test_an_agent_is_started_once_and_stopped_once(post: Post, start: str,
         ({"turn_detection": {"type": "server_vad", "threshold": 7}}, "turn_detection.threshold"),
         ({"tracing": {"workflow": "x"}}, "tracing.workflow"),
         ({"language": "en", "transcription": None}, "language"),
+        ({"tools": ["no_such_function"]}, "tools"),
     ],
 )
 async def test_a_bad_start_names_the_field(post: Post, change: dict[str, Any], field: str) -> None:
@@ -170,6 +171,8 @@ async def test_a_command_reaches_the_agent(post: Post, launcher: FakeLauncher, c
         (QueueFull("the agent has too many commands waiting"), 429),
         (ControlTimeout("the agent did not answer within 5 s"), 504),
         (SessionError("the connection to the model was lost"), 502),
+        (ModelRefused("the buffer is too small"), 422),
+        (SessionTimeout("the model did not answer the command within 10 s"), 504),
         (AgentNotFound("the agent has just ended"), 404),
     ],
 )
