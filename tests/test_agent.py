@@ -244,7 +244,7 @@ async def test_the_model_hears_the_user_that_was_asked_for() -> None:
 
 
 async def test_the_user_hears_every_sample_of_a_reply_in_order() -> None:
-    pcm = bytes(range(256)) * 45  # 240 ms, no whole number of frames in any delta
+    pcm = bytes(range(256)) * 46  # 245 ms, no whole number of frames in all or in any delta
     async with scene() as here:
         user = await here.user_joins()
         async with listening(user) as events:

@@ -27,6 +27,7 @@ from realtime_agent.realtime.events import (
     ItemRetrieved,
     ItemTruncate,
     ItemTruncated,
+    OutputAudioBufferClear,
     ResponseCancel,
     ResponseCreate,
     SessionCreated,
@@ -100,6 +101,8 @@ class Dialogue:
                 self._create_response(event.response or ResponseConfig())
             case ResponseCancel():
                 self._responder.cancel(event.response_id)
+            case OutputAudioBufferClear():
+                raise InvalidEvent("There is no output audio buffer on a websocket.", "invalid_value", "type")
 
     def _update(self, event: SessionUpdate) -> None:
         self._settings.update(event.session)

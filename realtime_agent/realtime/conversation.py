@@ -9,6 +9,7 @@ Its parts: `Turns` are the user's, `Items` what was said, `Responses` whose turn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from realtime_agent.realtime import events as ev
@@ -196,6 +197,8 @@ class Conversation:
                 entry, telling = self._items.make("output", output.output, call_id=output.call_id)
                 actions += telling
                 told |= {entry.id} if telling else set()
+        if not self._responses.user_present:
+            return actions
         return [*actions, *self._ask(Request(self._outgoing.new_id("request"), outputs=told))]
 
     # Server events that concern responses and settings.
@@ -228,8 +231,10 @@ class Conversation:
             actions.append(Report(ErrorDetail(type="response_failed", message=message)))
         output = response.output or []
         if not self._responses.is_shown(response_id):
-            actions += [self._items.forget(item.id) for item in output if item.id]
-        elif active is not None and response.status in (None, "completed"):
+            return [*actions, *(self._items.forget(item.id) for item in output if item.id)]
+        if not self._responses.is_heard(response_id):
+            actions += self._items.forget_unheard(output)
+        if active is not None and response.status in (None, "completed"):
             actions += self._call(active, output)
         return actions
 
@@ -276,6 +281,8 @@ class Conversation:
             return self._turns.commit_empty
         if (error.param or "").startswith("session") and self._agreed.is_open:
             return self._on_refusal()
+        if (error.param or "").startswith("item") and not self._items.is_quiet:
+            return self._items.refused
         asked = self._responses.asked
         return None if asked is None else lambda error: self._request_refused(asked, error)
 
@@ -294,7 +301,7 @@ class Conversation:
             return []
         actions: list[Action] = []
         if request.text is not None:
-            entry, actions = self._items.make("user", request.text)
+            entry, actions = self._items.make("user", request.text, on_refused=partial(self._settle, request))
             actions.append(Transcript("user", entry.id, entry.text, final=True))
             request.text = None
         create = ev.ResponseCreate(response=self._config_of(request))
@@ -339,7 +346,7 @@ class Conversation:
         active = self._responses.active
         entries = [self.history.get(item_id) for item_id in active.items] if active is not None else []
         parts = [part for entry in entries if entry is not None for part in entry.parts.values()]
-        return any(part.received_ms or (part.is_written and part.text) for part in parts)
+        return any(part.is_begun for part in parts)
 
     def _is_finished(self) -> bool:
         """Whether it lacks nothing but the word that it is done; where there are functions, a call might have come."""

@@ -29,7 +29,7 @@ _AUDIO_MS_PER_TOKEN = 100
 
 _MAX_AUDIO = 60_000 * BYTES_PER_MS
 
-_MAX_CUTTABLE = 8
+_MAX_CUTTABLE = 16
 """Assistant items that may still be waiting to be heard, and so to be cut."""
 
 

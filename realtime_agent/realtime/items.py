@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.actions import Action, Answer, Send
 from realtime_agent.realtime.history import Entry, History, Kind
-from realtime_agent.realtime.outgoing import Outgoing
+from realtime_agent.realtime.outgoing import OnError, Outgoing
 from realtime_agent.realtime.responses import Responses
 from realtime_agent.realtime.session import EndPart, Play, Report, Transcript
-from realtime_agent.realtime.types import ErrorDetail
+from realtime_agent.realtime.types import ErrorDetail, Item
 
 __all__ = ["Items"]
 
@@ -67,14 +67,33 @@ class Items:
         return actions
 
     def make(
-        self, kind: Kind, text: str, *, command: int | None = None, call_id: str = ""
+        self,
+        kind: Kind,
+        text: str,
+        *,
+        command: int | None = None,
+        call_id: str = "",
+        on_refused: OnError | None = None,
     ) -> tuple[Entry, list[Action]]:
-        """Add an item of ours; while there is no session, the next one is told."""
+        """Add an item of ours; while there is no session, the next one is told.
+
+        A `command` is answered when the model has taken or refused it. `on_refused` decides what comes of a refusal.
+        """
         entry = self.history.put(self._outgoing.new_id("output" if kind == "output" else "text"), kind)
         entry.text, entry.call_id, entry.is_whole = text, call_id, True
         if command is not None:
             self._adding[entry.id] = command
-        return entry, [self._tell(entry)] if self._responses.is_connected else []
+        return entry, [self._tell(entry, on_refused=on_refused)] if self._responses.is_connected else []
+
+    def refused(self, error: ErrorDetail) -> list[Action]:
+        """The server has refused an item and does not say which: it is the one that it was told first."""
+        entry = next((entry for item_id in self._adding if (entry := self.history.get(item_id)) is not None), None)
+        return self._refused(entry, error) if entry is not None else [Report(error)]
+
+    def forget_unheard(self, output: list[Item]) -> list[Action]:
+        """Let the model forget what it said in a response that was interrupted before any of it came."""
+        said = [entry for item in output if (entry := self.history.get(item.id or "")) and entry.kind == "assistant"]
+        return [self.forget(entry.id) for entry in said if not any(part.is_begun for part in entry.parts.values())]
 
     def forget(self, item_id: str) -> Send:
         """Let the model forget an item."""
@@ -100,7 +119,7 @@ class Items:
                 actions.append(self._outgoing.send(truncate))
             elif entry.known == "words":
                 actions += self._make_anew(entry)
-        return actions
+        return [*actions, *self._stop_all()]
 
     def added(self, event: ev.ItemAdded | ev.ItemDone | ev.ItemCreated) -> list[Action]:
         """The server has an item, at its place."""
@@ -181,6 +200,16 @@ class Items:
                 actions.append(Transcript("assistant", entry.id, part.text, final=True, interrupted=True))
         return actions
 
+    def _stop_all(self) -> list[Action]:
+        """Of what is being said no more will be heard, also where no audio had come yet."""
+        actions: list[Action] = []
+        for entry in self.history:
+            for part in entry.parts.values():
+                if not part.is_whole:
+                    part.stop()
+                    actions.append(Transcript("assistant", entry.id, part.text, final=True, interrupted=True))
+        return actions
+
     def _make_anew(self, entry: Entry) -> list[Action]:
         """Correct an assistant's item of which the session has no audio that it could truncate."""
         actions: list[Action] = [self._outgoing.send(ev.ItemDelete(item_id=entry.id))]
@@ -191,7 +220,7 @@ class Items:
             actions.append(self._tell(entry, before.id if before is not None else "root"))
         return actions
 
-    def _tell(self, entry: Entry, after: str | None = None) -> Send:
+    def _tell(self, entry: Entry, after: str | None = None, on_refused: OnError | None = None) -> Send:
         """Tell the session an item, whose words are known."""
         if len(entry.id) > _MAX_ID:
             self.history.rename(entry, self._outgoing.new_id("text"))
@@ -201,13 +230,15 @@ class Items:
         create = ev.ItemCreate(item=item)
         if after is not None:
             create.previous_item_id = after
-        return self._outgoing.send(create, lambda error: self._refused(entry, error))
+        return self._outgoing.send(create, lambda error: self._refused(entry, error, on_refused))
 
-    def _refused(self, entry: Entry, error: ErrorDetail) -> list[Action]:
+    def _refused(self, entry: Entry, error: ErrorDetail, on_refused: OnError | None = None) -> list[Action]:
         self.history.remove(entry.id)
         self._responses.output_taken(entry.id)
         command = self._adding.pop(entry.id, None)
-        return [Answer(command, error)] if command is not None else [Report(error)]
+        if command is not None:
+            return [Answer(command, error)]
+        return (on_refused(error) if on_refused is not None else []) or [Report(error)]
 
     def _taken(self, item_id: str) -> list[Action]:
         self._responses.output_taken(item_id)

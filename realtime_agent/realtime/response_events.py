@@ -13,7 +13,7 @@ from pydantic import Field
 
 from realtime_agent.lenient import OrEmpty
 from realtime_agent.realtime.server_events import ServerEventBase
-from realtime_agent.realtime.types import ContentPart, Item, Response
+from realtime_agent.realtime.types import ContentPart, Item, LenientInt, LenientText, Response
 
 __all__ = [
     "ContentPartAdded",
@@ -55,7 +55,7 @@ class ResponseDone(ServerEventBase):
 
 class _OutputEvent(ServerEventBase):
     response_id: str = ""
-    output_index: int = 0
+    output_index: LenientInt = 0
 
 
 class _OutputItemEvent(_OutputEvent):
@@ -151,7 +151,7 @@ class FunctionCallArgumentsDelta(_OutputItemEvent):
     """More of a call's arguments."""
 
     type: Literal["response.function_call_arguments.delta"] = "response.function_call_arguments.delta"
-    call_id: str = ""
+    call_id: LenientText = ""
     delta: str
 
 
@@ -160,7 +160,7 @@ class FunctionCallArgumentsDone(_OutputItemEvent):
 
     type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
     call_id: str
-    name: str = ""
+    name: LenientText = ""
     arguments: str
 
 

@@ -76,6 +76,8 @@ class Responses:
         self._stale: Request | None = None
         # Whether the model is to answer the user's turn by itself, and whether what waits has its turn behind that.
         self._owed = self._awaited = False
+        # Whether the model makes a response that it has not told us of.
+        self._blocked = False
         # Whether the model is known to tell which request a response answers.
         self._tells_request = False
         self._dropped: Recent[str, None] = Recent(_MAX_REMEMBERED)
@@ -104,7 +106,7 @@ class Responses:
     @property
     def is_quiet(self) -> bool:
         """Whether neither side speaks or is about to."""
-        return not (self.is_responding or self.user_speaking or self._owed or self._pending)
+        return not (self.is_responding or self.user_speaking or self._awaited or self._pending)
 
     @property
     def is_interruptible(self) -> bool:
@@ -140,7 +142,7 @@ class Responses:
         """Whether it is the turn of one that waits."""
         if not self._pending or not self.is_connected or not self.user_present:
             return False
-        return not (self.is_responding or self.user_speaking or self._awaited)
+        return not (self.is_responding or self.user_speaking or self._awaited or self._blocked)
 
     def next(self) -> Request | None:
         """The request whose turn it is now; it counts as sent."""
@@ -180,6 +182,7 @@ class Responses:
             self._asked = None
         else:
             self.owe_nothing()
+        self._blocked = False
         self._active = active = Active(response_id, asked)
         self._pending = deque(request for request in self._pending if not request.is_covered)
         if not self.user_present or (asked is not None and asked is self._stale):
@@ -192,6 +195,7 @@ class Responses:
 
     def done(self, response_id: str) -> Active | None:
         """A response ended: the one that was being made, or `None` where it was another."""
+        self._blocked = False
         active = self._active
         if active is None:
             if self._tells_request:
@@ -215,6 +219,8 @@ class Responses:
             self._asked = None
         elif self._active is not None and self._active.request is request:
             self._active.request = None
+        # Asking again at once would collide again, without end.
+        self._blocked = self._active is None
         self.add_first(request)
 
     def drop(self) -> None:
@@ -234,8 +240,8 @@ class Responses:
 
     def output_taken(self, item_id: str) -> None:
         """The model has taken the output of a call."""
-        for request in self._pending:
-            if request.outputs is not None:
+        for request in (*self._pending, self._asked):
+            if request is not None and request.outputs is not None:
                 request.outputs.discard(item_id)
 
     def connected(self) -> None:
@@ -265,6 +271,7 @@ class Responses:
             was = active.request or Request(request_id)
             self.add_first(Request(request_id, was.config, goes_on=is_begun or was.goes_on))
         self.owe_nothing()
+        self._blocked = False
         self._stale = None
 
     def _cancel_unheard(self, active: Active) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from realtime_agent.lenient import Lenient, OrEmpty
-from realtime_agent.realtime.types import ErrorDetail, Item, TranscriptionUsage, Wire
+from realtime_agent.realtime.types import ErrorDetail, Item, LenientInt, LenientText, TranscriptionUsage, Wire
 
 __all__ = [
     "ConversationCreated",
@@ -51,14 +51,14 @@ def _whole(value: object) -> object:
     return round(value) if isinstance(value, float) and abs(value) < 2**63 else value
 
 
-Milliseconds = Annotated[int, BeforeValidator(_whole)]
+Milliseconds = Annotated[LenientInt, BeforeValidator(_whole)]
 """Some servers count in fractions."""
 
 
 class ServerEventBase(Wire):
     """What all of them have."""
 
-    event_id: str = ""
+    event_id: LenientText = ""
 
 
 class ErrorEvent(ServerEventBase):
@@ -132,8 +132,8 @@ class ItemTruncated(ServerEventBase):
 
     type: Literal["conversation.item.truncated"] = "conversation.item.truncated"
     item_id: str
-    content_index: int
-    audio_end_ms: int
+    content_index: LenientInt = 0
+    audio_end_ms: Milliseconds = 0
 
 
 class ItemDeleted(ServerEventBase):
@@ -150,8 +150,8 @@ class TranscriptionDelta(ServerEventBase):
         "conversation.item.input_audio_transcription.delta"
     )
     item_id: str
-    content_index: int = 0
-    delta: str = ""
+    content_index: LenientInt = 0
+    delta: LenientText = ""
 
 
 class TranscriptionSegment(ServerEventBase):
@@ -161,12 +161,12 @@ class TranscriptionSegment(ServerEventBase):
         "conversation.item.input_audio_transcription.segment"
     )
     item_id: str
-    content_index: int = 0
-    id: str = ""
-    text: str = ""
-    speaker: str = ""
-    start: float = 0
-    end: float = 0
+    content_index: LenientInt = 0
+    id: LenientText = ""
+    text: LenientText = ""
+    speaker: LenientText = ""
+    start: Annotated[float, OrEmpty(float)] = 0
+    end: Annotated[float, OrEmpty(float)] = 0
 
 
 class TranscriptionCompleted(ServerEventBase):
@@ -176,7 +176,7 @@ class TranscriptionCompleted(ServerEventBase):
         "conversation.item.input_audio_transcription.completed"
     )
     item_id: str
-    content_index: int = 0
+    content_index: LenientInt = 0
     transcript: str
     usage: Lenient[TranscriptionUsage] = None
 
@@ -188,7 +188,7 @@ class TranscriptionFailed(ServerEventBase):
         "conversation.item.input_audio_transcription.failed"
     )
     item_id: str
-    content_index: int = 0
+    content_index: LenientInt = 0
     error: Lenient[dict[str, Any]] = None
 
 
@@ -211,7 +211,7 @@ class SpeechStarted(ServerEventBase):
 
     type: Literal["input_audio_buffer.speech_started"] = "input_audio_buffer.speech_started"
     audio_start_ms: Milliseconds = 0
-    item_id: str = ""
+    item_id: LenientText = ""
 
 
 class SpeechStopped(ServerEventBase):
@@ -219,7 +219,7 @@ class SpeechStopped(ServerEventBase):
 
     type: Literal["input_audio_buffer.speech_stopped"] = "input_audio_buffer.speech_stopped"
     audio_end_ms: Milliseconds = 0
-    item_id: str = ""
+    item_id: LenientText = ""
 
 
 class InputAudioBufferTimeoutTriggered(ServerEventBase):
@@ -228,57 +228,57 @@ class InputAudioBufferTimeoutTriggered(ServerEventBase):
     type: Literal["input_audio_buffer.timeout_triggered"] = "input_audio_buffer.timeout_triggered"
     audio_start_ms: Milliseconds = 0
     audio_end_ms: Milliseconds = 0
-    item_id: str = ""
+    item_id: LenientText = ""
 
 
 class DtmfEventReceived(ServerEventBase):
     """Somebody pressed a key of their telephone; for SIP only."""
 
     type: Literal["input_audio_buffer.dtmf_event_received"] = "input_audio_buffer.dtmf_event_received"
-    event: str = ""
-    received_at: int = 0
+    event: LenientText = ""
+    received_at: LenientInt = 0
 
 
 class OutputAudioBufferStarted(ServerEventBase):
     """The server began to play a response; for WebRTC and SIP only."""
 
     type: Literal["output_audio_buffer.started"] = "output_audio_buffer.started"
-    response_id: str = ""
+    response_id: LenientText = ""
 
 
 class OutputAudioBufferStopped(ServerEventBase):
     """The server has played a response; for WebRTC and SIP only."""
 
     type: Literal["output_audio_buffer.stopped"] = "output_audio_buffer.stopped"
-    response_id: str = ""
+    response_id: LenientText = ""
 
 
 class OutputAudioBufferCleared(ServerEventBase):
     """The server was stopped in playing a response; for WebRTC and SIP only."""
 
     type: Literal["output_audio_buffer.cleared"] = "output_audio_buffer.cleared"
-    response_id: str = ""
+    response_id: LenientText = ""
 
 
 class McpListToolsInProgress(ServerEventBase):
     """The service asks a server of tools what it has."""
 
     type: Literal["mcp_list_tools.in_progress"] = "mcp_list_tools.in_progress"
-    item_id: str = ""
+    item_id: LenientText = ""
 
 
 class McpListToolsCompleted(ServerEventBase):
     """The service knows what a server of tools has."""
 
     type: Literal["mcp_list_tools.completed"] = "mcp_list_tools.completed"
-    item_id: str = ""
+    item_id: LenientText = ""
 
 
 class McpListToolsFailed(ServerEventBase):
     """The service could not learn what a server of tools has."""
 
     type: Literal["mcp_list_tools.failed"] = "mcp_list_tools.failed"
-    item_id: str = ""
+    item_id: LenientText = ""
 
 
 SessionEvent = (

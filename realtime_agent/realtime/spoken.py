@@ -38,6 +38,11 @@ class Spoken:
         return self._received // BYTES_PER_MS
 
     @property
+    def is_begun(self) -> bool:
+        """Whether there was anything to hear or to read."""
+        return bool(self._received or (self.is_written and self.text))
+
+    @property
     def heard_text(self) -> str:
         """The words that were heard: all of them, unless it was cut."""
         return self.text if self._heard_ms is None else self._text_by(self._heard_ms)

@@ -80,15 +80,17 @@ class Turns:
     def stopped(self, event: ev.SpeechStopped) -> list[Action]:
         """The user stopped speaking."""
         self._uplink.speech_stopped(event.audio_end_ms)
-        self._ended = event.item_id
-        if self._responses.answers_turns:
-            self._responses.owe()
+        # A commit by command ends a turn too, and no answer comes by itself then.
+        if not self._committing:
+            self._ended = event.item_id
+            if self._responses.answers_turns:
+                self._responses.owe()
         return self.silence()
 
     def committed(self, event: ev.InputAudioBufferCommitted) -> list[Action]:
         """The user's turn is a message."""
         # Turn detection commits the turn whose end it has told; anything else was committed by command.
-        by_command = event.item_id != self._ended and bool(self._committing)
+        by_command = event.item_id != self._ended
         entry = self._history.put(event.item_id, "user", event.previous_item_id)
         entry.known = "audio"
         audio = self._uplink.committed(by_command=by_command)
@@ -100,7 +102,8 @@ class Turns:
         if by_command:
             # It ends a turn that was being spoken, and the server does not answer it by itself.
             self._responses.user_speaking = False
-            actions.append(Answer(self._committing.popleft()))
+            if self._committing:
+                actions.append(Answer(self._committing.popleft()))
         return actions
 
     def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from realtime_agent.lenient import Lenient
+from realtime_agent.lenient import Lenient, OrEmpty
 
 __all__ = [
     "ApprovalFilter",
@@ -25,6 +25,8 @@ __all__ = [
     "FunctionTool",
     "InputTokenDetails",
     "Item",
+    "LenientInt",
+    "LenientText",
     "MaxTokens",
     "McpTool",
     "Metadata",
@@ -61,6 +63,13 @@ __all__ = [
 ]
 
 
+LenientText = Annotated[str, OrEmpty(str)]
+"""A text, or an empty one for what is none."""
+
+LenientInt = Annotated[int, OrEmpty(int)]
+"""A whole number, or 0 for what is none."""
+
+
 class Wire(BaseModel):
     """Something that travels as JSON. Only what was set is sent, since `null` and absent differ in this protocol."""
 
@@ -68,7 +77,7 @@ class Wire(BaseModel):
 
     def model_post_init(self, _context: Any) -> None:
         """Mark a fixed `type` as set, so that it is sent too."""
-        if "type" in type(self).model_fields:
+        if "type" in self.__dict__:
             self.__pydantic_fields_set__.add("type")
 
     def to_json(self) -> str:
@@ -313,19 +322,19 @@ class Item(Wire):
 
     type: str
     id: str | None = None
-    object: str | None = None
-    status: str | None = None
+    object: Lenient[str] = None
+    status: Lenient[str] = None
     role: Literal["user", "assistant", "system"] | None = None
     content: list[ContentPart] | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
     output: str | None = None
-    server_label: str | None = None
-    approval_request_id: str | None = None
-    approve: bool | None = None
-    reason: str | None = None
-    tools: list[dict[str, Any]] | None = None
+    server_label: Lenient[str] = None
+    approval_request_id: Lenient[str] = None
+    approve: Lenient[bool] = None
+    reason: Lenient[str] = None
+    tools: Lenient[list[dict[str, Any]]] = None
     error: Any = None
 
 
@@ -355,8 +364,8 @@ class ResponseConfig(Sent):
 class ErrorDetail(Wire):
     """What went wrong; `event_id` names the client's event at fault."""
 
-    type: str = "error"
-    message: str = ""
+    type: Annotated[str, OrEmpty(lambda: "error")] = "error"
+    message: LenientText = ""
     code: Lenient[str] = None
     param: Lenient[str] = None
     event_id: Lenient[str] = None
@@ -373,34 +382,34 @@ class ResponseStatus(Wire):
 class CachedTokenDetails(Wire):
     """Cached tokens by kind."""
 
-    text_tokens: int = 0
-    audio_tokens: int = 0
-    image_tokens: int = 0
+    text_tokens: LenientInt = 0
+    audio_tokens: LenientInt = 0
+    image_tokens: LenientInt = 0
 
 
 class InputTokenDetails(Wire):
     """Input tokens by kind; `cached_tokens` are part of the others."""
 
-    text_tokens: int = 0
-    audio_tokens: int = 0
-    image_tokens: int = 0
-    cached_tokens: int = 0
+    text_tokens: LenientInt = 0
+    audio_tokens: LenientInt = 0
+    image_tokens: LenientInt = 0
+    cached_tokens: LenientInt = 0
     cached_tokens_details: Lenient[CachedTokenDetails] = None
 
 
 class OutputTokenDetails(Wire):
     """Output tokens by kind."""
 
-    text_tokens: int = 0
-    audio_tokens: int = 0
+    text_tokens: LenientInt = 0
+    audio_tokens: LenientInt = 0
 
 
 class Usage(Wire):
     """What a response cost."""
 
-    total_tokens: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    total_tokens: LenientInt = 0
+    input_tokens: LenientInt = 0
+    output_tokens: LenientInt = 0
     input_token_details: Lenient[InputTokenDetails] = None
     output_token_details: Lenient[OutputTokenDetails] = None
 
@@ -408,8 +417,8 @@ class Usage(Wire):
 class TranscriptionTokenDetails(Wire):
     """Input tokens of a transcription by kind."""
 
-    text_tokens: int = 0
-    audio_tokens: int = 0
+    text_tokens: LenientInt = 0
+    audio_tokens: LenientInt = 0
 
 
 class TranscriptionUsage(Wire):

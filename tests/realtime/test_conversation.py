@@ -187,12 +187,25 @@ def test_a_response_that_begins_before_the_outputs_were_taken_does_not(with_tool
     assert asked(with_tools.handle(done("r3"))) == [None]
 
 
+def test_outputs_that_the_replay_told_are_answered_by_the_response_that_was_cut(with_tools: Conversation) -> None:
+    call_functions(with_tools)
+    with_tools.handle(created("r2"))
+    with_tools.answer(outputs("wet"))
+    with_tools.disconnected()
+    actions = with_tools.connected()
+    assert told(actions) == ["call: call_1", "output: wet"]
+    assert asked(actions) == [None]
+    with_tools.handle(created("r3"))
+    assert asked(with_tools.handle(done("r3"))) == []
+
+
 def test_an_output_that_the_model_refuses_holds_nothing_up(with_tools: Conversation) -> None:
     call_functions(with_tools)
-    actions = with_tools.answer(outputs("wet"))
-    refusal = error("invalid_value", event_id(actions, ev.ItemCreate))
+    with_tools.handle(created("r2"))
+    refusal = error("invalid_value", event_id(with_tools.answer(outputs("wet")), ev.ItemCreate))
     assert with_tools.handle(refusal) == [Report(refusal.error)]
-    drive(with_tools, [created("r2"), done("r2")])
+    drive(with_tools, [started(), cancelled("r2"), stopped(), committed(), created("r3")])
+    assert asked(with_tools.handle(done("r3"))) == []
     assert not with_tools.is_responding
 
 

@@ -263,7 +263,56 @@ def test_an_event_by_its_old_name_is_what_it_is(old: str) -> None:
     assert OLD_NAMES[old].model_fields["type"].default.startswith("response.output_")
 
 
-@pytest.mark.parametrize("nonsense", [None, 5, "x", [], {"id": 7}, [{"type": 1}]])
+NONSENSE: list[object] = [None, 5, 1.5, "x", [], {"id": 7}, [{"type": 1}]]
+
+DECIDES = {"response_id", "content_index"}
+"""Optional in what a response puts out, but what is there decides where it goes: it is not guessed."""
+
+
+def _may_be_nonsense(model: type[BaseModel]) -> list[str]:
+    kept = {"type", *(DECIDES if "output_index" in model.model_fields else ())}
+    return [name for name, field in model.model_fields.items() if not field.is_required() and name not in kept]
+
+
+@pytest.mark.parametrize("kind", sorted(OURS))
+def test_no_event_is_lost_to_a_field_that_it_can_do_without(kind: str) -> None:
+    raw = example(THEIRS[kind], full=True)
+    changed = [raw | {name: nonsense} for name in _may_be_nonsense(OURS[kind]) for nonsense in NONSENSE]
+    assert changed
+    assert [each for each in changed if type(ev.parse_server_event(json.dumps(each))) is not OURS[kind]] == []
+
+
+@pytest.mark.parametrize("nonsense", [5, [], {"id": 7}])
+@pytest.mark.parametrize("field", ["object", "status", "server_label", "approve", "reason", "tools", "error"])
+def test_an_item_is_not_lost_with_its_details(field: str, nonsense: object) -> None:
+    item = {"type": "function_call", "id": "i", "call_id": "c", "name": "look_up", "arguments": "{}", field: nonsense}
+    event = ev.parse_server_event(json.dumps({"type": "response.output_item.done", "item": item}))
+    assert isinstance(event, ev.OutputItemDone)
+    assert (event.item.call_id, event.item.name) == ("c", "look_up")
+
+
+def test_an_error_s_code_is_not_lost_with_its_other_details() -> None:
+    raw = {"type": "error", "error": {"type": None, "message": None, "code": "session_expired", "event_id": "mine"}}
+    event = ev.parse_server_event(json.dumps(raw))
+    assert isinstance(event, ev.ErrorEvent)
+    assert (event.error.code, event.error.event_id, event.error.type) == ("session_expired", "mine", "error")
+
+
+def test_a_count_of_tokens_that_is_null_costs_no_other_count() -> None:
+    details = {"audio_tokens": 3, "image_tokens": None, "cached_tokens": "some"}
+    usage = {"total_tokens": None, "input_tokens": 3, "output_tokens": 4, "input_token_details": details}
+    event = ev.parse_server_event(json.dumps({"type": "response.done", "response": {"id": "r", "usage": usage}}))
+    assert isinstance(event, ev.ResponseDone)
+    assert event.response.usage is not None
+    assert event.response.usage.to_dict() == {
+        "total_tokens": 0,
+        "input_tokens": 3,
+        "output_tokens": 4,
+        "input_token_details": {"audio_tokens": 3, "image_tokens": 0, "cached_tokens": 0},
+    }
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
 @pytest.mark.parametrize("field", ["usage", "status_details", "output", "metadata", "audio", "id", "status"])
 def test_a_response_s_end_is_not_lost_with_its_details(field: str, nonsense: object) -> None:
     event = ev.parse_server_event(json.dumps({"type": "response.done", "response": {"id": "r1", field: nonsense}}))
@@ -280,6 +329,7 @@ def test_a_response_s_end_is_not_lost_with_its_details(field: str, nonsense: obj
         ('{"type": "session.created"}', ev.SessionCreated),
         ('{"type": "input_audio_buffer.speech_started"}', ev.SpeechStarted),
         ('{"type": "input_audio_buffer.speech_started", "audio_start_ms": 12.7, "item_id": "u"}', ev.SpeechStarted),
+        ('{"type": "conversation.item.truncated", "item_id": "a"}', ev.ItemTruncated),
         ('{"type": "conversation.item.input_audio_transcription.completed", "item_id": "u", "transcript": "Hi.",'
          ' "usage": 5}', ev.TranscriptionCompleted),
     ],

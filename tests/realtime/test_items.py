@@ -187,7 +187,9 @@ def test_an_item_that_another_session_knows_by_its_words_is_made_anew_where_it_s
     drive(conversation, [*spoken_reply("r1", "i1", "one two three four"), done("r1")])
     drive(conversation, turn("u2", "More."))
     conversation.disconnected()
-    assert told(conversation.connected()) == ["user: Count.", "assistant: one two three four", "user: More."]
+    actions = conversation.connected()
+    assert told(actions) == ["user: Count.", "assistant: one two three four", "user: More."]
+    drive(conversation, [ev.ItemAdded(item=create.item) for create in sent(actions, ev.ItemCreate)])
     # The user hears the old session's audio still, when they speak to the new one.
     conversation.handle(started("u3"))
     actions = conversation.interrupted([("i1", 0, 1000)])

@@ -182,6 +182,18 @@ def test_a_request_that_is_sent_again_is_still_the_same(conversation: Conversati
     assert event_id(again, ev.ResponseCreate) != event_id(first, ev.ResponseCreate)
 
 
+def test_a_request_that_collided_is_not_made_twice_after_a_cut(conversation: Conversation) -> None:
+    name = event_id(ask(conversation, "greet"), ev.ResponseCreate)
+    drive(conversation, [created("r1"), error(COLLISION, name)])
+    conversation.disconnected()
+    # First what the server had begun by itself, then ours.
+    assert asked(conversation.connected()) == [None]
+    conversation.handle(created("r2"))
+    assert asked(conversation.handle(done("r2"))) == ["greet"]
+    conversation.handle(created("r3"))
+    assert asked(conversation.handle(done("r3"))) == []
+
+
 def test_a_turn_of_the_user_that_the_server_could_not_answer_is_answered_in_its_turn(
     conversation: Conversation,
 ) -> None:

@@ -287,6 +287,45 @@ def test_a_commit_that_no_session_answered_is_asked_of_the_next_behind_its_audio
     assert answers(push_to_talk.handle(committed())) == [(5, None)]
 
 
+def test_without_turn_detection_all_that_was_not_committed_is_sent_again(push_to_talk: Conversation) -> None:
+    for _ in range(5):
+        push_to_talk.uplink.append(audio(1000))
+        push_to_talk.uplink.take()
+    push_to_talk.disconnected()
+    push_to_talk.connected()
+    assert push_to_talk.uplink.take() == audio(5000)
+
+
+def test_with_turn_detection_silence_is_not_sent_again_until_it_is_turned_off(conversation: Conversation) -> None:
+    for _ in range(5):
+        conversation.uplink.append(audio(1000))
+        conversation.uplink.take()
+    conversation.update(1, NO_TURNS)
+    conversation.handle(ev.SessionUpdated(session={}))
+    conversation.uplink.append(audio(3000))
+    conversation.disconnected()
+    conversation.connected()
+    assert len(conversation.uplink.take()) == len(audio(2000 + 3000))
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["at first", "after another was refused"])
+def test_what_is_said_after_a_commit_belongs_to_the_next_turn(push_to_talk: Conversation, refused: bool) -> None:
+    if refused:
+        push_to_talk.commit(4)
+        push_to_talk.handle(error("input_audio_buffer_commit_empty"))
+    push_to_talk.uplink.append(audio(1000))
+    push_to_talk.commit(5)
+    push_to_talk.uplink.take()
+    push_to_talk.uplink.append(audio(500))
+    push_to_talk.uplink.take()
+    push_to_talk.handle(committed())
+    push_to_talk.disconnected()
+    (create,) = sent(push_to_talk.connected(), ev.ItemCreate)
+    assert create.item.content is not None
+    assert len(create.item.content[0].audio or "") == len(audio(1000)) * 4 // 3
+    assert push_to_talk.uplink.take() == audio(500)
+
+
 def test_a_commit_while_there_is_no_session_waits_for_the_next(push_to_talk: Conversation) -> None:
     push_to_talk.disconnected()
     assert push_to_talk.commit(5) == []
