@@ -263,3 +263,10 @@ async def test_a_voice_that_fails_fails_the_response_only() -> None:
         assert "no voice" not in str(response)
         voices.synthesizer.broken = False
         assert (await client.respond())["status"] == "completed"
+
+
+async def test_there_is_no_output_audio_buffer_to_clear() -> None:
+    async with session() as client:
+        error = await client.error("output_audio_buffer.clear")
+        assert (error["code"], error["param"]) == ("invalid_value", "type")
+        assert (await client.respond())["status"] == "completed"

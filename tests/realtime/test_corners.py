@@ -76,7 +76,6 @@ def test_words_whose_audio_never_came_before_the_user_interrupted_are_not_told()
     assert told(conversation.connected()) == []
 
 
-# local_model/listener.py commit) never has the command answered: it times out. `owe()` also stays behind.
 def test_a_commit_in_the_middle_of_a_turn_is_answered_where_the_server_tells_the_end_of_speech_too() -> None:
     conversation = new_conversation()
     conversation.handle(started("u1"))
