@@ -253,13 +253,22 @@ class Agent:
                 self._count(TotalUsage.of_response(usage))
             case model.Transcribed(usage):
                 self._count(TotalUsage.of_transcription(usage))
+            case _:
+                self._log(event)
+
+    def _log(self, event: SessionEvent) -> None:
+        """How it goes between the session and its model, for the operator."""
+        name = self._spec.channel_name
+        match event:
             case model.Report(error):
-                name, kind = self._spec.channel_name, error.code or error.type
+                kind = error.code or error.type
                 logger.warning("the model of the agent in %r reported %s: %s", name, kind, error.message)
             case model.Lost(cause):
-                logger.warning("the agent in %r lost its model: %s", self._spec.channel_name, cause)
+                logger.warning("the agent in %r lost its model: %s", name, cause)
             case model.Restored(after_s):
-                logger.info("the agent in %r has its model again after %.1f s", self._spec.channel_name, after_s)
+                logger.info("the agent in %r has its model again after %.1f s", name, after_s)
+            case model.Rotated():
+                logger.info("the agent in %r has another session with its model", name)
 
     def _interrupt(self) -> None:
         """Stop speaking at once, and tell the model how much was heard."""

@@ -19,7 +19,7 @@ from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.events import ErrorEvent, ServerEvent, SessionCreated, SessionUpdate, SessionUpdated
 from realtime_agent.realtime.renewal import Renewal
-from realtime_agent.realtime.session import FunctionOutput, Lost, Restored, SessionEvent
+from realtime_agent.realtime.session import FunctionOutput, Lost, Report, Restored, Rotated, SessionEvent
 from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
 
 __all__ = ["Connector", "RealtimeSession"]
@@ -102,7 +102,8 @@ class RealtimeSession:
     def append(self, pcm: bytes) -> None:
         """Let the model hear more of the user; while there is no connection, it is kept."""
         self._conversation.uplink.append(pcm)
-        if self._connection is not None and not self._connection.is_behind:
+        # Until it runs, the conversation has not begun: it sends what is kept when it does.
+        if self._readers is not None and self._connection is not None and not self._connection.is_behind:
             self._send_audio(self._connection)
 
     def clear(self) -> None:
@@ -245,7 +246,7 @@ class RealtimeSession:
             try:
                 fresh = await self._connect()
             except SessionError as error:
-                logger.warning("no other session could be had in good time: %s", error)
+                self._handle(Report(ErrorDetail(type="rotation_failed", message=str(error))))
                 self._renewal.rotation_failed(_now())
                 continue
             self._replaced.clear()
@@ -265,7 +266,7 @@ class RealtimeSession:
         self._renewal.opened(_now())
         self._use(fresh)
         self._replaced.set()
-        logger.info("another session took the place of one that was about to expire")
+        self._handle(Rotated())
 
     async def _connect(self) -> Connection:
         """A connection on which the model has taken the settings.

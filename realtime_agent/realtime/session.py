@@ -22,6 +22,7 @@ __all__ = [
     "Play",
     "Report",
     "Restored",
+    "Rotated",
     "Session",
     "SessionEvent",
     "Spent",
@@ -133,8 +134,24 @@ class Restored:
     after_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """Another connection took the place of one that the model was about to end."""
+
+
 SessionEvent = (
-    Play | EndPart | Interrupt | UserSpeech | Transcript | CallTools | Spent | Transcribed | Report | Lost | Restored
+    Play
+    | EndPart
+    | Interrupt
+    | UserSpeech
+    | Transcript
+    | CallTools
+    | Spent
+    | Transcribed
+    | Report
+    | Lost
+    | Restored
+    | Rotated
 )
 
 

@@ -13,6 +13,8 @@ from realtime_agent.testing.outputs import Event
 
 __all__ = ["CLIENT_EVENTS", "acknowledge", "error", "read"]
 
+_MIN_COMMIT_MS = 100
+
 
 def error(
     code: str | None,
@@ -63,11 +65,15 @@ def _append(event: Event, conversation: Conversation) -> list[Event]:
     return []
 
 
-def _commit(_: Event, conversation: Conversation) -> Iterable[Event]:
+def _commit(event: Event, conversation: Conversation) -> Iterable[Event]:
+    if conversation.waiting_ms < _MIN_COMMIT_MS:
+        message = f"There is too little audio: {conversation.waiting_ms:.0f} ms of at least {_MIN_COMMIT_MS} ms."
+        return [_about(event, "input_audio_buffer_commit_empty", message)]
     return conversation.heard(None, by_vad=False)
 
 
-def _clear(_: Event, __: Conversation) -> list[Event]:
+def _clear(_: Event, conversation: Conversation) -> list[Event]:
+    conversation.waiting_ms = 0
     return [{"type": "input_audio_buffer.cleared"}]
 
 

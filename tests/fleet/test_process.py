@@ -331,6 +331,10 @@ async def speak(connection: ScriptedConnection, _: Event) -> None:
     await connection.speak()
 
 
+async def commit(connection: ScriptedConnection, _: Event) -> None:
+    await connection.send("input_audio_buffer.committed", item_id="u1", previous_item_id=None)
+
+
 def without_marks(event: dict[str, Any]) -> dict[str, Any]:
     """An event without what our client knows its answer by."""
     marks = ("event_id", "id", "metadata")
@@ -361,6 +365,7 @@ async def test_each_command_is_exactly_these_events(
     fleet: Fleet, script: ScriptedServer, command: dict[str, Any], events: list[dict[str, Any]]
 ) -> None:
     script.on("response.create", speak)
+    script.on("input_audio_buffer.commit", commit)
     await fleet.start(agent_spec())
     page = await WirePage.let_in(partial(fleet.hand_over, "room"), 5)
     before = len(script.received)

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
-import pytest
-
 from realtime_agent.config import Settings
 from realtime_agent.local_model.brain import Message, Prompt
 from realtime_agent.local_model.sentences import split_sentences
@@ -21,7 +19,7 @@ from realtime_agent.testing.outputs import Event
 from tests.local_model.fakes import WORD_MS, FakeTranscriber, Voices, speech
 from tests.speech import silence
 
-__all__ = ["REFUSING_EMPTY_COMMITS", "SERVERS", "TURN", "Ears", "Serving", "embedded", "scripted", "voices"]
+__all__ = ["SERVERS", "TURN", "Ears", "Serving", "embedded", "scripted", "voices"]
 
 TURN = speech(1) + silence(1)
 """What both take for a whole turn of the user's."""
@@ -65,6 +63,8 @@ async def scripted(those: Voices, max_session_s: float = _AN_HOUR) -> AsyncItera
     async with scripted_server() as script:
         actor = _Actor(those)
         script.on("input_audio_buffer.append", actor.hear)
+        for kind in ("input_audio_buffer.commit", "input_audio_buffer.clear"):
+            script.on(kind, actor.acknowledge)
         script.on("response.create", actor.respond)
         script.fail(HangUp(1001, "Your session hit the maximum duration of 60 minutes.", max_session_s))
         yield script.url
@@ -72,16 +72,6 @@ async def scripted(those: Voices, max_session_s: float = _AN_HOUR) -> AsyncItera
 
 Serving = Callable[..., AbstractAsyncContextManager[str]]
 SERVERS: dict[str, Serving] = {"the embedded model": embedded, "a scripted server": scripted}
-
-REFUSING_EMPTY_COMMITS = pytest.mark.parametrize(
-    "serving",
-    [
-        embedded,
-        pytest.param(scripted, marks=pytest.mark.xfail(strict=True, reason="it commits a buffer with nothing in it")),
-    ],
-    ids=SERVERS,
-)
-"""For tests that use `serving`."""
 
 
 class _Actor:
@@ -115,6 +105,10 @@ class _Actor:
             await self._understand(connection, rest[-1]["item"]["id"], before + pcm)
             if detection["create_response"]:
                 await self._reply(connection, {})
+
+    async def acknowledge(self, connection: ScriptedConnection, event: Event) -> None:
+        """Do as the server would have done, but not before the audio that came first was heard."""
+        await connection.send_all(acknowledge(event, connection.conversation))
 
     async def respond(self, connection: ScriptedConnection, event: Event) -> None:
         """Answer what was asked, unless a response is being given."""

@@ -11,7 +11,7 @@ import pytest
 
 from realtime_agent.errors import ModelRefused, SessionError, SessionTimeout
 from realtime_agent.pcm import BYTES_PER_MS
-from realtime_agent.realtime.session import Play, Report, Transcript, UserSpeech
+from realtime_agent.realtime.session import Lost, Play, Report, Restored, Rotated, Transcript, UserSpeech
 from realtime_agent.realtime.types import ResponseConfig, SessionConfig
 from realtime_agent.testing import Cut, HangUp, Mute, Refuse, RefuseSettings, ScriptedServer
 from tests.realtime.sessions import CONFIG, KEY, TIMEOUT_S, Ear, endpoint, new_session, running
@@ -188,6 +188,7 @@ async def test_when_the_websocket_ends_the_session_goes_on(script: ScriptedServe
         assert second.received[0]["session"] == CONFIG.to_dict() | {"instructions": "Sing."}
         await script.speak("Hello again.")
         await ear.until(lambda: any(event.text == "Hello again." for event in ear.of_type(Transcript)))
+        assert (len(ear.of_type(Lost)), len(ear.of_type(Restored))) == (1, 1)
 
 
 async def test_a_server_that_accepts_and_then_closes_is_not_asked_for_ever(script: ScriptedServer) -> None:
@@ -286,7 +287,8 @@ async def test_a_session_is_replaced_in_good_time_and_nobody_notices(script: Scr
         assert [event["item"]["content"][0]["text"] for event in told] == ["Hello?", "Good day."]
         assert await first.ended() == 1000
         assert ear.failure is None
-        assert not any(isinstance(event, Report) for event in ear.events)
+        assert ear.of_type(Rotated)
+        assert not ear.of_type(Report)
 
 
 async def test_a_session_is_not_replaced_in_the_middle_of_a_reply(script: ScriptedServer) -> None:
@@ -313,7 +315,8 @@ async def test_where_no_other_session_can_be_had_the_present_one_goes_on(script:
             while not script.refused:
                 await asyncio.sleep(0.01)
         await script.speak("Good day.")
-        await ear.until(lambda: ear.audio)
+        await ear.until(lambda: ear.audio and ear.of_type(Report))
+        assert ear.of_type(Report)[0].error.type == "rotation_failed"
     assert ear.failure is None
 
 

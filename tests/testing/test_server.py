@@ -245,6 +245,9 @@ async def test_audio_is_truncated_where_it_was_heard_and_nowhere_else(script: Sc
 
 async def test_the_user_s_audio_becomes_an_item_or_is_forgotten(script: ScriptedServer) -> None:
     async with client_of(script) as client:
+        (refused,) = await client.ask("input_audio_buffer.commit")
+        assert refused["error"]["code"] == "input_audio_buffer_commit_empty"
+        await client.ask("input_audio_buffer.append", audio=base64.b64encode(tone(100)).decode())
         committed, added, _ = await client.ask("input_audio_buffer.commit")
         assert committed["item_id"] == added["item"]["id"]
         await script.transcribe("Hello?", item_id=committed["item_id"])
