@@ -84,6 +84,7 @@ async def running_agent(
     settings: Settings | None = None,
     *,
     user_joins: bool = True,
+    until_ready: bool = True,
     timeout_s: float = _TIMEOUT_S,
     **start: Any,
 ) -> AsyncIterator[RunningAgent]:
@@ -93,6 +94,8 @@ async def running_agent(
         model: What it talks to.
         settings: The deployment's; its model's address is replaced.
         user_joins: Whether its user is in the channel from the beginning; else `user.join()` lets them in.
+        until_ready: Whether the context begins when the agent is ready, or has ended; what a model says before is lost.
+            Else at once, for tests of its start.
         timeout_s: How many seconds its user waits for something.
         start: Fields of POST /start_agent, such as `greeting`.
 
@@ -113,8 +116,11 @@ async def running_agent(
         await user.join()
     # No TaskGroup: what the test raises should reach it as it is, not in a group.
     listening, running = asyncio.create_task(user.listen()), asyncio.create_task(agent.run())
+    here = RunningAgent(agent, user, room, reported)
     try:
-        yield RunningAgent(agent, user, room, reported)
+        if until_ready:
+            await user.until(lambda: State.WAITING in here.states or _is_over(reported), "the agent is never ready")
+        yield here
     except Exception as error:
         crash = await _end(agent, running, timeout_s)
         if crash is None:
@@ -127,6 +133,10 @@ async def running_agent(
     finally:
         listening.cancel()
         running.cancel()
+
+
+def _is_over(reported: list[AgentEvent]) -> bool:
+    return any(isinstance(event, Ended) for event in reported)
 
 
 async def _end(agent: Agent, running: asyncio.Task[Ended], timeout_s: float) -> BaseException | None:

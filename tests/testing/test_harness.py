@@ -87,7 +87,7 @@ async def test_what_the_test_raises_and_what_the_agent_does_come_as_they_are(mon
 
     monkeypatch.setattr(Agent, "run", crash)
     async with scripted_server() as model:
-        running = running_agent(model)
+        running = running_agent(model, until_ready=False)
         await running.__aenter__()
         with pytest.raises(RuntimeError, match="a bug"):
             await running.__aexit__(None, None, None)
