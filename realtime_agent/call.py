@@ -158,7 +158,7 @@ async def _run(line: CallLine, source: ClipSource | MicrophoneSource) -> None:
 def _in_words(transcript: Transcript) -> str:
     speaker = "user" if transcript.role == "user" else "agent"
     cut = " (interrupted)" if transcript.interrupted else ""
-    return f"{speaker}: {' '.join(transcript.text.split())}{cut}"
+    return f"{speaker}: {' '.join(transcript.text.split()) or '…'}{cut}"
 
 
 def _summary(report: dict[str, Any], options: CallOptions) -> str:
