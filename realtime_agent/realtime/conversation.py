@@ -255,10 +255,11 @@ class Conversation:
         if change is None:
             return []
         before, after = self._responses.turn_detection, _turn_detection(self.config)
+        if before == after:
+            return [Answer(change.command)]
         self._responses.set_turn_detection(after)
         self.uplink.keeps_all = after is None
-        silence = self._turns.silence() if before is not None and after is None else []
-        return [Answer(change.command), *silence]
+        return [Answer(change.command), *(self._turns.silence() if after is None else [])]
 
     def _error(self, event: ev.ErrorEvent) -> list[Action]:
         error = event.error

@@ -6,6 +6,7 @@ import pytest
 
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.actions import Answer
+from realtime_agent.realtime.types import SessionConfig
 from tests.realtime.talk import (
     CALL,
     COLLISION,
@@ -103,3 +104,14 @@ def test_a_turn_without_words_that_nobody_answers_holds_no_quiet_moment_up() -> 
     conversation = new_conversation()
     drive(conversation, [started(), stopped(), committed(), spoke("u1", "")])
     assert conversation.is_quiet
+
+
+def test_a_change_of_instructions_does_not_let_a_request_overtake_the_answer_to_a_turn() -> None:
+    conversation = new_conversation()
+    conversation.update(1, SessionConfig(instructions="Sing."))
+    drive(conversation, [started(), stopped(), committed()])
+    assert asked(ask(conversation, "then")) == []
+    actions = conversation.handle(ev.SessionUpdated(session={}))
+    assert (answers(actions), asked(actions)) == ([(1, None)], [])
+    drive(conversation, [created("r1")])
+    assert asked(conversation.handle(done("r1"))) == ["then"]
