@@ -1,13 +1,16 @@
 """A test of an agent that uses a tool: the model is scripted, everything else is real.
 
-pip install realtime-agent pytest pytest-asyncio
-pytest -o asyncio_mode=auto examples/test_my_agent.py
+It needs pytest and pytest-asyncio, and finds `examples.tools` where it is run from the top of the repository.
 """
 
 from __future__ import annotations
 
+import pytest
+
 from realtime_agent.config import Settings
 from realtime_agent.testing import running_agent, scripted_server, tone
+
+pytestmark = pytest.mark.asyncio
 
 
 async def test_it_looks_an_order_up_and_tells_of_it() -> None:

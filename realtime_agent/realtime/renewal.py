@@ -66,4 +66,6 @@ class Renewal:
         if self._attempts == 1:
             return 0.0
         delay = min(_FIRST_DELAY_S * 2 ** (self._attempts - 2), _MAX_DELAY_S) * (0.5 + self._jitter() / 2)
-        return delay if now + delay - self._outage <= self._reconnect_timeout_s else None
+        left = self._outage + self._reconnect_timeout_s - now
+        # The last try comes when the time is up, not before.
+        return min(delay, left) if left > 0 else None

@@ -5,6 +5,7 @@ No test runner is needed. `docs/testing.md` has an example.
 
 from __future__ import annotations
 
+from realtime_agent.control.life import State
 from realtime_agent.testing.connection import ScriptedConnection
 from realtime_agent.testing.faults import Cut, Fault, HangUp, Mute, Refuse, RefuseSettings, StopReading
 from realtime_agent.testing.harness import RunningAgent, running_agent
@@ -27,6 +28,7 @@ __all__ = [
     "ScriptedConnection",
     "ScriptedServer",
     "Speech",
+    "State",
     "StopReading",
     "Text",
     "User",
