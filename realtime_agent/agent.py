@@ -24,7 +24,7 @@ from realtime_agent.errors import ChannelError, SessionError
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import session as model
 from realtime_agent.realtime.session import FunctionCall, FunctionOutput, Session, SessionEvent
-from realtime_agent.realtime.types import AudioInput, ResponseConfig, SessionAudio, SessionConfig
+from realtime_agent.realtime.types import ResponseConfig, SessionConfig
 from realtime_agent.rtc.channel import AudioFrame, Channel, ChannelLost, Played, UserJoined, UserLeft
 from realtime_agent.tools import Toolbox
 
@@ -109,6 +109,8 @@ class Agent:
     async def control(self, command: commands.Command) -> None:
         """Do what a command asks, as soon as the agent is ready; returns when the model has accepted it.
 
+        Commands that are given side by side are carried out in order; none waits for the answer to another one.
+
         Raises:
             ModelRefused: the model did not accept it.
             SessionTimeout: it did not answer in time.
@@ -119,7 +121,7 @@ class Agent:
             case commands.UpdateInstruction():
                 await session.update(SessionConfig(instructions=command.new_instruction))
             case commands.UpdateTurnDetection():
-                await session.update(_with_turn_detection(command))
+                await session.update(command.change())
             case commands.SendSystemText():
                 await session.tell(command.input_text)
             case commands.SendUserText():
@@ -280,7 +282,7 @@ class Agent:
         """Make the calls of one response side by side, and give the model their outputs together, in order."""
         outputs = await asyncio.gather(*(self._tools.call(call.name, call.arguments) for call in calls))
         answers = zip(calls, outputs, strict=True)
-        self._session.answer([FunctionOutput(call.call_id, output) for call, output in answers])
+        self._session.give_outputs([FunctionOutput(call.call_id, output) for call, output in answers])
 
     def _user_joined(self, uid: int) -> None:
         self._present[uid] = None
@@ -319,7 +321,7 @@ class Agent:
         if self._spec.greeting is not None and not self._greeted:
             self._greeted = True
             instruction = f'Say exactly this, word for word, and nothing else: "{self._spec.greeting}"'
-            self._session.request(ResponseConfig(instructions=instruction))
+            self._session.greet(ResponseConfig(instructions=instruction))
         self._session.user_joined()
         return True
 
@@ -343,15 +345,6 @@ class Agent:
 
 class _Stopped(Exception):
     """Ends the parts that run side by side."""
-
-
-def _with_turn_detection(command: commands.UpdateTurnDetection) -> SessionConfig:
-    wanted = command.new_turn_detection
-    kinds = {True: commands.DEFAULT_TURN_DETECTION, False: None}
-    chosen = kinds[wanted] if isinstance(wanted, bool) else wanted
-    # In full, so that nothing of an earlier setting stays in force.
-    turn_detection = None if chosen is None else chosen.in_full()
-    return SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=turn_detection)))
 
 
 def _words(errors: BaseExceptionGroup[BaseException]) -> str:

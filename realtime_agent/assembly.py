@@ -88,4 +88,10 @@ def _session(spec: AgentSpec, settings: Settings, tools: Toolbox) -> Session:
         config = config.model_copy(update={"tools": [*tools.definitions, *(config.tools or [])]})
     conversation = Conversation(config, user_present=False, replay_tokens=settings.replay_tokens)
     renewal = Renewal(rotate_s=settings.session_rotate_s, reconnect_timeout_s=settings.reconnect_timeout_s)
-    return RealtimeSession(realtime_endpoint(settings, config.model or ""), conversation, renewal)
+    return RealtimeSession(
+        realtime_endpoint(settings, config.model or ""),
+        conversation,
+        renewal,
+        # A little less than the server waits, so that it hears why there is no answer.
+        command_timeout_s=settings.control_timeout_s * 0.9,
+    )

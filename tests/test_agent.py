@@ -90,11 +90,11 @@ class FakeSession:
     def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> None:
         self.asked.append(("interrupted", [tuple(part) for part in heard]))
 
-    def answer(self, outputs: Sequence[FunctionOutput]) -> None:
-        self.asked.append(("answer", list(outputs)))
+    def give_outputs(self, outputs: Sequence[FunctionOutput]) -> None:
+        self.asked.append(("give_outputs", list(outputs)))
 
-    def request(self, config: ResponseConfig) -> None:
-        self.asked.append(("request", config.to_dict()))
+    def greet(self, config: ResponseConfig) -> None:
+        self.asked.append(("greet", config.to_dict()))
 
     async def update(self, config: SessionConfig) -> None:
         self._take("update", config.to_dict())
@@ -366,12 +366,12 @@ async def test_a_reply_that_is_on_its_way_is_not_silence() -> None:
 async def test_a_greeting_that_nobody_heard_is_spoken_to_the_user_who_comes_back() -> None:
     async with scene(greeting="Welcome!", user_left_grace_s=60) as here:
         user = await here.user_joins()
-        await here.until(lambda: here.session.of("request"))
+        await here.until(lambda: here.session.of("greet"))
         await user.leave()
         await here.until(lambda: here.session.of("clear"))
         again = await here.user_joins()
         async with listening(again) as events:
-            await here.until(lambda: len(here.session.of("request")) == 2)
+            await here.until(lambda: len(here.session.of("greet")) == 2)
             here.session.does(Play("i2", 0, b"\2\0" * 480), EndPart("i2", 0))
             await here.until(lambda: audio_of(events))
         assert audio_of(events) == b"\2\0" * 480
@@ -413,14 +413,14 @@ async def test_it_greets_its_user_once() -> None:
     async with scene(greeting="Welcome!", user_left_grace_s=60) as here:
         user = await here.user_joins()
         async with listening(user) as events:
-            await here.until(lambda: here.session.of("request"))
+            await here.until(lambda: here.session.of("greet"))
             here.session.does(Play("i1", 0, b"\1\0" * 480), EndPart("i1", 0))
             await here.until(lambda: audio_of(events))
         await user.leave()
         await here.until(lambda: here.states[-1] is State.WAITING)
         await here.user_joins()
         await here.until(lambda: here.states[-1] is State.ACTIVE)
-        (greeting,) = here.session.of("request")
+        (greeting,) = here.session.of("greet")
         assert '"Welcome!"' in greeting["instructions"]
 
 
@@ -492,10 +492,10 @@ async def test_functions_are_called_side_by_side_and_answered_together_in_order(
         here.session.does(CallTools((FunctionCall("c1", "first", "{}"), FunctionCall("c2", "second", "{}"))))
         await here.until(second_began.is_set)
         # Nothing is answered while one of them works.
-        assert here.session.of("answer") == []
+        assert here.session.of("give_outputs") == []
         first_ended.set()
-        await here.until(lambda: here.session.of("answer"))
-        assert here.session.of("answer") == [[FunctionOutput("c1", "one"), FunctionOutput("c2", "two")]]
+        await here.until(lambda: here.session.of("give_outputs"))
+        assert here.session.of("give_outputs") == [[FunctionOutput("c1", "one"), FunctionOutput("c2", "two")]]
 
 
 async def test_what_happens_meanwhile_does_not_wait_for_a_function() -> None:
@@ -511,9 +511,9 @@ async def test_what_happens_meanwhile_does_not_wait_for_a_function() -> None:
         async with listening(user) as events:
             here.session.does(CallTools((FunctionCall("c1", "slow", "{}"),)), LONG)
             await here.until(lambda: audio_of(events))
-        assert here.session.of("answer") == []
+        assert here.session.of("give_outputs") == []
         ended.set()
-        await here.until(lambda: here.session.of("answer"))
+        await here.until(lambda: here.session.of("give_outputs"))
 
 
 async def test_a_function_that_crashes_is_told_to_the_model_and_ends_nothing() -> None:
@@ -528,8 +528,8 @@ async def test_a_function_that_crashes_is_told_to_the_model_and_ends_nothing() -
     async with scene(broken, whole) as here:
         calls = [("c1", "broken", "{}"), ("c2", "whole", '{"text": "two"}'), ("c3", "missing", "{}")]
         here.session.does(CallTools(tuple(FunctionCall(*call) for call in calls)))
-        await here.until(lambda: here.session.of("answer"))
-        ((crash, well, unknown),) = here.session.of("answer")
+        await here.until(lambda: here.session.of("give_outputs"))
+        ((crash, well, unknown),) = here.session.of("give_outputs")
         assert crash.call_id == "c1"
         assert "ZeroDivisionError" in json.loads(crash.output)["error"]
         assert "secret" not in crash.output
@@ -554,7 +554,7 @@ async def test_an_agent_that_is_stopped_does_not_wait_for_its_functions() -> Non
         await here.until(began.is_set)
     assert here.ended == Ended(reason=EndReason.STOPPED)
     assert stopped.is_set()
-    assert here.session.of("answer") == []
+    assert here.session.of("give_outputs") == []
 
 
 # Commands.

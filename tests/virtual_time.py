@@ -19,6 +19,8 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
+        if not ready and timeout is None:
+            raise RuntimeError("everything waits, and nothing is due")
         if not ready and timeout:
             self.now += timeout
         return ready

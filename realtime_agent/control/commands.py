@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, TypeAdapter
 
 from realtime_agent.control.spec import ChannelName, Instruction
-from realtime_agent.realtime.types import SemanticVad, ServerVad, TurnDetection
+from realtime_agent.realtime.types import (
+    AudioInput,
+    SemanticVad,
+    ServerVad,
+    SessionAudio,
+    SessionConfig,
+    TurnDetection,
+)
 
 __all__ = [
     "DEFAULT_TURN_DETECTION",
@@ -58,6 +65,13 @@ class UpdateTurnDetection(_Command):
 
     command: Literal["update_turn_detection"]
     new_turn_detection: SwitchOrTurnDetection
+
+    def change(self) -> SessionConfig:
+        """The settings that it asks for; in full, so that nothing of an earlier one stays in force."""
+        wanted = self.new_turn_detection
+        chosen = (DEFAULT_TURN_DETECTION if wanted else None) if isinstance(wanted, bool) else wanted
+        turn_detection = None if chosen is None else chosen.in_full()
+        return SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=turn_detection)))
 
 
 class SendSystemText(_Command):

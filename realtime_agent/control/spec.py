@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from realtime_agent.realtime.types import SessionConfig, TurnDetection
+from realtime_agent.realtime.types import SessionConfig
 
 __all__ = ["AgentSpec", "ChannelName", "Instruction", "Language", "Limits", "Seconds", "Uid"]
 
@@ -72,9 +72,3 @@ class AgentSpec(BaseModel):
     session: SessionConfig
     tools: tuple[str, ...] | None
     limits: Limits
-
-    @property
-    def turn_detection(self) -> TurnDetection | None:
-        """When the user's turn ends; `None` is push-to-talk."""
-        audio = self.session.audio
-        return audio.input.turn_detection if audio is not None and audio.input is not None else None

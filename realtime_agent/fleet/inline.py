@@ -49,7 +49,6 @@ class _InlineWorker:
         self._task.add_done_callback(self._on_done)
         self._adopting: set[asyncio.Task[None]] = set()
         self._obeying: set[asyncio.Task[None]] = set()
-        self._order = asyncio.Lock()
 
     @property
     def pid(self) -> int:
@@ -66,10 +65,10 @@ class _InlineWorker:
         yield event
 
     async def control(self, command: Command, *, timeout: float) -> None:
-        """Let the agent carry out a command, after those before it; whoever asked may give up, the command goes on."""
+        """Let the agent carry out a command; whoever asked may give up, the command goes on."""
         if len(self._obeying) >= _MAX_COMMANDS:
             raise QueueFull("the agent has too many commands waiting")
-        task = asyncio.create_task(self._obey(command))
+        task = asyncio.create_task(self._agent.control(command))
         self._obeying.add(task)
         task.add_done_callback(self._on_obeyed)
         await asyncio.wait([task], timeout=timeout)
@@ -83,10 +82,6 @@ class _InlineWorker:
         self._obeying.discard(task)
         if not task.cancelled():
             task.exception()  # seen, also where nobody waits for it any more
-
-    async def _obey(self, command: Command) -> None:
-        async with self._order:
-            await self._agent.control(command)
 
     def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
         """Let a user in."""

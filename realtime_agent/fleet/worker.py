@@ -58,7 +58,6 @@ class _Worker:
     def __init__(self, spec: AgentSpec, settings: Settings) -> None:
         self._spec = spec
         self._settings = settings
-        self._commands: asyncio.Queue[tuple[int, dict[str, Any]]] = asyncio.Queue(_MAX_COMMANDS)
 
     async def run(self, link_end: socket.socket, connections: socket.socket) -> None:
         self._link = await Link.open(link_end)
@@ -66,7 +65,6 @@ class _Worker:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
         helpers: list[Coroutine[Any, Any, None]] = [
             self._read_queue(agent),
-            self._obey(agent),
             _adopt_connections(connections, channel),
         ]
         async with asyncio.TaskGroup() as group:
@@ -87,26 +85,27 @@ class _Worker:
 
     async def _read_queue(self, agent: Agent) -> None:
         """Take in commands until the server is gone; then leave too."""
-        async for message in self._link.messages():
-            if "stop" in message:
-                agent.stop(EndReason(message["stop"]))
-                continue
-            try:
-                self._commands.put_nowait((message["id"], message["command"]))
-            except asyncio.QueueFull:
-                self._reply(message["id"], QueueFull("the agent has too many commands waiting"))
-        agent.stop(EndReason.DRAINED, "the server is gone")
+        obeying: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as group:
+            async for message in self._link.messages():
+                if "stop" in message:
+                    agent.stop(EndReason(message["stop"]))
+                elif len(obeying) >= _MAX_COMMANDS:
+                    self._reply(message["id"], QueueFull("the agent has too many commands waiting"))
+                else:
+                    task = group.create_task(self._obey(agent, message["id"], message["command"]))
+                    obeying.add(task)
+                    task.add_done_callback(obeying.discard)
+            agent.stop(EndReason.DRAINED, "the server is gone")
 
-    async def _obey(self, agent: Agent) -> None:
-        """Carry out commands, one after the other."""
-        while True:
-            number, command = await self._commands.get()
-            try:
-                await agent.control(command_adapter.validate_python(command))
-            except RealtimeAgentError as error:
-                self._reply(number, error)
-            else:
-                self._reply(number, None)
+    async def _obey(self, agent: Agent, number: int, command: dict[str, Any]) -> None:
+        """Carry out a command; each begins in its turn, and none waits for the model's answer to another one."""
+        try:
+            await agent.control(command_adapter.validate_python(command))
+        except RealtimeAgentError as error:
+            self._reply(number, error)
+        else:
+            self._reply(number, None)
 
     def _reply(self, number: int, error: RealtimeAgentError | None) -> None:
         told = None if error is None else {"name": type(error).__name__, "message": str(error)}

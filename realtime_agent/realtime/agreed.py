@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
+from realtime_agent.realtime.settings import merge_settings
 from realtime_agent.realtime.types import SessionConfig
 
 __all__ = ["Agreed", "Change"]
@@ -13,31 +12,36 @@ __all__ = ["Agreed", "Change"]
 
 @dataclass(slots=True, eq=False)
 class Change:
-    """A change of settings, the command that asked for it, and whether the present session was told."""
+    """A change of settings, and the command that asked for it.
+
+    Attributes:
+        is_sent: Whether the model was told on the present connection.
+        is_withdrawn: Whether nobody waits for it any more, so that another connection is not told.
+    """
 
     config: SessionConfig
     command: int
     is_sent: bool = False
+    is_withdrawn: bool = False
 
 
 class Agreed:
-    """What a new session begins with, and what is to be changed then."""
+    """What a new connection begins with, and what is to be changed then."""
 
     def __init__(self, config: SessionConfig) -> None:
         self.config = config
-        self._changes: deque[Change] = deque()
+        self._changes: list[Change] = []
 
-    @property
-    def is_open(self) -> bool:
-        """Whether a change waits for its answer."""
-        return bool(self._changes)
+    def __len__(self) -> int:
+        """How many changes wait for their answer."""
+        return len(self._changes)
 
     def propose(self, config: SessionConfig, command: int) -> None:
         """A command asks for a change."""
         self._changes.append(Change(config, command))
 
     def to_send(self) -> list[Change]:
-        """The changes that the session is to be told now, in order."""
+        """The changes that the model is to be told now, in order."""
         changes = [change for change in self._changes if not change.is_sent]
         for change in changes:
             change.is_sent = True
@@ -48,7 +52,7 @@ class Agreed:
         change = self._first_sent()
         if change is not None:
             self._changes.remove(change)
-            merged = _merge(self.config.to_dict(), change.config.to_dict(), depth=2)
+            merged = merge_settings(self.config.to_dict(), change.config.to_dict())
             self.config = SessionConfig.model_validate(merged)
         return change
 
@@ -60,22 +64,21 @@ class Agreed:
         self._changes.remove(change)
         return change
 
+    def withdraw(self, command: int) -> bool:
+        """Nobody waits for this command any more. Returns whether it was a change that the model was not told."""
+        change = next((change for change in self._changes if change.command == command), None)
+        if change is None:
+            return False
+        change.is_withdrawn = True
+        if not change.is_sent:
+            self._changes.remove(change)
+        return not change.is_sent
+
     def disconnected(self) -> None:
-        """What was not answered is to be told the next session again."""
+        """What was not answered is to be told again on the next connection, where somebody waits for it."""
+        self._changes = [change for change in self._changes if not change.is_withdrawn]
         for change in self._changes:
             change.is_sent = False
 
     def _first_sent(self) -> Change | None:
         return next((change for change in self._changes if change.is_sent), None)
-
-
-def _merge(settings: dict[str, Any], change: dict[str, Any], *, depth: int) -> dict[str, Any]:
-    """Apply what is set in a change. Only `audio`, and its two directions, are changed field by field."""
-    merged = dict(settings)
-    for name, value in change.items():
-        old = merged.get(name)
-        if depth and name in ("audio", "input", "output") and isinstance(old, dict) and isinstance(value, dict):
-            merged[name] = _merge(old, value, depth=depth - 1)
-        else:
-            merged[name] = value
-    return merged

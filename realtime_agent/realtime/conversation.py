@@ -1,9 +1,10 @@
 """The conversation's logic, sans-I/O: server events and commands in, actions out.
 
-It outlives the session that it is held in. When a connection is lost, `disconnected` puts away what went with it, and
-`connected` tells another session what was said so far and asks again for what was cut off.
+It outlives the connections that it is held over. When one is lost, `disconnected` puts away what went with it, and
+`connected` tells the model on another one what was said so far and asks again for what was cut off.
 
-Its parts: `Turns` are the user's, `Items` what was said, `Responses` whose turn it is, `Agreed` the settings.
+Its parts: `Turns` are the user's, `Items` what was said, `Responses` whose turn it is, `Calls` the functions that the
+model calls, `Agreed` the settings.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.actions import Action, Answer
 from realtime_agent.realtime.agreed import Agreed, Change
+from realtime_agent.realtime.calls import Calls
 from realtime_agent.realtime.history import History
 from realtime_agent.realtime.items import Items
 from realtime_agent.realtime.outgoing import OnError, Outgoing
-from realtime_agent.realtime.responses import Active, Request, Responses
-from realtime_agent.realtime.session import CallTools, FunctionCall, FunctionOutput, Report, Spent, Transcript
+from realtime_agent.realtime.responses import Request, Responses
+from realtime_agent.realtime.session import FunctionOutput, Report, Spent, Transcript
 from realtime_agent.realtime.turns import Turns
-from realtime_agent.realtime.types import ErrorDetail, Item, ResponseConfig, SessionConfig, TurnDetection
+from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
 from realtime_agent.realtime.uplink import Uplink
 
 __all__ = ["Conversation"]
@@ -41,10 +43,10 @@ class Conversation:
     """The default conversation with one model.
 
     Args:
-        config: What the first session begins with.
+        config: What the first connection begins with.
         uplink: Holds the user's audio.
         user_present: Whether somebody is there to hear from the beginning.
-        replay_tokens: How much another session is told of what was said, estimated; the oldest is left out first.
+        replay_tokens: How much is told on another connection of what was said, estimated; the oldest is left out.
     """
 
     def __init__(
@@ -56,13 +58,12 @@ class Conversation:
         replay_tokens: int = 8000,
     ) -> None:
         self.uplink = uplink or Uplink()
-        self.uplink.keeps_all = _turn_detection(config) is None
         self._agreed = Agreed(config)
         self._outgoing = Outgoing()
-        self._responses = Responses(_turn_detection(config), user_present=user_present)
+        self._responses = Responses(self._agreed, user_present=user_present)
         self._items = Items(History(replay_tokens), self._responses, self._outgoing)
-        self._turns = Turns(self._items.history, self._responses, self._outgoing, self.uplink)
-        self._calling: set[str] = set()
+        self._calls = Calls(self._items, self._responses)
+        self._turns = Turns(self._agreed, self._items.history, self._responses, self._outgoing, self.uplink)
         self._handlers: dict[type[ev.ServerEvent], Callable[[Any], list[Action]]] = {
             ev.OutputAudioDelta: self._items.audio,
             ev.OutputAudioDone: self._items.all_audio,
@@ -81,8 +82,8 @@ class Conversation:
             ev.TranscriptionDelta: self._turns.words,
             ev.TranscriptionCompleted: self._turns.all_words,
             ev.TranscriptionFailed: self._turns.no_words,
-            ev.OutputItemAdded: self._output_item,
-            ev.OutputItemDone: self._output_item,
+            ev.OutputItemAdded: self._output_begun,
+            ev.OutputItemDone: self._output_done,
             ev.ResponseCreated: self._created,
             ev.ResponseDone: self._done,
             ev.SessionUpdated: self._settings_taken,
@@ -91,7 +92,7 @@ class Conversation:
 
     @property
     def config(self) -> SessionConfig:
-        """What another session is to begin with: all that the model has agreed to."""
+        """What another connection is to begin with: all that the model has agreed to."""
         return self._agreed.config
 
     @property
@@ -102,13 +103,18 @@ class Conversation:
     @property
     def is_responding(self) -> bool:
         """Whether the model was asked for a response, or makes one, or waits for the outputs of calls."""
-        return self._responses.is_responding or bool(self._calling)
+        return self._responses.is_responding or bool(self._calls.running)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the session could be exchanged for another one now, and nobody would notice."""
-        settled = self._responses.is_quiet and self._items.is_quiet and not self._calling and not self._agreed.is_open
-        return settled and (self._turns.is_quiet or not self._is_transcribed)
+        """Whether the connection could be exchanged for another one now, and nobody would notice."""
+        settled = self._responses.is_quiet and not self._calls.running and not self.commands_waiting
+        return settled and (self._turns.is_quiet or not self.config.is_transcribed)
+
+    @property
+    def commands_waiting(self) -> int:
+        """How many commands the model has not answered."""
+        return len(self._agreed) + self._items.adding + self._turns.committing
 
     def handle(self, event: ev.ServerEvent) -> list[Action]:
         """What to do about one event of the server."""
@@ -121,20 +127,21 @@ class Conversation:
     # The connection.
 
     def connected(self) -> list[Action]:
-        """A session is open, and has taken `config`: tell it all that came before."""
+        """There is a connection, and the model has taken `config`: tell it all that came before."""
+        self._outgoing.connected()
         self._responses.connected()
         self.uplink.reconnected()
-        actions = self._items.connected(frozenset(self._calling))
+        actions = self._items.connected(self._calls.running)
         return [*actions, *self._send_changes(), *self._turns.connected(), *self._next()]
 
     def disconnected(self) -> list[Action]:
-        """The session is gone, and with it whatever it was about to say."""
+        """The connection is gone, and with it whatever the model was about to say."""
         asked = self._responses.asked
         actions = [*self._turns.disconnected(), *(self._settle(asked) if asked is not None else [])]
         self._responses.disconnected(
             self._outgoing.new_id("request"),
-            is_finished=self._is_finished(),
-            is_begun=self._is_begun(),
+            is_finished=self._is_finished,
+            is_begun=self._items.is_begun,
             turn_is_kept=self.uplink.holds_turn,
         )
         self._agreed.disconnected()
@@ -145,7 +152,7 @@ class Conversation:
 
     def user_joined(self) -> list[Action]:
         """Somebody is there to hear: ask for what waited for them."""
-        self._responses.user_present = True
+        self._responses.user_joined()
         return self._next()
 
     def user_left(self) -> list[Action]:
@@ -169,7 +176,7 @@ class Conversation:
     def update(self, command: int, config: SessionConfig) -> list[Action]:
         """Change what is set in `config`."""
         self._agreed.propose(config, command)
-        return self._send_changes() if self._responses.is_connected else []
+        return self._send_changes() if self._outgoing.is_connected else []
 
     def tell(self, command: int, text: str) -> list[Action]:
         """Add a text message of the system; nobody answers it."""
@@ -187,29 +194,32 @@ class Conversation:
         """Make what the user said so far a message. No answer comes by itself."""
         return self._turns.commit(command)
 
-    def answer(self, outputs: Sequence[FunctionOutput]) -> list[Action]:
+    def withdraw(self, command: int) -> bool:
+        """Nobody waits for this command any more. Returns whether the model was not told, and will not be."""
+        return any(part.withdraw(command) for part in (self._agreed, self._items, self._turns))
+
+    # What the agent does by itself.
+
+    def greet(self, config: ResponseConfig) -> list[Action]:
+        """Ask for the words that open the conversation, which are pointless once the user has spoken."""
+        return self._ask(Request(self._outgoing.new_id("request"), config, lapses=True))
+
+    def give_outputs(self, outputs: Sequence[FunctionOutput]) -> list[Action]:
         """Give the model what came of its calls, and ask it to go on."""
-        actions: list[Action] = []
-        told: set[str] = set()
-        for output in outputs:
-            self._calling.discard(output.call_id)
-            if self.history.call(output.call_id) is not None:
-                entry, telling = self._items.make("output", output.output, call_id=output.call_id)
-                actions += telling
-                told |= {entry.id} if telling else set()
+        actions, told = self._calls.made(outputs)
         if not self._responses.user_present:
             return actions
         return [*actions, *self._ask(Request(self._outgoing.new_id("request"), outputs=told))]
 
     # Server events that concern responses and settings.
 
-    def _output_item(self, event: ev.OutputItemAdded | ev.OutputItemDone) -> list[Action]:
-        item, active = event.item, self._responses.active
-        is_done = isinstance(event, ev.OutputItemDone)
-        if item.id is not None and active is not None and event.response_id == active.id:
-            active.items[item.id] = is_done
-            if item.type == "function_call" and is_done:
-                _note_call(active, item)
+    def _output_begun(self, event: ev.OutputItemAdded) -> list[Action]:
+        self._items.output(event)
+        return []
+
+    def _output_done(self, event: ev.OutputItemDone) -> list[Action]:
+        self._items.output(event)
+        self._calls.output(event)
         return []
 
     def _created(self, event: ev.ResponseCreated) -> list[Action]:
@@ -235,31 +245,18 @@ class Conversation:
         if not self._responses.is_heard(response_id):
             actions += self._items.forget_unheard(output)
         if active is not None and response.status in (None, "completed"):
-            actions += self._call(active, output)
+            actions += self._calls.make(active, output)
         return actions
 
-    def _call(self, active: Active, output: list[Item]) -> list[Action]:
-        """Let the functions be called that a response calls."""
-        for item in output:
-            if item.type == "function_call":
-                _note_call(active, item)
-        for item_id, call in active.calls.items():
-            entry = self.history.put(item_id, "call")
-            entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
-            entry.known, entry.is_whole = "words", True
-            self._calling.add(call.call_id)
-        return [CallTools(tuple(active.calls.values()))] if active.calls else []
-
     def _settings_taken(self, _event: ev.SessionUpdated) -> list[Action]:
-        change = self._agreed.accepted()
+        before, change = self.config.turn_detection, self._agreed.accepted()
         if change is None:
             return []
-        before, after = self._responses.turn_detection, _turn_detection(self.config)
-        if before == after:
+        if before == self.config.turn_detection:
             return [Answer(change.command)]
-        self._responses.set_turn_detection(after)
-        self.uplink.keeps_all = after is None
-        return [Answer(change.command), *(self._turns.silence() if after is None else [])]
+        # A turn that has ended may not be answered any more.
+        self._responses.owe_nothing()
+        return [Answer(change.command), *self._turns.detect_anew()]
 
     def _error(self, event: ev.ErrorEvent) -> list[Action]:
         error = event.error
@@ -280,9 +277,9 @@ class Conversation:
         """Whom an error is for that names no event: often it is our request, while that is not answered."""
         if error.code == "input_audio_buffer_commit_empty":
             return self._turns.commit_empty
-        if (error.param or "").startswith("session") and self._agreed.is_open:
+        if (error.param or "").startswith("session") and len(self._agreed):
             return self._on_refusal()
-        if (error.param or "").startswith("item") and not self._items.is_quiet:
+        if (error.param or "").startswith("item") and self._items.adding:
             return self._items.refused
         asked = self._responses.asked
         return None if asked is None else lambda error: self._request_refused(asked, error)
@@ -297,7 +294,7 @@ class Conversation:
 
     def _next(self) -> list[Action]:
         """Ask for the response whose turn it is."""
-        request = self._responses.next()
+        request = self._responses.next() if self._outgoing.is_connected else None
         if request is None:
             return []
         actions: list[Action] = []
@@ -340,35 +337,8 @@ class Conversation:
 
         return refused
 
-    # The response that is cut off when a connection is lost.
-
-    def _is_begun(self) -> bool:
-        """Whether something of it was heard."""
-        active = self._responses.active
-        entries = [self.history.get(item_id) for item_id in active.items] if active is not None else []
-        parts = [part for entry in entries if entry is not None for part in entry.parts.values()]
-        return any(part.is_begun for part in parts)
-
-    def _is_finished(self) -> bool:
-        """Whether it lacks nothing but the word that it is done; where there are functions, a call might have come."""
-        active = self._responses.active
-        return active is not None and bool(active.items) and all(active.items.values()) and not self.config.tools
-
     @property
-    def _is_transcribed(self) -> bool:
-        audio = self.config.audio
-        return audio is not None and audio.input is not None and audio.input.transcription is not None
-
-
-def _turn_detection(config: SessionConfig) -> TurnDetection | None:
-    audio = config.audio
-    return audio.input.turn_detection if audio is not None and audio.input is not None else None
-
-
-def _note_call(active: Active, item: Item) -> None:
-    if item.call_id is None or item.name is None or item.status == "incomplete":
-        return
-    key = item.id or item.call_id
-    # Not every server repeats the arguments at the end.
-    if item.arguments or key not in active.calls:
-        active.calls[key] = FunctionCall(item.call_id, item.name, item.arguments or "")
+    def _is_finished(self) -> bool:
+        """Whether the active response lacks nothing but the word that it is done; with functions, calls might come."""
+        active = self._responses.active
+        return active is not None and active.is_whole and not self.config.tools

@@ -32,7 +32,7 @@ class UnknownEvent(Wire):
     raw: dict[str, Any]
 
 
-KnownServerEvent = server_events.SessionEvent | response_events.ResponseEvent
+KnownServerEvent = server_events.ConversationEvent | response_events.ResponseEvent
 
 ServerEvent = KnownServerEvent | UnknownEvent
 

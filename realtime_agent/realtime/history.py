@@ -1,6 +1,6 @@
 """What was said so far: the items of a conversation in order, sans-I/O.
 
-It outlives the session that they belong to: another session is told them by `replay`.
+It outlives the connection that they came over: `replay` is what is told on another one.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _AUDIO_MS_PER_TOKEN = 100
 
 _MAX_AUDIO = 60_000 * BYTES_PER_MS
 
+_MAX_PARTS = 64
+"""Parts that an item may have; a server that sends without end must not fill the memory."""
+
 _MAX_CUTTABLE = 16
 """Assistant items that may still be waiting to be heard, and so to be cut."""
 
@@ -38,12 +41,12 @@ class Entry:
     """One item.
 
     Attributes:
-        id: By which the session knows it; it changes where an item has to be made anew.
+        id: By which the model knows it; it changes where an item has to be made anew.
         text: The words of a user or of the system, a call's arguments, or a call's output.
         is_whole: Whether nothing more is to come.
         audio: What the user said, as long as its words are not known.
         parts: What an assistant said, by content index.
-        known: How much of it the present session has: nothing, its words, or an assistant's audio too.
+        known: How much of it the model has by the present connection: nothing, its words, or an assistant's audio too.
         call_id: Of a call, and of its output.
         name: Of the function.
         is_gone: Whether the model was told to forget it. It stays until it has, since others may be told to stand
@@ -74,6 +77,8 @@ class Entry:
 
     def part(self, content_index: int) -> Spoken:
         """One part of what an assistant said."""
+        if len(self.parts) >= _MAX_PARTS and content_index not in self.parts:
+            return Spoken()
         return self.parts.setdefault(content_index, Spoken())
 
     def item(self) -> Item | None:
@@ -101,7 +106,7 @@ class History:
     """The newest items of a conversation.
 
     Args:
-        max_tokens: How much of it another session is told, estimated; the oldest is left out first.
+        max_tokens: How much of it is told on another connection, estimated; the oldest is left out first.
     """
 
     def __init__(self, max_tokens: int) -> None:
@@ -144,13 +149,13 @@ class History:
             self._entries.remove(entry)
 
     def rename(self, entry: Entry, item_id: str) -> None:
-        """Let the session know an item by another id."""
+        """Let the model know an item by another id."""
         del self._by_id[entry.id]
         entry.id = item_id
         self._by_id[item_id] = entry
 
     def known_before(self, entry: Entry) -> Entry | None:
-        """The nearest entry in front of this one that the session has."""
+        """The nearest entry in front of this one that the model has."""
         earlier = reversed(self._entries[: self._entries.index(entry)])
         return next((entry for entry in earlier if entry.known != "nothing" and not entry.is_gone), None)
 
@@ -168,7 +173,7 @@ class History:
             self.remove(oldest.id)
 
     def replay(self, *, running: frozenset[str] = frozenset()) -> list[Entry]:
-        """The newest entries that fit into the budget and that another session can be told, in order.
+        """The newest entries that fit into the budget and that can be told on another connection, in order.
 
         Args:
             running: The calls whose outputs are still to come. A call without one is not told, nor is an output

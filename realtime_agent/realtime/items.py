@@ -1,6 +1,6 @@
 """The items of the conversation, sans-I/O: those that the server makes, and those that it is told.
 
-What the agent says is kept with how much of it was heard, so that the model can be told, and another session too.
+What the agent says is kept with how much of it was heard, so that the model can be told, on another connection too.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from realtime_agent.realtime.outgoing import OnError, Outgoing
 from realtime_agent.realtime.responses import Responses
 from realtime_agent.realtime.session import EndPart, Play, Report, Transcript
 from realtime_agent.realtime.types import ErrorDetail, Item
+from realtime_agent.recent import Recent
 
 __all__ = ["Items"]
 
 _MAX_ID = 32
 """Characters that OpenAI allows for an item's id."""
+
+_MAX_PLAYING = 64
+"""Parts that may be played at a time; a model speaks one."""
 
 _KINDS: dict[tuple[str, str | None], Kind] = {
     ("message", "user"): "user",
@@ -41,24 +45,31 @@ class Items:
         # Commands that wait until the model has added an item.
         self._adding: dict[str, int] = {}
         # Parts whose audio has begun to be played, and has not all come.
-        self._playing: dict[tuple[str, int], None] = {}
+        self._playing: Recent[tuple[str, int], None] = Recent(_MAX_PLAYING)
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether the model has taken all that it was told."""
-        return not self._adding
+    def adding(self) -> int:
+        """How many commands wait until the model has added an item."""
+        return len(self._adding)
 
-    def connected(self, calling: frozenset[str]) -> list[Action]:
-        """Tell another session what was said; `calling` are the calls whose outputs are still to come."""
-        told = self.history.replay(running=calling)
+    @property
+    def is_begun(self) -> bool:
+        """Whether something of the active response was heard, or read."""
+        active = self._responses.active
+        entries = [self.history.get(item_id) for item_id in active.items] if active is not None else []
+        return any(part.is_begun for entry in entries if entry is not None for part in entry.parts.values())
+
+    def connected(self, running: frozenset[str]) -> list[Action]:
+        """Tell the model on another connection what was said; `running` are the calls whose outputs are to come."""
+        told = self.history.replay(running=running)
         actions: list[Action] = [self._tell(entry) for entry in told]
         for item_id in self._adding.keys() - {entry.id for entry in told}:
-            # Too much was said since: it fell out of what a session is told.
+            # Too much was said since: it fell out of what another connection is told.
             actions += self._taken(item_id)
         return actions
 
     def disconnected(self) -> list[Action]:
-        """The session is gone: of what it was saying, no more will come."""
+        """The connection is gone: of what the model was saying, no more will come."""
         actions: list[Action] = [EndPart(*part) for part in self._playing]
         for entry in self.history:
             entry.known = "nothing"
@@ -75,7 +86,7 @@ class Items:
         call_id: str = "",
         on_refused: OnError | None = None,
     ) -> tuple[Entry, list[Action]]:
-        """Add an item of ours; while there is no session, the next one is told.
+        """Add an item of ours; while there is no connection, it is told on the next one.
 
         A `command` is answered when the model has taken or refused it. `on_refused` decides what comes of a refusal.
         """
@@ -83,7 +94,16 @@ class Items:
         entry.text, entry.call_id, entry.is_whole = text, call_id, True
         if command is not None:
             self._adding[entry.id] = command
-        return entry, [self._tell(entry, on_refused=on_refused)] if self._responses.is_connected else []
+        return entry, [self._tell(entry, on_refused=on_refused)] if self._outgoing.is_connected else []
+
+    def withdraw(self, command: int) -> bool:
+        """Nobody waits for this command any more. Returns whether it was an item that the model was not told."""
+        item_id = next((item_id for item_id, adding in self._adding.items() if adding == command), None)
+        if item_id is None or self._outgoing.is_connected:
+            return False
+        self.history.remove(item_id)
+        del self._adding[item_id]
+        return True
 
     def refused(self, error: ErrorDetail) -> list[Action]:
         """The server has refused an item and does not say which: it is the one that it was told first."""
@@ -132,6 +152,12 @@ class Items:
             entry.known = "words" if entry.known == "words" else "audio"
             self.history.move(entry, event.previous_item_id)
         return self._taken(item.id)
+
+    def output(self, event: ev.OutputItemAdded | ev.OutputItemDone) -> None:
+        """A response begins or ends an item."""
+        active = self._responses.active
+        if active is not None and event.response_id == active.id and event.item.id is not None:
+            active.items[event.item.id] = isinstance(event, ev.OutputItemDone)
 
     def deleted(self, event: ev.ItemDeleted) -> list[Action]:
         """The server has forgotten an item."""
@@ -211,7 +237,7 @@ class Items:
         return actions
 
     def _make_anew(self, entry: Entry) -> list[Action]:
-        """Correct an assistant's item of which the session has no audio that it could truncate."""
+        """Correct an assistant's item of which the model has no audio that it could truncate."""
         actions: list[Action] = [self._outgoing.send(ev.ItemDelete(item_id=entry.id))]
         before = self.history.known_before(entry)
         self.history.rename(entry, self._outgoing.new_id("text"))
@@ -221,7 +247,7 @@ class Items:
         return actions
 
     def _tell(self, entry: Entry, after: str | None = None, on_refused: OnError | None = None) -> Send:
-        """Tell the session an item, whose words are known."""
+        """Tell the model an item, whose words are known."""
         if len(entry.id) > _MAX_ID:
             self.history.rename(entry, self._outgoing.new_id("text"))
         entry.known = "words"

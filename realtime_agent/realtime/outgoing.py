@@ -19,9 +19,14 @@ OnError = Callable[[ErrorDetail], list[Action]]
 
 
 class Outgoing:
-    """Gives out ids, and remembers who wants to know of an error."""
+    """Gives out ids, and remembers who wants to know of an error.
+
+    Attributes:
+        is_connected: Whether there is a connection to send on.
+    """
 
     def __init__(self) -> None:
+        self.is_connected = False
         self._numbers = itertools.count(1)
         self._expected: Recent[str, OnError] = Recent(_MAX_EXPECTED)
 
@@ -40,6 +45,11 @@ class Outgoing:
         """Who wants to know of an error about this event; asked once."""
         return self._expected.pop(event_id, None)
 
+    def connected(self) -> None:
+        """There is a connection to send on."""
+        self.is_connected = True
+
     def disconnected(self) -> None:
-        """Nothing more will be heard of what was sent."""
+        """Nothing can be sent, and nothing more will be heard of what was."""
+        self.is_connected = False
         self._expected.clear()

@@ -11,6 +11,7 @@ import base64
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from realtime_agent.errors import ModelRefused, SessionError, SessionLost, SessionTimeout
@@ -31,6 +32,9 @@ _EXPIRED = "session_expired"
 _TRANSIENT = ("server_error", "rate_limit_exceeded", _EXPIRED)
 """Errors for an answer to the settings that another try may be spared."""
 
+_MAX_COMMANDS = 64
+"""Commands that the model has not answered; one that answers none is asked no more."""
+
 
 class Connector(Protocol):
     """Where the model is."""
@@ -50,6 +54,14 @@ class Connector(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Spare:
+    """A connection that is open and waits for a quiet moment, and the settings that the model took on it."""
+
+    connection: Connection
+    config: SessionConfig
+
+
 class RealtimeSession:
     """A session that outlives its websockets.
 
@@ -57,18 +69,21 @@ class RealtimeSession:
         connector: Opens its connections.
         conversation: What is said in it.
         renewal: When it gets another connection.
+        command_timeout_s: How long a command waits for the model's answer.
     """
 
-    def __init__(self, connector: Connector, conversation: Conversation, renewal: Renewal) -> None:
+    def __init__(
+        self, connector: Connector, conversation: Conversation, renewal: Renewal, *, command_timeout_s: float
+    ) -> None:
         self._connector = connector
         self._conversation = conversation
         self._renewal = renewal
-        self._timeout = connector.timeout
+        self._command_timeout_s = command_timeout_s
+        # All that are open: the one in use, perhaps a spare one, and those that hang up.
+        self._open: set[Connection] = set()
         self._connection: Connection | None = None
-        # A connection that replaces the present one at the next quiet moment, and one that was replaced.
-        self._fresh: Connection | None = None
-        self._old: Connection | None = None
-        self._replaced = asyncio.Event()
+        self._spare: _Spare | None = None
+        self._spare_is_gone = asyncio.Event()
         self._readers: asyncio.TaskGroup | None = None
         self._handle: Callable[[SessionEvent], None] = _ignore
         self._numbers = itertools.count(1)
@@ -81,7 +96,7 @@ class RealtimeSession:
 
     async def open(self) -> None:
         """Connect, and wait until the model has taken the settings."""
-        self._connection = await self._connect()
+        self._connection = (await self._connect()).connection
         self._renewal.opened(_now())
 
     async def run(self, handle: Callable[[SessionEvent], None]) -> None:
@@ -94,10 +109,8 @@ class RealtimeSession:
 
     async def close(self) -> None:
         """Hang up."""
-        for connection in (self._connection, self._fresh):
-            if connection is not None:
-                await connection.close()
-        self._connection = self._fresh = None
+        self._connection = self._spare = None
+        await asyncio.gather(*map(self._hang_up, tuple(self._open)))
 
     def append(self, pcm: bytes) -> None:
         """Let the model hear more of the user; while there is no connection, it is kept."""
@@ -122,13 +135,13 @@ class RealtimeSession:
         """The agent's speech was cut."""
         self._perform(self._conversation.interrupted(heard))
 
-    def answer(self, outputs: Sequence[FunctionOutput]) -> None:
+    def give_outputs(self, outputs: Sequence[FunctionOutput]) -> None:
         """The calls have been made."""
-        self._perform(self._conversation.answer(outputs))
+        self._perform(self._conversation.give_outputs(outputs))
 
-    def request(self, config: ResponseConfig) -> None:
-        """Ask for a response."""
-        self._perform(self._conversation.create_response(None, config))
+    def greet(self, config: ResponseConfig) -> None:
+        """Ask for the words that open the conversation."""
+        self._perform(self._conversation.greet(config))
 
     async def update(self, config: SessionConfig) -> None:
         """Change settings."""
@@ -152,14 +165,19 @@ class RealtimeSession:
 
     async def _ask(self, ask: Callable[[int], list[Action]]) -> None:
         """Let the conversation carry out a command, and wait for what comes of it."""
+        if self._conversation.commands_waiting >= _MAX_COMMANDS:
+            raise ModelRefused(f"the model has not answered the last {_MAX_COMMANDS} commands", "too_many_commands")
         command = next(self._numbers)
         answer = self._answers[command] = asyncio.get_running_loop().create_future()
         try:
             self._perform(ask(command))
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._command_timeout_s):
                 error = await answer
         except TimeoutError:
-            raise SessionTimeout(f"the model did not answer the command within {self._timeout:g} s") from None
+            within = f"within {self._command_timeout_s:g} s"
+            if self._conversation.withdraw(command):
+                raise SessionTimeout(f"the model is lost and did not come back {within}; it was not told") from None
+            raise SessionTimeout(f"the model did not answer the command {within}") from None
         finally:
             del self._answers[command]
         if error is not None:
@@ -203,12 +221,12 @@ class RealtimeSession:
                     break
                 _check_open(event)
                 self._perform(self._conversation.handle(event))
-                if self._fresh is not None:
-                    self._replace_if_quiet()
+                if self._spare is not None:
+                    self._rotate_if_quiet(self._spare)
         except SessionLost as lost:
             if connection is self._connection:
+                self._let_go(connection)
                 await self._reconnect(lost)
-        await connection.close()
 
     async def _reconnect(self, lost: SessionLost) -> None:
         """Get another connection for one that is lost.
@@ -218,23 +236,22 @@ class RealtimeSession:
         """
         began = _now()
         self._handle(Lost(str(lost)))
-        dead, self._connection = self._connection, None
+        self._connection = None
         self._perform(self._conversation.disconnected())
-        if dead is not None:
-            await dead.close()
-        connection, self._fresh = self._fresh, None
-        self._replaced.set()
-        while connection is None:
+        spare = self._take_spare()
+        while spare is None or spare.config is not self._conversation.config:
+            if spare is not None:
+                self._let_go(spare.connection)
             delay = self._renewal.lost(_now())
             if delay is None:
                 raise SessionError(f"the model was lost and did not come back: {lost}")
             await asyncio.sleep(delay)
             try:
-                connection = await self._connect()
+                spare = await self._connect()
             except SessionLost as again:
-                lost = again
+                spare, lost = None, again
         self._renewal.opened(_now())
-        self._use(connection)
+        self._use(spare.connection)
         self._handle(Restored(_now() - began))
 
     async def _rotate(self) -> None:
@@ -244,48 +261,65 @@ class RealtimeSession:
                 await asyncio.sleep(delay)
                 continue
             try:
-                fresh = await self._connect()
+                self._spare = await self._connect()
             except SessionError as error:
                 self._handle(Report(ErrorDetail(type="rotation_failed", message=str(error))))
                 self._renewal.rotation_failed(_now())
                 continue
-            self._replaced.clear()
-            self._fresh = fresh
-            self._replace_if_quiet()
-            await self._replaced.wait()
-            old, self._old = self._old, None
-            if old is not None:
-                await old.close()
+            self._spare_is_gone.clear()
+            self._rotate_if_quiet(self._spare)
+            await self._spare_is_gone.wait()
 
-    def _replace_if_quiet(self) -> None:
-        fresh, old = self._fresh, self._connection
-        if fresh is None or old is None or not self._conversation.is_quiet:
+    def _rotate_if_quiet(self, spare: _Spare) -> None:
+        old = self._connection
+        if old is None or not self._conversation.is_quiet:
             return
-        self._fresh, self._old = None, old
+        self._take_spare()
+        if spare.config is not self._conversation.config:
+            # The settings have changed since; the next one is told them.
+            self._let_go(spare.connection)
+            return
         self._perform(self._conversation.disconnected())
+        self._let_go(old)
         self._renewal.opened(_now())
-        self._use(fresh)
-        self._replaced.set()
+        self._use(spare.connection)
         self._handle(Rotated())
 
-    async def _connect(self) -> Connection:
+    def _take_spare(self) -> _Spare | None:
+        spare, self._spare = self._spare, None
+        self._spare_is_gone.set()
+        return spare
+
+    async def _connect(self) -> _Spare:
         """A connection on which the model has taken the settings.
 
         Raises:
             SessionLost, SessionError: as the connector, and when the model does not take them.
         """
         connection = await self._connector.connect()
+        self._open.add(connection)
+        config = self._conversation.config
+        timeout = self._connector.timeout
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(timeout):
                 await _expect(connection, SessionCreated)
-                connection.send(SessionUpdate(session=self._conversation.config))
+                connection.send(SessionUpdate(session=config))
                 await _expect(connection, SessionUpdated)
         except BaseException as error:
-            await connection.close()
+            await self._hang_up(connection)
             if isinstance(error, TimeoutError):
-                raise SessionTimeout(f"the model did not take its settings within {self._timeout:g} s") from None
+                raise SessionTimeout(f"the model did not take its settings within {timeout:g} s") from None
             raise
-        return connection
+        return _Spare(connection, config)
+
+    def _let_go(self, connection: Connection) -> None:
+        """Hang up, and don't wait for it."""
+        assert self._readers is not None, "it runs"
+        self._readers.create_task(self._hang_up(connection))
+
+    async def _hang_up(self, connection: Connection) -> None:
+        await connection.close()
+        self._open.discard(connection)
 
 
 def _check_open(event: ServerEvent) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from realtime_agent.realtime.agreed import Agreed
 from realtime_agent.realtime.session import FunctionCall
-from realtime_agent.realtime.types import ResponseConfig, TurnDetection
+from realtime_agent.realtime.types import ResponseConfig
 from realtime_agent.recent import Recent
 
 __all__ = ["Active", "Request", "Responses"]
@@ -19,7 +20,7 @@ _MAX_PENDING = 32
 """Requests that may wait for their turn."""
 
 _MAX_REMEMBERED = 64
-"""Responses and requests whose late events must still be recognised."""
+"""Responses whose late events must still be recognised, and what is remembered of one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +33,7 @@ class Request:
         command: The command that asks for it and waits to hear whether the model accepts it.
         outputs: Of a request that follows function calls: the items of their outputs that the model has not taken yet.
         goes_on: Whether it goes on with a response of which something was heard.
+        lapses: Whether it is pointless once the user speaks, since they are answered then.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Request:
     command: int | None = None
     outputs: set[str] | None = None
     goes_on: bool = False
+    lapses: bool = False
 
     @property
     def is_covered(self) -> bool:
@@ -53,26 +56,30 @@ class Active:
 
     id: str
     request: Request | None = None
-    calls: dict[str, FunctionCall] = field(default_factory=dict)
-    items: dict[str, bool] = field(default_factory=dict)
+    calls: Recent[str, FunctionCall] = field(default_factory=lambda: Recent(_MAX_REMEMBERED + 1))
+    items: Recent[str, bool] = field(default_factory=lambda: Recent(_MAX_REMEMBERED))
     """Its items, and whether each is whole."""
     is_wanted: bool = True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its items are."""
+        return bool(self.items) and all(self.items.values())
 
 
 class Responses:
     """The requests that wait, the one that was sent, and the response that is being made."""
 
-    def __init__(self, turn_detection: TurnDetection | None, *, user_present: bool) -> None:
-        self._turn_detection = turn_detection
-        self.is_connected = False
-        self.user_present = user_present
-        self.user_speaking = False
+    def __init__(self, agreed: Agreed, *, user_present: bool) -> None:
+        self._agreed = agreed
+        self._user_present = user_present
+        self._user_speaking = False
         # The request that the model has not begun to answer, and the response that it is making; that may answer
         # another one, since a server that detects turns begins responses by itself.
         self._asked: Request | None = None
         self._active: Active | None = None
         self._pending: deque[Request] = deque()
-        # A request that was made for a user who has left since.
+        # A request on its way that is not wanted any more: its user has left, or is about to be answered.
         self._stale: Request | None = None
         # Whether the model is to answer the user's turn by itself, and whether what waits has its turn behind that.
         self._owed = self._awaited = False
@@ -84,9 +91,14 @@ class Responses:
         self._unheard: Recent[str, None] = Recent(_MAX_REMEMBERED)
 
     @property
-    def turn_detection(self) -> TurnDetection | None:
-        """What decides that the user's turn has ended."""
-        return self._turn_detection
+    def user_present(self) -> bool:
+        """Whether somebody is there to hear."""
+        return self._user_present
+
+    @property
+    def user_speaking(self) -> bool:
+        """Whether the user speaks."""
+        return self._user_speaking
 
     @property
     def active(self) -> Active | None:
@@ -106,17 +118,19 @@ class Responses:
     @property
     def is_quiet(self) -> bool:
         """Whether neither side speaks or is about to."""
-        return not (self.is_responding or self.user_speaking or self._awaited or self._pending)
+        return not (self.is_responding or self._user_speaking or self._awaited or self._pending)
 
     @property
     def is_interruptible(self) -> bool:
         """Whether the user's speech cuts a response."""
-        return self._turn_detection is not None and self._turn_detection.interrupt_response
+        detection = self._agreed.config.turn_detection
+        return detection is not None and detection.interrupt_response
 
     @property
     def answers_turns(self) -> bool:
         """Whether the model begins a response by itself when the user has spoken."""
-        return self._turn_detection is not None and self._turn_detection.create_response
+        detection = self._agreed.config.turn_detection
+        return detection is not None and detection.create_response
 
     def is_heard(self, response_id: str) -> bool:
         """Whether the audio of this response may be played."""
@@ -140,9 +154,9 @@ class Responses:
     @property
     def has_next(self) -> bool:
         """Whether it is the turn of one that waits."""
-        if not self._pending or not self.is_connected or not self.user_present:
+        if not self._pending or not self._user_present:
             return False
-        return not (self.is_responding or self.user_speaking or self._awaited or self._blocked)
+        return not (self.is_responding or self._user_speaking or self._awaited or self._blocked)
 
     def next(self) -> Request | None:
         """The request whose turn it is now; it counts as sent."""
@@ -151,10 +165,13 @@ class Responses:
         self._asked = self._pending.popleft()
         return self._asked
 
-    def set_turn_detection(self, turn_detection: TurnDetection | None) -> None:
-        """The model detects turns in another way from now on; a turn that has ended may not be answered any more."""
-        self._turn_detection = turn_detection
-        self.owe_nothing()
+    def user_speaks(self, speaking: bool) -> None:
+        """The user began or stopped speaking."""
+        self._user_speaking = speaking
+        if speaking and self.is_interruptible:
+            self._pending = deque(request for request in self._pending if not request.lapses)
+            if self._asked is not None and self._asked.lapses:
+                self._stale = self._asked
 
     def owe(self) -> None:
         """The user's turn has ended, and the model answers it by itself: what waits has its turn behind that."""
@@ -178,6 +195,8 @@ class Responses:
             self._tells_request = True
         elif self._tells_request:
             asked = None
+        # While the model owes an answer to the user's turn, only its own word tells that this is not that.
+        is_stale = asked is not None and asked is self._stale and (self._tells_request or not self._owed)
         if asked is not None:
             self._asked = None
         else:
@@ -185,9 +204,9 @@ class Responses:
         self._blocked = False
         self._active = active = Active(response_id, asked)
         self._pending = deque(request for request in self._pending if not request.is_covered)
-        if not self.user_present or (asked is not None and asked is self._stale):
+        if not self._user_present or is_stale:
             self._cancel_unheard(active)
-        elif asked is not None and self.user_speaking and self.is_interruptible:
+        elif asked is not None and self._user_speaking and self.is_interruptible:
             # The user began to speak while our request was on its way; it has its turn when they have finished.
             self.add_first(asked)
             self._cancel_unheard(active)
@@ -221,22 +240,25 @@ class Responses:
             self._active.request = None
         # Asking again at once would collide again, without end.
         self._blocked = self._active is None
-        self.add_first(request)
+        if request is not self._stale:
+            self.add_first(request)
 
     def drop(self) -> None:
         """Let nothing more of the active response be heard. A response that comes after is not touched."""
         if self._active is not None and self._active.id:
             self._dropped[self._active.id] = None
 
-    def user_left(self) -> list[Request]:
-        """Nobody is there: what was asked for is not wanted any more. Returns what will never be asked for."""
-        self.user_present = self.user_speaking = False
+    def user_joined(self) -> None:
+        """Somebody is there to hear."""
+        self._user_present = True
+
+    def user_left(self) -> None:
+        """Nobody is there: what was asked for is not wanted any more."""
+        self._user_present = self._user_speaking = False
         self.owe_nothing()
         self._stale = self._asked
-        gone = list(self._pending)
         self._pending.clear()
         self.drop()
-        return gone
 
     def output_taken(self, item_id: str) -> None:
         """The model has taken the output of a call."""
@@ -245,8 +267,7 @@ class Responses:
                 request.outputs.discard(item_id)
 
     def connected(self) -> None:
-        """Another session has been told everything, the outputs of calls included."""
-        self.is_connected = True
+        """The model is told everything on another connection, the outputs of calls included."""
         for request in self._pending:
             if request.outputs is not None:
                 request.outputs.clear()
@@ -258,18 +279,18 @@ class Responses:
             request_id: The id of the request that is made for it, if one is.
             is_finished: Whether nothing can have been missing of the active response but the word that it is done.
             is_begun: Whether something of it was heard.
-            turn_is_kept: Whether the user's last turn is going to be heard again by the next session.
+            turn_is_kept: Whether the user's last turn is going to be heard again on the next connection.
         """
         active, asked = self._active, self._asked
         self._active = self._asked = None
-        self.is_connected = self.user_speaking = False
+        self._user_speaking = False
         if asked is not None and asked is not self._stale:
             self.add_first(asked)
         elif self._owed and not turn_is_kept:
-            self.add_first(Request(request_id))
+            self.add_first(Request(request_id, lapses=True))
         elif active is not None and self.is_heard(active.id) and self.is_shown(active.id) and not is_finished:
             was = active.request or Request(request_id)
-            self.add_first(Request(request_id, was.config, goes_on=is_begun or was.goes_on))
+            self.add_first(Request(request_id, was.config, goes_on=is_begun or was.goes_on, lapses=True))
         self.owe_nothing()
         self._blocked = False
         self._stale = None

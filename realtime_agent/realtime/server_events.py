@@ -16,6 +16,7 @@ from realtime_agent.realtime.types import ErrorDetail, Item, LenientInt, Lenient
 
 __all__ = [
     "ConversationCreated",
+    "ConversationEvent",
     "DtmfEventReceived",
     "ErrorEvent",
     "InputAudioBufferCleared",
@@ -36,7 +37,6 @@ __all__ = [
     "RateLimitsUpdated",
     "ServerEventBase",
     "SessionCreated",
-    "SessionEvent",
     "SessionUpdated",
     "SpeechStarted",
     "SpeechStopped",
@@ -281,7 +281,7 @@ class McpListToolsFailed(ServerEventBase):
     item_id: LenientText = ""
 
 
-SessionEvent = (
+ConversationEvent = (
     ErrorEvent
     | SessionCreated
     | SessionUpdated

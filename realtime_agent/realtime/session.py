@@ -94,7 +94,7 @@ class FunctionOutput:
 
 @dataclass(frozen=True, slots=True)
 class CallTools:
-    """Make these calls and give all their outputs to `Session.answer`."""
+    """Make these calls and give all their outputs to `Session.give_outputs`."""
 
     calls: tuple[FunctionCall, ...]
 
@@ -163,7 +163,7 @@ class Session(Protocol):
 
     @property
     def is_responding(self) -> bool:
-        """Whether the model was asked for a response, or makes one."""
+        """Whether the model was asked for a response, makes one, or waits for the outputs of calls."""
         ...
 
     async def open(self) -> None:
@@ -206,20 +206,20 @@ class Session(Protocol):
         """The agent's speech was cut: `(item_id, content_index, ms heard)` of each part not heard to its end."""
         ...
 
-    def answer(self, outputs: Sequence[FunctionOutput]) -> None:
+    def give_outputs(self, outputs: Sequence[FunctionOutput]) -> None:
         """The calls of a `CallTools` have been made."""
         ...
 
-    def request(self, config: ResponseConfig) -> None:
-        """Ask for a response as `create_response` does, without waiting for the model to accept it."""
+    def greet(self, config: ResponseConfig) -> None:
+        """Ask for the words that open the conversation; they are dropped when the user speaks first."""
         ...
 
     async def update(self, config: SessionConfig) -> None:
         """Change what is set in `config`.
 
         Raises:
-            ModelRefused: the model does not accept it; nothing has changed.
-            SessionTimeout: it did not answer in time.
+            ModelRefused: the model does not accept it, or has not answered too many before; nothing has changed.
+            SessionTimeout: it did not answer in time. Where it was not even told, since it is away, it will not be.
         """
         ...
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.actions import Action, Answer, Send, SendAudio
+from realtime_agent.realtime.agreed import Agreed
 from realtime_agent.realtime.history import History
 from realtime_agent.realtime.outgoing import Outgoing
 from realtime_agent.realtime.responses import Responses
@@ -19,54 +18,82 @@ __all__ = ["Turns"]
 class Turns:
     """Follows what turn detection tells, and commits by command."""
 
-    def __init__(self, history: History, responses: Responses, outgoing: Outgoing, uplink: Uplink) -> None:
+    def __init__(
+        self, agreed: Agreed, history: History, responses: Responses, outgoing: Outgoing, uplink: Uplink
+    ) -> None:
+        self._agreed = agreed
         self._history = history
         self._responses = responses
         self._outgoing = outgoing
         self._uplink = uplink
-        # Commands that wait until the model has committed the audio.
-        self._committing: deque[int] = deque()
+        # The commands whose commit the model has not answered, in order, and whether anybody still waits for each.
+        self._committing: dict[int, bool] = {}
         # The turn that turn detection has ended, and is about to commit.
         self._ended = ""
+        self.detect_anew()
+
+    @property
+    def committing(self) -> int:
+        """How many commits the model has not answered."""
+        return len(self._committing)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether all the words of the user are known, or will never be."""
+        """Whether the words of the user's last turn are known, or will never be."""
         last = next((entry for entry in reversed(list(self._history)) if entry.kind == "user"), None)
-        return not self._committing and (last is None or last.is_whole)
+        return last is None or last.is_whole
 
     def connected(self) -> list[Action]:
-        """Let another session hear what the last one has not made a message of."""
+        """Let the model hear on another connection what it has not made a message of."""
         return [SendAudio(), *(self._send_commit() for _ in self._committing)]
 
     def disconnected(self) -> list[Action]:
-        """The session is gone: nobody tells when the user stops."""
+        """The connection is gone: nobody tells when the user stops."""
+        self._committing = {command: True for command, is_awaited in self._committing.items() if is_awaited}
         return [UserSpeech(False)] if self._responses.user_speaking else []
+
+    def detect_anew(self) -> list[Action]:
+        """What decides that a turn has ended is another thing from now on."""
+        is_detected = self._agreed.config.turn_detection is not None
+        # Without it all that was said since the last commit may be the user's turn.
+        self._uplink.keeps_all = not is_detected
+        return [] if is_detected else self.silence()
 
     def commit(self, command: int) -> list[Action]:
         """Make what the user said so far a message."""
-        self._committing.append(command)
-        return [SendAudio(), self._send_commit()] if self._responses.is_connected else []
+        self._committing[command] = True
+        return [SendAudio(), self._send_commit()] if self._outgoing.is_connected else []
 
     def commit_empty(self, error: ErrorDetail) -> list[Action]:
         """There was nothing to commit."""
         self._uplink.commit_refused()
-        return [Answer(self._committing.popleft(), error)] if self._committing else [Report(error)]
+        return self._answer(error) or [Report(error)]
+
+    def withdraw(self, command: int) -> bool:
+        """Nobody waits for this command any more. Returns whether it was a commit that the model was not told."""
+        if command not in self._committing:
+            return False
+        if self._outgoing.is_connected:
+            self._committing[command] = False
+            return False
+        del self._committing[command]
+        return True
 
     def clear(self) -> list[Action]:
         """Forget what the user said since their last turn ended."""
         self._uplink.clear()
-        return [self._outgoing.send(ev.InputAudioBufferClear())] if self._responses.is_connected else []
+        return [self._outgoing.send(ev.InputAudioBufferClear())] if self._outgoing.is_connected else []
 
     def silence(self) -> list[Action]:
         """The user's speech was taken back, or nobody listens for its end."""
-        self._responses.user_speaking = False
+        self._responses.user_speaks(False)
         return [UserSpeech(False)]
 
     def started(self, event: ev.SpeechStarted) -> list[Action]:
         """The user began to speak."""
         # Without turn detection nobody would tell its end: it was on the wire when that was turned off.
-        speaking = self._responses.user_speaking = self._responses.turn_detection is not None
+        speaking = self._agreed.config.turn_detection is not None
+        self._responses.user_speaks(speaking)
         actions: list[Action] = [UserSpeech(speaking)]
         self._responses.owe_nothing()
         if speaking:
@@ -101,9 +128,8 @@ class Turns:
         actions: list[Action] = [Transcript("user", event.item_id, "")]
         if by_command:
             # It ends a turn that was being spoken, and the server does not answer it by itself.
-            self._responses.user_speaking = False
-            if self._committing:
-                actions.append(Answer(self._committing.popleft()))
+            self._responses.user_speaks(False)
+            actions += self._answer()
         return actions
 
     def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:
@@ -124,9 +150,17 @@ class Turns:
         return [*actions, Transcribed(event.usage)] if event.usage is not None else actions
 
     def no_words(self, event: ev.TranscriptionFailed) -> list[Action]:
-        """What the user said could not be written down; another session is told it as they spoke it."""
+        """What the user said could not be written down; on another connection it is told as they spoke it."""
         self._history.put(event.item_id, "user").is_whole = True
         return [Transcript("user", event.item_id, "", final=True)]
+
+    def _answer(self, error: ErrorDetail | None = None) -> list[Action]:
+        """The model has answered the commit that it was told first."""
+        if not self._committing:
+            return []
+        command = next(iter(self._committing))
+        del self._committing[command]
+        return [Answer(command, error)]
 
     def _send_commit(self) -> Send:
         self._uplink.commit()

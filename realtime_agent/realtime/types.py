@@ -305,6 +305,17 @@ class SessionConfig(Sent):
     include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
     prompt: Prompt | None = None
 
+    @property
+    def turn_detection(self) -> TurnDetection | None:
+        """What decides that the user's turn has ended; `None` where only a command does."""
+        return self.audio.input.turn_detection if self.audio is not None and self.audio.input is not None else None
+
+    @property
+    def is_transcribed(self) -> bool:
+        """Whether what the user says is written down."""
+        audio = self.audio
+        return audio is not None and audio.input is not None and audio.input.transcription is not None
+
 
 class ContentPart(Wire):
     """A part of a message: `input_text`, `input_audio`, `input_image`, `output_text` or `output_audio`."""

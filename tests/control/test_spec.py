@@ -86,7 +86,7 @@ def test_a_spec_reaches_its_worker_as_it_was(turn_detection: TurnDetection | Non
     again = pickle.loads(pickle.dumps(whole))
     assert again == whole
     if turn_detection is not None:
-        assert again.turn_detection.to_json() == turn_detection.to_json()
+        assert again.session.turn_detection.to_json() == turn_detection.to_json()
 
 
 def test_of_a_session_what_is_set_and_what_is_null_and_what_is_left_out_reaches_the_worker() -> None:
@@ -107,7 +107,7 @@ def test_of_a_session_what_is_set_and_what_is_null_and_what_is_left_out_reaches_
 
 @pytest.mark.parametrize("session", [{}, {"audio": {}}, {"audio": {"input": {}}}])
 def test_a_session_that_says_nothing_of_turns_is_push_to_talk(session: dict[str, object]) -> None:
-    assert agent_spec(session=SessionConfig.model_validate(session)).turn_detection is None
+    assert agent_spec(session=SessionConfig.model_validate(session)).session.turn_detection is None
 
 
 def test_a_spec_does_not_change() -> None:

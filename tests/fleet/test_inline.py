@@ -78,29 +78,20 @@ async def test_a_command_is_carried_out_or_times_out(
     await fleet.close()
 
 
-async def test_a_command_goes_on_when_whoever_asked_has_given_up_and_the_next_waits_for_it(
-    scripted: Settings, script: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+async def test_commands_begin_in_order_and_none_waits_for_the_answer_to_another(
+    scripted: Settings, script: ScriptedServer
 ) -> None:
     fleet = Fleet(InlineLauncher(scripted), scripted)
     agent = await fleet.start(agent_spec())
-    carry_out, gate = Agent.control, asyncio.Event()
-
-    async def slowly(self: Agent, command: Command) -> None:
-        if command == first:
-            await gate.wait()
-        await carry_out(self, command)
-
-    monkeypatch.setattr(Agent, "control", slowly)
-    first, second = (
+    script.silent_on("conversation.item.create")
+    commands = [
         SendSystemText(channel_name="room", command="send_system_text", input_text=words) for words in ("one", "two")
-    )
+    ]
     assert agent.worker is not None
     with pytest.raises(ControlTimeout):
-        await agent.worker.control(first, timeout=0.01)
-    asking = asyncio.create_task(fleet.control(second))
-    await asyncio.wait([asking], timeout=0.05)
-    gate.set()
-    await asking
+        await agent.worker.control(commands[0], timeout=0.01)
+    with pytest.raises(ControlTimeout):
+        await agent.worker.control(commands[1], timeout=0.01)
     await script.expect("conversation.item.create", 2)
     said = [event["item"]["content"][0]["text"] for event in script.received if "item" in event]
     assert said == ["one", "two"]

@@ -153,7 +153,7 @@ class Simulation:
         if self.calls:
             calls = self.calls.pop(self.chance.randrange(len(self.calls)))
             self.events += 1
-            self.perform(self.conversation.answer([FunctionOutput(call.call_id, "42") for call in calls]))
+            self.perform(self.conversation.give_outputs([FunctionOutput(call.call_id, "42") for call in calls]))
 
     def command(self) -> None:
         """Somebody steers the agent."""

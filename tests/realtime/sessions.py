@@ -54,7 +54,7 @@ class Ear:
             if self._output is not None:
                 # Not from within its own event, as no function does either.
                 outputs = [FunctionOutput(call.call_id, self._output) for call in event.calls]
-                asyncio.get_running_loop().call_soon(self._session.answer, outputs)
+                asyncio.get_running_loop().call_soon(self._session.give_outputs, outputs)
         self._arrived.set()
 
     def of_type(self, kind: type[E]) -> list[E]:
@@ -79,10 +79,17 @@ def endpoint(model: ScriptedServer, timeout: float = TIMEOUT_S) -> Endpoint:
 
 
 def new_session(
-    connector: Connector, *, config: SessionConfig = CONFIG, rotate_s: float = 0, patience_s: float = 20, **choices: Any
+    connector: Connector,
+    *,
+    config: SessionConfig = CONFIG,
+    rotate_s: float = 0,
+    patience_s: float = 20,
+    command_timeout_s: float = TIMEOUT_S,
+    **choices: Any,
 ) -> RealtimeSession:
     renewal = Renewal(rotate_s=rotate_s, reconnect_timeout_s=patience_s, jitter=lambda: 0)
-    return RealtimeSession(connector, Conversation(config, **choices), renewal)
+    conversation = Conversation(config, **choices)
+    return RealtimeSession(connector, conversation, renewal, command_timeout_s=command_timeout_s)
 
 
 @asynccontextmanager

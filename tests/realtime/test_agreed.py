@@ -25,13 +25,13 @@ def agreed() -> Agreed:
 def test_a_change_is_in_force_once_the_model_has_taken_it() -> None:
     settings = agreed()
     settings.propose(SessionConfig(instructions="Sing."), 1)
-    assert settings.is_open
+    assert len(settings) == 1
     (change,) = settings.to_send()
     assert settings.to_send() == []
     assert settings.config.instructions == "Be brief."
     assert settings.accepted() is change
     assert settings.config.instructions == "Sing."
-    assert not settings.is_open
+    assert not len(settings)
 
 
 def test_a_change_of_one_field_leaves_the_others() -> None:

@@ -145,7 +145,7 @@ def test_another_response_s_end_calls_nothing(with_tools: Conversation) -> None:
 
 def test_the_outputs_go_back_together_in_order_and_then_one_response_is_asked_for(with_tools: Conversation) -> None:
     call_functions(with_tools, CALL, OTHER_CALL)
-    actions = with_tools.answer(outputs("wet", "cold"))
+    actions = with_tools.give_outputs(outputs("wet", "cold"))
     assert kinds(actions) == ["conversation.item.create", "conversation.item.create", "response.create"]
     assert told(actions) == ["output: wet", "output: cold"]
     assert [create.item.call_id for create in sent(actions, ev.ItemCreate)] == ["call_1", "call_2"]
@@ -161,7 +161,7 @@ def test_outputs_that_come_while_the_model_speaks_are_told_at_once_and_answered_
 ) -> None:
     call_functions(with_tools)
     with_tools.handle(created("r2"))
-    actions = with_tools.answer(outputs("wet"))
+    actions = with_tools.give_outputs(outputs("wet"))
     assert kinds(actions) == ["conversation.item.create"]
     assert asked(with_tools.handle(done("r2"))) == [None]
 
@@ -171,7 +171,7 @@ def test_a_response_that_begins_by_itself_after_the_outputs_were_taken_makes_our
 ) -> None:
     call_functions(with_tools)
     with_tools.handle(created("r2"))
-    (create,) = sent(with_tools.answer(outputs("wet")), ev.ItemCreate)
+    (create,) = sent(with_tools.give_outputs(outputs("wet")), ev.ItemCreate)
     with_tools.handle(ev.ItemAdded(item=create.item))
     drive(with_tools, [started(), cancelled("r2"), stopped(), committed(), created("r3")])
     assert asked(with_tools.handle(done("r3"))) == []
@@ -181,7 +181,7 @@ def test_a_response_that_begins_by_itself_after_the_outputs_were_taken_makes_our
 def test_a_response_that_begins_before_the_outputs_were_taken_does_not(with_tools: Conversation) -> None:
     call_functions(with_tools, CALL, OTHER_CALL)
     with_tools.handle(created("r2"))
-    first, _second = sent(with_tools.answer(outputs("wet", "cold")), ev.ItemCreate)
+    first, _second = sent(with_tools.give_outputs(outputs("wet", "cold")), ev.ItemCreate)
     with_tools.handle(ev.ItemAdded(item=first.item))
     drive(with_tools, [started(), cancelled("r2"), stopped(), committed(), created("r3")])
     assert asked(with_tools.handle(done("r3"))) == [None]
@@ -190,7 +190,7 @@ def test_a_response_that_begins_before_the_outputs_were_taken_does_not(with_tool
 def test_outputs_that_the_replay_told_are_answered_by_the_response_that_was_cut(with_tools: Conversation) -> None:
     call_functions(with_tools)
     with_tools.handle(created("r2"))
-    with_tools.answer(outputs("wet"))
+    with_tools.give_outputs(outputs("wet"))
     with_tools.disconnected()
     actions = with_tools.connected()
     assert told(actions) == ["call: call_1", "output: wet"]
@@ -202,7 +202,7 @@ def test_outputs_that_the_replay_told_are_answered_by_the_response_that_was_cut(
 def test_an_output_that_the_model_refuses_holds_nothing_up(with_tools: Conversation) -> None:
     call_functions(with_tools)
     with_tools.handle(created("r2"))
-    refusal = error("invalid_value", event_id(with_tools.answer(outputs("wet")), ev.ItemCreate))
+    refusal = error("invalid_value", event_id(with_tools.give_outputs(outputs("wet")), ev.ItemCreate))
     assert with_tools.handle(refusal) == [Report(refusal.error)]
     drive(with_tools, [started(), cancelled("r2"), stopped(), committed(), created("r3")])
     assert asked(with_tools.handle(done("r3"))) == []
@@ -211,14 +211,14 @@ def test_an_output_that_the_model_refuses_holds_nothing_up(with_tools: Conversat
 
 def test_an_output_without_a_call_is_not_told(with_tools: Conversation) -> None:
     call_functions(with_tools)
-    assert told(with_tools.answer([FunctionOutput("call_9", "never asked"), *outputs("wet")])) == ["output: wet"]
+    assert told(with_tools.give_outputs([FunctionOutput("call_9", "never asked"), *outputs("wet")])) == ["output: wet"]
 
 
 def test_outputs_that_come_while_there_is_no_session_are_told_by_the_replay(with_tools: Conversation) -> None:
     drive(with_tools, turn("u1", "Rain?"))
     call_functions(with_tools)
     with_tools.disconnected()
-    assert with_tools.answer(outputs("wet")) == []
+    assert with_tools.give_outputs(outputs("wet")) == []
     actions = with_tools.connected()
     assert told(actions) == ["user: Rain?", "call: call_1", "output: wet"]
     assert asked(actions) == [None]
@@ -230,14 +230,14 @@ def test_outputs_that_come_after_a_reconnect_are_told_behind_their_call(with_too
     actions = with_tools.connected()
     assert told(actions) == ["call: call_1"]
     assert asked(actions) == []
-    actions = with_tools.answer(outputs("wet"))
+    actions = with_tools.give_outputs(outputs("wet"))
     assert told(actions) == ["output: wet"]
     assert asked(actions) == [None]
 
 
 def test_outputs_that_were_told_and_not_answered_are_told_and_asked_for_again_once(with_tools: Conversation) -> None:
     call_functions(with_tools)
-    with_tools.answer(outputs("wet"))
+    with_tools.give_outputs(outputs("wet"))
     with_tools.disconnected()
     actions = with_tools.connected()
     assert told(actions) == ["call: call_1", "output: wet"]
@@ -247,7 +247,7 @@ def test_outputs_that_were_told_and_not_answered_are_told_and_asked_for_again_on
 def test_outputs_for_a_user_who_left_are_told_and_answered_to_nobody(with_tools: Conversation) -> None:
     call_functions(with_tools)
     with_tools.user_left()
-    actions = with_tools.answer(outputs("wet"))
+    actions = with_tools.give_outputs(outputs("wet"))
     assert told(actions) == ["output: wet"]
     assert asked(actions) == []
 
@@ -479,7 +479,7 @@ def test_the_history_is_told_in_order_before_anything_else(with_tools: Conversat
     with_tools.tell(1, "it rains")
     drive(with_tools, turn("u1", "Rain?"))
     call_functions(with_tools)
-    with_tools.answer(outputs("wet"))
+    with_tools.give_outputs(outputs("wet"))
     drive(with_tools, [*spoken_reply("r2", "i2", "Yes, rain."), done("r2")])
     with_tools.say(2, "Thanks.")
     with_tools.disconnected()

@@ -36,7 +36,7 @@ from tests.realtime.talk import (
 def test_outputs_that_were_taken_while_their_request_was_on_its_way_are_not_answered_twice() -> None:
     conversation = new_conversation(tools=True)
     drive(conversation, [created("r1"), done("r1", CALL)])
-    actions = conversation.answer(outputs("wet"))
+    actions = conversation.give_outputs(outputs("wet"))
     (create,) = sent(actions, ev.ItemCreate)
     # The user begins to speak as the model begins to answer; the server answers their turn by itself, outputs known.
     drive(conversation, [ev.ItemAdded(item=create.item), started(), created("r2", request_of(actions))])

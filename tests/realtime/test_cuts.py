@@ -165,6 +165,6 @@ async def test_a_cut_while_a_function_is_called_calls_it_once(script: ScriptedSe
         script.cut()
         second = await script.connected(2)
         told = await second.expect("conversation.item.create", item={"type": "function_call"})
-        session.answer([FunctionOutput(told["item"]["call_id"], _OUTPUT)])
+        session.give_outputs([FunctionOutput(told["item"]["call_id"], _OUTPUT)])
         await ear.until(lambda: _heard(ear.audio) == _BEFORE + _AFTER)
         assert _summary(list(second.conversation.items.values())) == _WHOLE

@@ -32,7 +32,6 @@ class _MemoryConnection(Connection):
         self._number = number
         self._changed = asyncio.Event()
         self._expires = asyncio.get_running_loop().time() + _HOUR_S
-        self._greeted = False
         self.is_closed = False
         model.send("session.created", session={})
 
@@ -96,7 +95,8 @@ async def _a_day(rotate_s: float) -> tuple[_Connector, Conversation, Mapping[str
     """Somebody says something every five minutes, and the agent answers, with a function now and then."""
     connector = _Connector()
     conversation = Conversation(CONFIG, replay_tokens=10**6)
-    session = RealtimeSession(connector, conversation, Renewal(rotate_s=rotate_s, reconnect_timeout_s=30))
+    renewal = Renewal(rotate_s=rotate_s, reconnect_timeout_s=30)
+    session = RealtimeSession(connector, conversation, renewal, command_timeout_s=5)
     serials: list[int] = []
 
     def handle(event: SessionEvent) -> None:
@@ -105,7 +105,7 @@ async def _a_day(rotate_s: float) -> tuple[_Connector, Conversation, Mapping[str
                 serials.extend(int.from_bytes(pcm[at : at + 4], "big") for at in range(0, len(pcm), 960))
             case CallTools(calls):
                 outputs = [FunctionOutput(call.call_id, "42") for call in calls]
-                asyncio.get_running_loop().call_soon(session.answer, outputs)
+                asyncio.get_running_loop().call_soon(session.give_outputs, outputs)
 
     await session.open()
     running = asyncio.create_task(session.run(handle))

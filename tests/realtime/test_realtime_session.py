@@ -151,7 +151,7 @@ async def test_a_command_that_the_model_refuses_gets_its_error(script: ScriptedS
 
 
 async def test_a_command_that_gets_no_answer_times_out(script: ScriptedServer) -> None:
-    session = new_session(endpoint(script, 0.3))
+    session = new_session(endpoint(script), command_timeout_s=0.3)
     async with running(session):
         script.silent_on("conversation.item.create")
         with pytest.raises(SessionTimeout, match=r"did not answer the command within 0\.3 s"):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.agreed import Agreed
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.responses import Request, Responses
 from realtime_agent.realtime.session import Play, Report, Spent
-from realtime_agent.realtime.types import ResponseConfig, ServerVad
+from realtime_agent.realtime.types import ResponseConfig, ServerVad, SessionConfig
 from tests.realtime.talk import (
     COLLISION,
     PCM,
@@ -18,6 +19,7 @@ from tests.realtime.talk import (
     asked,
     audio_done,
     cancelled,
+    config,
     created,
     delta,
     done,
@@ -483,25 +485,19 @@ def test_what_waits_for_somebody_to_come_is_no_quiet_moment() -> None:
 
 
 def test_the_request_that_gives_way_is_told() -> None:
-    responses = Responses(None, user_present=True)
+    responses = Responses(Agreed(SessionConfig()), user_present=True)
     requests = [Request(str(number)) for number in range(34)]
     assert [responses.add(request) for request in requests] == [*([None] * 32), *requests[:2]]
 
 
-def test_whom_a_user_s_leaving_leaves_behind_is_told() -> None:
-    responses = Responses(None, user_present=True)
-    requests = [Request("one"), Request("two")]
-    for request in requests:
-        responses.add(request)
-    assert responses.user_left() == requests
+def test_what_waits_for_a_user_who_leaves_is_forgotten() -> None:
+    responses = Responses(Agreed(SessionConfig()), user_present=True)
+    responses.add(Request("one"))
+    responses.user_left()
     assert responses.is_quiet
 
 
-def test_without_a_session_nothing_has_its_turn() -> None:
-    responses = Responses(None, user_present=True)
-    responses.add(request := Request("one"))
-    assert not responses.has_next
-    assert responses.next() is None
-    responses.connected()
-    assert responses.next() is request
-    assert responses.asked is request
+def test_without_a_connection_nothing_has_its_turn() -> None:
+    conversation = Conversation(config(ServerVad()))
+    assert ask(conversation, "one") == []
+    assert asked(conversation.connected()) == ["one"]

@@ -39,7 +39,7 @@ def test_what_is_left_out_is_the_servers_default() -> None:
     settings = Settings(idle_timeout_s=5)
     plain = spec(settings)
     assert (plain.channel_name, plain.uid, plain.user_uid, plain.greeting, plain.tools) == ("room", 7, None, None, None)
-    assert plain.turn_detection == DEFAULT_TURN_DETECTION
+    assert plain.session.turn_detection == DEFAULT_TURN_DETECTION
     assert plain.limits.idle_timeout_s == 5
 
 

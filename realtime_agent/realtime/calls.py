@@ -1,0 +1,72 @@
+"""The functions that the model calls, sans-I/O: told in a response, called when it is done, answered together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.actions import Action
+from realtime_agent.realtime.items import Items
+from realtime_agent.realtime.responses import Active, Responses
+from realtime_agent.realtime.session import CallTools, FunctionCall, FunctionOutput, Report
+from realtime_agent.realtime.types import ErrorDetail, Item
+
+__all__ = ["Calls"]
+
+_MAX_RUNNING = 64
+"""Calls that may be under way; a model that wants more is not well."""
+
+
+class Calls:
+    """Collects the calls of the active response, and gives back what came of them."""
+
+    def __init__(self, items: Items, responses: Responses) -> None:
+        self._items = items
+        self._responses = responses
+        self._running: set[str] = set()
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The ids of the calls whose outputs are still to come."""
+        return frozenset(self._running)
+
+    def output(self, event: ev.OutputItemDone) -> None:
+        """A response has made an item, which may be a call."""
+        active = self._responses.active
+        if active is not None and event.response_id == active.id:
+            _note(active, event.item)
+
+    def make(self, active: Active, output: list[Item]) -> list[Action]:
+        """A response is done, with all of `output`: let the functions be called that it calls."""
+        for item in output:
+            _note(active, item)
+        if len(self._running) + len(active.calls) > _MAX_RUNNING:
+            message = f"the model calls more than {_MAX_RUNNING} functions at a time; the last ones are not called"
+            return [Report(ErrorDetail(type="too_many_calls", message=message))]
+        for item_id, call in active.calls.items():
+            entry = self._items.history.put(item_id, "call")
+            entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
+            entry.known, entry.is_whole = "words", True
+            self._running.add(call.call_id)
+        return [CallTools(tuple(active.calls.values()))] if active.calls else []
+
+    def made(self, outputs: Sequence[FunctionOutput]) -> tuple[list[Action], set[str]]:
+        """This came of calls: tell the model. Returns also the ids of the items that it is told now."""
+        actions: list[Action] = []
+        told: set[str] = set()
+        for output in outputs:
+            self._running.discard(output.call_id)
+            if self._items.history.call(output.call_id) is not None:
+                entry, telling = self._items.make("output", output.output, call_id=output.call_id)
+                actions += telling
+                told |= {entry.id} if telling else set()
+        return actions, told
+
+
+def _note(active: Active, item: Item) -> None:
+    if item.type != "function_call" or item.call_id is None or item.name is None or item.status == "incomplete":
+        return
+    key = item.id or item.call_id
+    # Not every server repeats the arguments at the end.
+    if item.arguments or key not in active.calls:
+        active.calls[key] = FunctionCall(item.call_id, item.name, item.arguments or "")

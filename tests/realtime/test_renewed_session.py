@@ -1,0 +1,380 @@
+"""How a session gets another connection, and what becomes of the ones before, by a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from realtime_agent.errors import ModelRefused, SessionError, SessionLost, SessionTimeout
+from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.session import EndPart, Lost, Report, Restored, Rotated, UserSpeech
+from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
+from tests.realtime.memory import MemoryConnection, Talk, take, talk
+from tests.realtime.talk import created, delta, done, error, started
+
+SING = SessionConfig(instructions="Sing.")
+GONE = SessionLost("gone")
+
+
+def mute(_connection: MemoryConnection, _event: ev.ClientEvent) -> None:
+    """A model that answers nothing."""
+
+
+async def wait_with_a_spare_one(it: Talk) -> tuple[MemoryConnection, MemoryConnection]:
+    """Let a reply be under way while the time for another connection comes: the one in use, and the spare one."""
+    first = it.connector.newest
+    first.says(created("r1"))
+    await it.settle(100)
+    assert len(it.connector.connections) == 2
+    return first, it.connector.newest
+
+
+# In good time.
+
+
+def test_a_connection_is_replaced_when_it_is_old_and_each_after_it_too() -> None:
+    async def happens(it: Talk) -> None:
+        await it.settle(350)
+
+    it = talk(happens, rotate_s=100)
+    assert it.connector.tries == [0, 100, 200, 300]
+    assert len(it.ear.of_type(Rotated)) == 3
+    assert [connection.is_closed for connection in it.connector.connections] == [True] * 4
+
+
+def test_the_connection_that_was_replaced_is_hung_up_at_once() -> None:
+    async def happens(it: Talk) -> None:
+        await it.settle(100)
+        assert [connection.is_closed for connection in it.connector.connections] == [True, False]
+
+    talk(happens, rotate_s=100)
+
+
+def test_while_the_model_responds_the_spare_connection_waits() -> None:
+    async def happens(it: Talk) -> None:
+        first, second = await wait_with_a_spare_one(it)
+        await it.settle(100)
+        assert not it.ear.of_type(Rotated)
+        first.says(done("r1"))
+        await it.settle()
+        assert first.is_closed
+        assert not second.is_closed
+        it.session.greet(ResponseConfig(instructions="greet"))
+        assert second.of_type(ev.ResponseCreate)
+
+    talk(happens, rotate_s=100)
+
+
+def test_what_was_not_said_to_its_end_ends_with_its_connection() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.newest.says(created("r1"), delta("r1"), done("r1"))
+        await it.settle(50)
+        assert not it.ear.of_type(EndPart)
+        await it.settle(50)
+        assert it.ear.of_type(EndPart) == [EndPart("i1", 0)]
+
+    talk(happens, rotate_s=100)
+
+
+def test_one_spare_connection_is_enough() -> None:
+    async def happens(it: Talk) -> None:
+        await it.settle(100)
+        it.connector.newest.says(created("r1"))
+        await it.settle(1000)
+        assert len(it.connector.connections) == 3
+
+    talk(happens, rotate_s=100)
+
+
+def test_settings_that_change_while_a_spare_connection_waits_are_in_force_on_the_next() -> None:
+    async def happens(it: Talk) -> None:
+        first, spare = await wait_with_a_spare_one(it)
+        await it.session.update(SING)
+        first.says(done("r1"))
+        await it.settle()
+        assert spare.settings.instructions == "Be brief."
+        assert spare.is_closed
+        assert it.connector.newest.settings.instructions == "Sing."
+        assert not it.connector.newest.is_closed
+        assert len(it.ear.of_type(Rotated)) == 1
+
+    talk(happens, rotate_s=100)
+
+
+def test_what_a_replaced_connection_still_says_is_not_heard() -> None:
+    async def happens(it: Talk) -> None:
+        first = it.connector.newest
+        first.is_slow = True
+        await it.settle(100)
+        first.says(started())
+        await it.settle()
+        assert not it.ear.of_type(UserSpeech)
+
+    talk(happens, rotate_s=100)
+
+
+def test_where_no_other_can_be_had_the_present_one_goes_on_and_it_is_tried_again_in_a_minute() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.failures.extend([SessionError("no"), SessionLost("no")])
+        await it.settle(225)
+
+    it = talk(happens, rotate_s=100)
+    assert it.connector.tries == [0, 100, 160, 220]
+    assert [event.error.type for event in it.ear.of_type(Report)] == ["rotation_failed"] * 2
+    assert not it.ear.of_type(Lost)
+
+
+def test_a_connection_that_does_not_take_the_settings_is_hung_up() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = mute
+        await it.settle(110)
+        assert [connection.is_closed for connection in it.connector.connections] == [False, True]
+
+    talk(happens, rotate_s=100)
+
+
+# After a loss.
+
+
+def test_the_next_try_is_made_at_once_and_the_session_says_how_long_it_took() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.failures.extend([GONE, GONE])
+        it.connector.newest.says(GONE)
+        await it.settle(10)
+
+    it = talk(happens)
+    assert it.connector.connections[0].is_closed
+    # At once, then after a quarter and half a second less what chance may take.
+    assert it.connector.tries == [0, 0, 0.125, 0.375]
+    assert it.ear.of_type(Lost) == [Lost("gone")]
+    assert it.ear.of_type(Restored) == [Restored(0.375)]
+
+
+def test_the_spare_connection_takes_the_place_of_one_that_is_lost() -> None:
+    async def happens(it: Talk) -> None:
+        first, spare = await wait_with_a_spare_one(it)
+        first.says(GONE)
+        await it.settle()
+        assert it.ear.of_type(Restored) == [Restored(0)]
+        assert it.connector.newest is spare
+        # The reply that was cut is asked for on it.
+        assert spare.of_type(ev.ResponseCreate)
+        # And in its time it is replaced too.
+        spare.says(created("r2"), done("r2"))
+        await it.settle(100)
+        assert len(it.connector.connections) == 3
+        assert spare.is_closed
+
+    talk(happens, rotate_s=100)
+
+
+def test_a_spare_connection_with_other_settings_does_not_take_the_place_of_one_that_is_lost() -> None:
+    async def happens(it: Talk) -> None:
+        first, spare = await wait_with_a_spare_one(it)
+        await it.session.update(SING)
+        first.says(GONE)
+        await it.settle()
+        assert spare.is_closed
+        assert it.connector.newest.settings.instructions == "Sing."
+        assert it.ear.of_type(Restored) == [Restored(0)]
+
+    talk(happens, rotate_s=100)
+
+
+def test_a_spare_connection_that_is_lost_as_well_is_replaced_in_its_turn() -> None:
+    async def happens(it: Talk) -> None:
+        first, spare = await wait_with_a_spare_one(it)
+        spare.says(GONE)
+        first.says(done("r1"))
+        await it.settle()
+        assert len(it.connector.connections) == 3
+        assert it.ear.of_type(Restored)
+
+    talk(happens, rotate_s=100)
+
+
+@pytest.mark.parametrize("named", [{"code": "rate_limit_exceeded"}, {"type": "server_error"}], ids=["code", "type"])
+def test_an_error_that_may_pass_in_the_answer_to_the_settings_is_tried_again(named: dict[str, str]) -> None:
+    fields = {"type": "invalid_request_error", "message": "not now", **named}
+
+    async def happens(it: Talk) -> None:
+        def refuse_once(connection: MemoryConnection, _event: ev.ClientEvent) -> None:
+            connection.says(ev.ErrorEvent(error=ErrorDetail.model_validate(fields)))
+            it.connector.model = take
+
+        it.connector.model = refuse_once
+        it.connector.newest.says(GONE)
+        await it.settle(1)
+        assert it.ear.of_type(Restored)
+        assert it.connector.connections[1].is_closed
+
+    talk(happens)
+
+
+def test_the_end_names_what_went_wrong_last() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.failures.extend([SessionLost("out of order")] * 20)
+        it.connector.newest.says(GONE)
+        await it.settle(40)
+
+    it = talk(happens)
+    assert str(it.ear.failure) == "the model was lost and did not come back: out of order"
+    assert it.connector.tries[-1] == 30
+
+
+# Hanging up.
+
+
+def test_all_connections_are_hung_up_when_it_closes() -> None:
+    async def happens(it: Talk) -> None:
+        await wait_with_a_spare_one(it)
+
+    it = talk(happens, rotate_s=100)
+    assert [connection.is_closed for connection in it.connector.connections] == [True, True]
+
+
+def test_one_that_takes_long_to_hang_up_delays_nobody() -> None:
+    async def happens(it: Talk) -> None:
+        first = it.connector.newest
+        first.is_slow = True
+        await it.settle(350)
+        assert len(it.ear.of_type(Rotated)) == 3
+        assert not first.is_closed
+
+    it = talk(happens, rotate_s=100)
+    assert all(connection.is_closed for connection in it.connector.connections)
+
+
+def test_a_lost_connection_is_hung_up_while_another_is_sought() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.failures.extend([GONE] * 5)
+        it.connector.newest.says(error("session_expired"))
+        await it.settle()
+        assert it.connector.newest.is_closed
+        assert not it.ear.of_type(Restored)
+
+    talk(happens)
+
+
+def test_a_connection_that_is_over_is_kept_nowhere() -> None:
+    async def happens(it: Talk) -> None:
+        first = weakref.ref(it.connector.newest)
+        await it.settle(100)
+        it.connector.connections.clear()
+        gc.collect()
+        assert first() is None
+
+    talk(happens, rotate_s=100)
+
+
+def test_after_it_has_closed_nothing_is_sent() -> None:
+    async def happens(it: Talk) -> None:
+        await it.session.close()
+        it.session.append(bytes(960))
+        it.session.greet(ResponseConfig())
+
+    it = talk(happens)
+    assert [event.type for event in it.connector.newest.sent] == ["session.update"]
+
+
+# Commands meanwhile.
+
+
+def test_a_command_that_nobody_waits_for_any_more_is_not_told_after_the_outage() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.failures.extend([GONE] * 6)
+        it.connector.newest.says(GONE)
+        await it.settle()
+        commands = [it.session.commit(), it.session.tell("It rains."), it.session.update(SING)]
+        for refused in await asyncio.gather(*commands, return_exceptions=True):
+            assert isinstance(refused, SessionTimeout)
+            assert str(refused) == "the model is lost and did not come back within 5 s; it was not told"
+        await it.settle(10)
+        assert it.ear.of_type(Restored)
+        assert [event.type for event in it.connector.newest.sent] == ["session.update"]
+        assert it.connector.newest.settings.instructions == "Be brief."
+
+    talk(happens)
+
+
+def test_a_command_that_waits_for_the_end_of_the_outage_is_carried_out() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.failures.extend([GONE] * 2)
+        it.connector.newest.says(GONE)
+        await it.settle()
+        await asyncio.gather(it.session.tell("It rains."), it.session.update(SING))
+        kinds = [event.type for event in it.connector.newest.sent]
+        assert kinds == ["session.update", "conversation.item.create", "session.update"]
+
+    talk(happens)
+
+
+def test_what_was_told_and_nobody_waits_for_is_not_told_again() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = mute
+        first = it.connector.newest
+        for command in (it.session.commit(), it.session.update(SING)):
+            with pytest.raises(SessionTimeout, match="the model did not answer the command within 5 s"):
+                await command
+        assert [event.type for event in first.sent[1:]] == ["input_audio_buffer.commit", "session.update"]
+        it.connector.model = take
+        first.says(GONE)
+        await it.settle()
+        assert [event.type for event in it.connector.newest.sent] == ["session.update"]
+        assert it.connector.newest.settings.instructions == "Be brief."
+
+    talk(happens)
+
+
+def test_an_answer_that_comes_as_its_command_is_given_up_is_nobody_s() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = mute
+        asking = asyncio.create_task(it.session.update(SING))
+        await it.settle()
+        it.connector.newest.says(ev.SessionUpdated())
+        asking.cancel()
+        await it.settle()
+        assert asking.cancelled()
+        assert it.ear.failure is None
+        assert not it.session._answers
+
+    talk(happens)
+
+
+def test_a_model_that_answers_no_command_is_asked_no_more() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = mute
+        for _ in range(8):
+            commands = [it.session.update(SING) for _ in range(8)]
+            for refused in await asyncio.gather(*commands, return_exceptions=True):
+                assert isinstance(refused, SessionTimeout)
+        with pytest.raises(ModelRefused, match="has not answered the last 64 commands") as caught:
+            await it.session.tell("It rains.")
+        assert caught.value.code == "too_many_commands"
+        # Once it answers, commands are taken again.
+        it.connector.model = take
+        it.connector.newest.says(*[ev.SessionUpdated()] * 64)
+        await it.settle()
+        await it.session.tell("It rains.")
+
+    talk(happens)
+
+
+def test_an_error_about_the_old_connection_s_command_is_nobody_s() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = mute
+        first = it.connector.newest
+        asking = asyncio.create_task(it.session.update(SING))
+        await it.settle()
+        event_id = first.sent[-1].event_id
+        it.connector.model = take
+        first.says(GONE)
+        await asking
+        it.connector.newest.says(error("invalid_value", event_id))
+        await it.settle()
+        assert [event.error.code for event in it.ear.of_type(Report)] == ["invalid_value"]
+
+    talk(happens)
