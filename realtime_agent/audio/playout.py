@@ -18,6 +18,9 @@ from realtime_agent.pcm import BYTES_PER_MS, BYTES_PER_SAMPLE, SAMPLE_RATE
 
 __all__ = ["Heard", "Playout"]
 
+_KEPT_PARTS = 16
+"""Parts that are kept though they should have been heard: the far end may tell that it has played less."""
+
 
 class Heard(NamedTuple):
     """How much of an item's audio was heard, in ms, when its output was cut."""
@@ -29,11 +32,19 @@ class Heard(NamedTuple):
 
 @dataclass(slots=True)
 class _Part:
-    """One content part's audio: where it begins in the output, in samples, and how many bytes of it came."""
+    """A stretch of one content part's audio.
+
+    Attributes:
+        start: Where it begins in the output, in samples.
+        before: How many bytes of the content part came before this stretch.
+        size: How many bytes of it came.
+        finished: Whether nothing more of it will come.
+    """
 
     item_id: str
     content_index: int
     start: int
+    before: int = 0
     size: int = 0
     finished: bool = False
 
@@ -42,9 +53,10 @@ class _Part:
         """How many samples of it came."""
         return self.size // BYTES_PER_SAMPLE
 
-    def heard(self, position: int) -> int:
-        """How many samples of it lie before `position`."""
-        return max(0, min(position - self.start, self.length))
+    def heard_ms(self, position: int) -> int:
+        """How much of the content part lies before `position`."""
+        samples = self.before // BYTES_PER_SAMPLE + max(0, min(position - self.start, self.length))
+        return samples * 1000 // SAMPLE_RATE
 
     def was_heard(self, position: int) -> bool:
         """Whether all of it lies before `position`, and nothing more will come."""
@@ -103,7 +115,9 @@ class Playout:
         if part is None or part.finished or (part.item_id, part.content_index) != (item_id, content_index):
             self._finish_last()
             # What waits is whole frames now, so that a part begins on a frame's edge.
-            part = _Part(item_id, content_index, self._position + len(self._waiting) // BYTES_PER_SAMPLE)
+            start = self._position + len(self._waiting) // BYTES_PER_SAMPLE
+            same = [p for p in self._parts if (p.item_id, p.content_index) == (item_id, content_index)]
+            part = _Part(item_id, content_index, start, before=same[-1].before + same[-1].size if same else 0)
             self._parts.append(part)
         part.size += len(pcm)
         self._waiting += pcm
@@ -163,17 +177,17 @@ class Playout:
             Every part that was not heard to its end, in order; empty when nothing was cut.
         """
         position = self.heard_position(now)
-        cut = [
-            Heard(part.item_id, part.content_index, part.heard(position) * 1000 // SAMPLE_RATE)
-            for part in self._parts
-            if not part.was_heard(position)
-        ]
+        cut: dict[tuple[str, int], Heard] = {}
+        for part in self._parts:
+            if not part.was_heard(position):
+                heard = Heard(part.item_id, part.content_index, part.heard_ms(position))
+                cut.setdefault((part.item_id, part.content_index), heard)
         self._waiting.clear()
         self._parts.clear()
         self._stretch = None
         self._hearing.clear()
         self._settled = self._position
-        return cut
+        return list(cut.values())
 
     def _finish_last(self) -> None:
         """Close the last part; silence fills its last frame so that the next part begins on a frame's edge."""
@@ -183,9 +197,10 @@ class Playout:
         self._waiting += bytes(-len(self._waiting) % self._frame_bytes)
 
     def _forget(self, now: float) -> None:
-        """Drop what has been heard to its end."""
+        """Drop what has been heard to its end, but for the last few."""
         while len(self._hearing) > 1 and self._hearing[1][0] <= now:
             self._hearing.popleft()
-        position = self.heard_position(now)
-        while self._parts and self._parts[0].was_heard(position):
-            self._parts.popleft()
+        if len(self._parts) > _KEPT_PARTS:
+            position = self.heard_position(now)
+            while len(self._parts) > _KEPT_PARTS and self._parts[0].was_heard(position):
+                self._parts.popleft()

@@ -43,30 +43,32 @@ class Calls:
         if len(self._running) + len(active.calls) > _MAX_RUNNING:
             message = f"the model calls more than {_MAX_RUNNING} functions at a time; the last ones are not called"
             return [Report(ErrorDetail(type="too_many_calls", message=message))]
-        for item_id, call in active.calls.items():
+        for item_id, call in active.calls.values():
             entry = self._items.history.put(item_id, "call")
             entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
             entry.known, entry.is_whole = "words", True
             self._running.add(call.call_id)
-        return [CallTools(tuple(active.calls.values()))] if active.calls else []
+        return [CallTools(tuple(call for _, call in active.calls.values()))] if active.calls else []
 
     def made(self, outputs: Sequence[FunctionOutput]) -> tuple[list[Action], set[str]]:
-        """This came of calls: tell the model. Returns also the ids of the items that it is told now."""
+        """This came of calls: tell the model. Returns also the ids of their items."""
         actions: list[Action] = []
         told: set[str] = set()
         for output in outputs:
             self._running.discard(output.call_id)
             if self._items.history.call(output.call_id) is not None:
+                actions += self._items.tell_call_again(output.call_id)
                 entry, telling = self._items.make("output", output.output, call_id=output.call_id)
                 actions += telling
-                told |= {entry.id} if telling else set()
+                told.add(entry.id)
         return actions, told
 
 
 def _note(active: Active, item: Item) -> None:
     if item.type != "function_call" or item.call_id is None or item.name is None or item.status == "incomplete":
         return
-    key = item.id or item.call_id
-    # Not every server repeats the arguments at the end.
-    if item.arguments or key not in active.calls:
-        active.calls[key] = FunctionCall(item.call_id, item.name, item.arguments or "")
+    known = active.calls.get(item.call_id)
+    # Not every server repeats the arguments at the end, or the item's id.
+    if item.arguments or known is None:
+        item_id = item.id or (known[0] if known is not None else item.call_id)
+        active.calls[item.call_id] = item_id, FunctionCall(item.call_id, item.name, item.arguments or "")

@@ -14,13 +14,14 @@ from functools import partial
 from typing import Any
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer
+from realtime_agent.realtime.actions import Action, Answer, Send
 from realtime_agent.realtime.agreed import Agreed, Change
 from realtime_agent.realtime.calls import Calls
 from realtime_agent.realtime.history import History
 from realtime_agent.realtime.items import Items
 from realtime_agent.realtime.outgoing import OnError, Outgoing
-from realtime_agent.realtime.responses import Request, Responses
+from realtime_agent.realtime.request import Request
+from realtime_agent.realtime.responses import Responses
 from realtime_agent.realtime.session import FunctionOutput, Report, Spent, Transcript
 from realtime_agent.realtime.turns import Turns
 from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
@@ -29,6 +30,9 @@ from realtime_agent.realtime.uplink import Uplink
 __all__ = ["Conversation"]
 
 _COLLISION = "conversation_already_has_active_response"
+
+_BEGINNINGS = (ev.OutputItemAdded, ev.OutputAudioDelta, ev.OutputTranscriptDelta, ev.OutputTextDelta)
+"""What shows that a response has begun, where the server does not say so."""
 
 _REQUEST = "request"
 """Under this name, the metadata of a response tells which request of ours it answers."""
@@ -77,6 +81,7 @@ class Conversation:
             ev.ItemDeleted: self._items.deleted,
             ev.SpeechStarted: self._turns.started,
             ev.SpeechStopped: self._turns.stopped,
+            ev.InputAudioBufferTimeoutTriggered: self._turns.timed_out,
             ev.InputAudioBufferCommitted: self._turns.committed,
             ev.InputAudioBufferCleared: self._turns.cleared,
             ev.TranscriptionDelta: self._turns.words,
@@ -121,7 +126,10 @@ class Conversation:
         handler = self._handlers.get(type(event))
         if handler is None:
             return []
-        actions = handler(event)
+        actions: list[Action] = []
+        if isinstance(event, _BEGINNINGS) and self._responses.is_unannounced(event.response_id):
+            actions += self._begun(event.response_id, None)
+        actions += handler(event)
         return [*actions, *self._next()] if self._responses.has_next else actions
 
     # The connection.
@@ -138,10 +146,12 @@ class Conversation:
         """The connection is gone, and with it whatever the model was about to say."""
         asked = self._responses.asked
         actions = [*self._turns.disconnected(), *(self._settle(asked) if asked is not None else [])]
+        active = self._responses.active
         self._responses.disconnected(
-            self._outgoing.new_id("request"),
-            is_finished=self._is_finished,
-            is_begun=self._items.is_begun,
+            self._new_id,
+            # Where there are functions, a call might have come.
+            is_finished=active is not None and active.is_whole and not self.config.tools,
+            can_go_on=active is not None and self.history.is_begun(active.items, in_words=True),
             turn_is_kept=self.uplink.holds_turn,
         )
         self._agreed.disconnected()
@@ -158,7 +168,8 @@ class Conversation:
     def user_left(self) -> list[Action]:
         """Nobody is there: cancel and forget what was asked for, and ask for nothing until somebody comes."""
         self._responses.user_left()
-        return [self._outgoing.send(ev.ResponseCancel())] if self._responses.active is not None else []
+        active = self._responses.active
+        return [self._cancel(active.id)] if active is not None else []
 
     def clear(self) -> list[Action]:
         """Forget what the user said since their last turn ended."""
@@ -184,11 +195,11 @@ class Conversation:
 
     def say(self, command: int, text: str) -> list[Action]:
         """Add a text message of the user, and ask for an answer, now or in their turn."""
-        return self._ask(Request(self._outgoing.new_id("request"), text=text, command=command))
+        return self._ask(Request(self._new_id(), text=text, command=command))
 
     def create_response(self, command: int | None, config: ResponseConfig | None = None) -> list[Action]:
         """Ask for a response, now or in its turn. The oldest request gives way when too many wait."""
-        return self._ask(Request(self._outgoing.new_id("request"), config, command=command))
+        return self._ask(Request(self._new_id(), config, command=command))
 
     def commit(self, command: int) -> list[Action]:
         """Make what the user said so far a message. No answer comes by itself."""
@@ -202,14 +213,14 @@ class Conversation:
 
     def greet(self, config: ResponseConfig) -> list[Action]:
         """Ask for the words that open the conversation, which are pointless once the user has spoken."""
-        return self._ask(Request(self._outgoing.new_id("request"), config, lapses=True))
+        return self._ask(Request(self._new_id(), config, lapses=True))
 
     def give_outputs(self, outputs: Sequence[FunctionOutput]) -> list[Action]:
         """Give the model what came of its calls, and ask it to go on."""
         actions, told = self._calls.made(outputs)
-        if not self._responses.user_present:
+        if not told or not self._responses.user_present:
             return actions
-        return [*actions, *self._ask(Request(self._outgoing.new_id("request"), outputs=told))]
+        return [*actions, *self._ask(Request(self._new_id(), answers=told))]
 
     # Server events that concern responses and settings.
 
@@ -224,9 +235,12 @@ class Conversation:
 
     def _created(self, event: ev.ResponseCreated) -> list[Action]:
         metadata = event.response.metadata or {}
-        active = self._responses.created(event.response.id or "", metadata.get(_REQUEST))
+        return self._begun(event.response.id or "", metadata.get(_REQUEST))
+
+    def _begun(self, response_id: str, request_id: str | None) -> list[Action]:
+        active = self._responses.created(response_id, request_id)
         actions = self._settle(active.request) if active.request is not None else []
-        return actions if active.is_wanted else [*actions, self._outgoing.send(ev.ResponseCancel())]
+        return actions if active.is_wanted else [*actions, self._cancel(response_id)]
 
     def _done(self, event: ev.ResponseDone) -> list[Action]:
         response, response_id = event.response, event.response.id or ""
@@ -240,10 +254,13 @@ class Conversation:
             message = str((error or {}).get("message") or "the model failed to respond")
             actions.append(Report(ErrorDetail(type="response_failed", message=message)))
         output = response.output or []
+        # Not every server tells at the end all that it told before.
+        items = active.items if active is not None else ()
+        item_ids = dict.fromkeys([*items, *(item.id for item in output if item.id)])
         if not self._responses.is_shown(response_id):
-            return [*actions, *(self._items.forget(item.id) for item in output if item.id)]
-        if not self._responses.is_heard(response_id):
-            actions += self._items.forget_unheard(output)
+            return [*actions, *(self._items.forget(item_id) for item_id in item_ids)]
+        is_heard = self._responses.is_heard(response_id)
+        actions += self._items.end(item_ids) if is_heard else self._items.forget_unheard(item_ids)
         if active is not None and response.status in (None, "completed"):
             actions += self._calls.make(active, output)
         return actions
@@ -254,8 +271,8 @@ class Conversation:
             return []
         if before == self.config.turn_detection:
             return [Answer(change.command)]
-        # A turn that has ended may not be answered any more.
-        self._responses.owe_nothing()
+        if not self._responses.answers_turns:
+            self._responses.owe_nothing()
         return [Answer(change.command), *self._turns.detect_anew()]
 
     def _error(self, event: ev.ErrorEvent) -> list[Action]:
@@ -265,12 +282,16 @@ class Conversation:
         on_error = self._outgoing.on_error(error.event_id) if error.event_id else self._guess(error)
         if on_error is not None:
             return on_error(error)
+        if error.event_id is not None:
+            return [] if error.code == _COLLISION else [Report(error)]
+        # Nobody asked, so it was the user's turn that ended and could not be answered.
+        self._responses.owe_nothing()
         if error.code != _COLLISION:
-            self._responses.owe_nothing()
             return [Report(error)]
-        if error.event_id is None and self._responses.active is not None:
-            # Nobody asked, so it was the user's turn that ended and could not be answered: it is in its turn.
-            self._responses.collided(Request(self._outgoing.new_id("request")))
+        if (active := self._responses.active) is not None:
+            # It is in its turn; unless that is what the model answers, and it was ours that could not be.
+            mistaken = active.request if active.may_answer_turn else None
+            self._responses.collided(mistaken or Request(self._new_id(), answers=set()))
         return []
 
     def _guess(self, error: ErrorDetail) -> OnError | None:
@@ -279,10 +300,13 @@ class Conversation:
             return self._turns.commit_empty
         if (error.param or "").startswith("session") and len(self._agreed):
             return self._on_refusal()
-        if (error.param or "").startswith("item") and self._items.adding:
+        field = (error.param or "").partition(".")[0]
+        if field == "item" and self._items.adding:
             return self._items.refused
         asked = self._responses.asked
-        return None if asked is None else lambda error: self._request_refused(asked, error)
+        if asked is None or field in ("item", "item_id"):
+            return None
+        return lambda error: self._request_refused(asked, error)
 
     # Requests and changes.
 
@@ -299,9 +323,9 @@ class Conversation:
             return []
         actions: list[Action] = []
         if request.text is not None:
-            entry, actions = self._items.make("user", request.text, on_refused=partial(self._settle, request))
+            entry, actions = self._items.make("user", request.text, on_refused=partial(self._text_refused, request))
             actions.append(Transcript("user", entry.id, entry.text, final=True))
-            request.text = None
+            request.text, request.answers = None, {entry.id}
         create = ev.ResponseCreate(response=self._config_of(request))
         return [*actions, self._outgoing.send(create, lambda error: self._request_refused(request, error))]
 
@@ -318,6 +342,11 @@ class Conversation:
             return self._settle(request)
         self._responses.refused(request)
         return self._settle(request, error) or [Report(error)]
+
+    def _text_refused(self, request: Request, error: ErrorDetail) -> list[Action]:
+        """The model does not take the text, so that there is nothing to answer."""
+        self._responses.withdraw(request)
+        return self._settle(request, error)
 
     def _settle(self, request: Request, error: ErrorDetail | None = None) -> list[Action]:
         """Answer the command that a request came from, once."""
@@ -337,8 +366,10 @@ class Conversation:
 
         return refused
 
-    @property
-    def _is_finished(self) -> bool:
-        """Whether the active response lacks nothing but the word that it is done; with functions, calls might come."""
-        active = self._responses.active
-        return active is not None and active.is_whole and not self.config.tools
+    def _cancel(self, response_id: str) -> Send:
+        """Cancel this response, and none that may have begun since."""
+        cancel = ev.ResponseCancel(response_id=response_id) if response_id else ev.ResponseCancel()
+        return self._outgoing.send(cancel)
+
+    def _new_id(self) -> str:
+        return self._outgoing.new_id("request")

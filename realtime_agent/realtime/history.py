@@ -6,13 +6,14 @@ It outlives the connection that they came over: `replay` is what is told on anot
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.spoken import Spoken
 from realtime_agent.realtime.types import Item
+from realtime_agent.recent import Recent
 
 __all__ = ["Entry", "History", "Kind"]
 
@@ -21,11 +22,17 @@ Kind = Literal["user", "assistant", "system", "call", "output"]
 _MIN_KEPT = 64
 """Items whose late events must still be recognised, whatever the budget."""
 
+_MOST_OF_ALL = 4
+"""An item is told in at most this part of the budget, or one would leave no room for what it belongs to."""
+
 _ITEM_TOKENS = 4
 _BYTES_PER_TOKEN = 4
 """A rule of thumb that holds for many languages, since what has fewer letters a token has more bytes a letter."""
 _AUDIO_MS_PER_TOKEN = 100
 """OpenAI counts a token for a tenth of a second of a user's audio."""
+
+_LEFT_OUT = " […]"
+"""Tells a model that a text goes on."""
 
 _MAX_AUDIO = 60_000 * BYTES_PER_MS
 
@@ -70,10 +77,21 @@ class Entry:
         return " ".join(filter(None, (part.heard_text for part in self.parts.values()))) if self.parts else self.text
 
     @property
+    def is_begun(self) -> bool:
+        """Whether anything of it came that can be heard or read."""
+        return any(part.is_begun for part in self.parts.values())
+
+    @property
     def tokens(self) -> int:
         """An estimate of what it costs to tell it."""
         size = len(self.words.encode()) + len(self.name)
         return _ITEM_TOKENS + size // _BYTES_PER_TOKEN + len(self.audio) // (_AUDIO_MS_PER_TOKEN * BYTES_PER_MS)
+
+    def shorten(self, tokens: int) -> None:
+        """Leave out the end of a long text."""
+        if self.tokens > tokens and self.kind in ("user", "system", "output"):
+            size = max(0, (tokens - _ITEM_TOKENS) * _BYTES_PER_TOKEN - len(_LEFT_OUT.encode()))
+            self.text = self.text.encode()[:size].decode(errors="ignore") + _LEFT_OUT
 
     def part(self, content_index: int) -> Spoken:
         """One part of what an assistant said."""
@@ -113,6 +131,7 @@ class History:
         self._max_tokens = max_tokens
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
+        self._former: Recent[str, Entry] = Recent(_MIN_KEPT)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -121,8 +140,14 @@ class History:
         return len(self._entries)
 
     def get(self, item_id: str) -> Entry | None:
-        """The entry of this id, unless it is too old or was never there."""
-        return self._by_id.get(item_id)
+        """The entry of this id, also one that it had before; unless it is too old or was never there."""
+        entry = self._by_id.get(item_id) or self._former.get(item_id)
+        return entry if entry is not None and entry.id in self._by_id else None
+
+    def is_begun(self, item_ids: Iterable[str], *, in_words: bool = False) -> bool:
+        """Whether anything of these items was heard or read; `in_words`: and can be told."""
+        entries = [entry for item_id in item_ids if (entry := self.get(item_id)) is not None]
+        return any(entry.is_begun and (entry.words or not in_words) for entry in entries)
 
     def put(self, item_id: str, kind: Kind, after: str | None = None) -> Entry:
         """The entry of this id: the one that is there, or a new one, behind another one if that is known."""
@@ -142,6 +167,11 @@ class History:
             self._entries.remove(entry)
             self._entries.insert(self._entries.index(before) + 1, entry)
 
+    def move_to_end(self, entry: Entry) -> None:
+        """Put an item behind all others."""
+        self._entries.remove(entry)
+        self._entries.append(entry)
+
     def remove(self, item_id: str) -> None:
         """Forget an item; harmless when it is not there."""
         entry = self._by_id.pop(item_id, None)
@@ -150,7 +180,7 @@ class History:
 
     def rename(self, entry: Entry, item_id: str) -> None:
         """Let the model know an item by another id."""
-        del self._by_id[entry.id]
+        self._former[entry.id] = self._by_id.pop(entry.id)
         entry.id = item_id
         self._by_id[item_id] = entry
 
@@ -179,12 +209,16 @@ class History:
             running: The calls whose outputs are still to come. A call without one is not told, nor is an output
                 without its call: a model may refuse either.
         """
+        most = self._max_tokens // _MOST_OF_ALL
         answered = {entry.call_id for entry in self._entries if entry.kind == "output"} | running
         left = self._max_tokens
         told: list[Entry] = []
         for entry in reversed(self._entries):
             if entry.is_gone or entry.item() is None or (entry.kind == "call" and entry.call_id not in answered):
                 continue
+            entry.shorten(most)
+            if entry.tokens > self._max_tokens:
+                continue  # the others need not go with it
             left -= entry.tokens
             if left < 0:
                 break

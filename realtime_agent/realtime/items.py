@@ -13,7 +13,8 @@ from realtime_agent.realtime.history import Entry, History, Kind
 from realtime_agent.realtime.outgoing import OnError, Outgoing
 from realtime_agent.realtime.responses import Responses
 from realtime_agent.realtime.session import EndPart, Play, Report, Transcript
-from realtime_agent.realtime.types import ErrorDetail, Item
+from realtime_agent.realtime.spoken import Spoken
+from realtime_agent.realtime.types import ErrorDetail
 from realtime_agent.recent import Recent
 
 __all__ = ["Items"]
@@ -51,13 +52,6 @@ class Items:
     def adding(self) -> int:
         """How many commands wait until the model has added an item."""
         return len(self._adding)
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether something of the active response was heard, or read."""
-        active = self._responses.active
-        entries = [self.history.get(item_id) for item_id in active.items] if active is not None else []
-        return any(part.is_begun for entry in entries if entry is not None for part in entry.parts.values())
 
     def connected(self, running: frozenset[str]) -> list[Action]:
         """Tell the model on another connection what was said; `running` are the calls whose outputs are to come."""
@@ -110,21 +104,37 @@ class Items:
         entry = next((entry for item_id in self._adding if (entry := self.history.get(item_id)) is not None), None)
         return self._refused(entry, error) if entry is not None else [Report(error)]
 
-    def forget_unheard(self, output: list[Item]) -> list[Action]:
+    def forget_unheard(self, item_ids: Iterable[str]) -> list[Action]:
         """Let the model forget what it said in a response that was interrupted before any of it came."""
-        said = [entry for item in output if (entry := self.history.get(item.id or "")) and entry.kind == "assistant"]
-        return [self.forget(entry.id) for entry in said if not any(part.is_begun for part in entry.parts.values())]
+        said = [entry for item_id in item_ids if (entry := self.history.get(item_id)) and entry.kind == "assistant"]
+        return [self.forget(entry.id) for entry in said if not entry.is_begun]
 
     def forget(self, item_id: str) -> Send:
         """Let the model forget an item."""
         entry = self.history.get(item_id)
         if entry is not None:
             entry.is_gone = True
-        return self._outgoing.send(ev.ItemDelete(item_id=item_id))
+        return self._delete(item_id)
+
+    def end(self, item_ids: Iterable[str]) -> list[Action]:
+        """The response of these items is done: no more of their audio comes, said the server so or not."""
+        ended = [part for part in self._playing if part[0] in set(item_ids)]
+        for part in ended:
+            del self._playing[part]
+        return [EndPart(*part) for part in ended]
+
+    def tell_call_again(self, call_id: str) -> list[Action]:
+        """An output is to be told, whose call fell out of what was told on this connection."""
+        entry = self.history.call(call_id)
+        if entry is None or entry.known != "nothing" or not self._outgoing.is_connected:
+            return []
+        self.history.move_to_end(entry)
+        return [self._tell(entry)]
 
     def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> list[Action]:
         """What of the agent's speech was cut, as (item_id, content_index, ms heard)."""
         actions: list[Action] = []
+        changed: list[Entry] = []
         self._playing.clear()
         for item_id, content_index, ms in heard:
             entry = self.history.get(item_id)
@@ -137,9 +147,10 @@ class Items:
             if entry.known == "audio":
                 truncate = ev.ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=end)
                 actions.append(self._outgoing.send(truncate))
-            elif entry.known == "words":
-                actions += self._make_anew(entry)
-        return [*actions, *self._stop_all()]
+            elif entry.known == "words" and entry not in changed:
+                changed.append(entry)
+        remade = [action for entry in changed for action in self._make_anew(entry)]
+        return [*actions, *remade, *self._stop_all()]
 
     def added(self, event: ev.ItemAdded | ev.ItemDone | ev.ItemCreated) -> list[Action]:
         """The server has an item, at its place."""
@@ -185,10 +196,8 @@ class Items:
 
     def words(self, event: _Words) -> list[Action]:
         """More words of what the agent says, or writes."""
-        if not self._responses.is_shown(event.response_id):
-            return []
-        part = self._said(event).part(event.content_index)
-        if part.is_whole:
+        part = self._part_of(event)
+        if part is None:
             return []
         part.is_written = isinstance(event, ev.OutputTextDelta)
         part.add_words(event.delta)
@@ -196,13 +205,21 @@ class Items:
 
     def all_words(self, event: _AllWords) -> list[Action]:
         """All words of a part."""
-        if not self._responses.is_shown(event.response_id):
-            return []
-        part = self._said(event).part(event.content_index)
-        if part.is_whole:
+        part = self._part_of(event)
+        if part is None:
             return []
         part.complete(event.transcript if isinstance(event, ev.OutputTranscriptDone) else event.text)
         return [Transcript("assistant", event.item_id, part.text, final=True)]
+
+    def _part_of(self, event: _Words | _AllWords) -> Spoken | None:
+        """The part that words belong to, if they count."""
+        if not self._responses.is_shown(event.response_id):
+            return None
+        part = self._said(event).part(event.content_index)
+        if not part.text and not part.is_begun and not self._responses.is_heard(event.response_id):
+            # Its response was interrupted before it began, so nobody hears it.
+            part.stop()
+        return None if part.is_whole else part
 
     def _said(self, event: ev.OutputAudioDelta | _Words | _AllWords) -> Entry:
         """The assistant's item that an event is about."""
@@ -238,13 +255,17 @@ class Items:
 
     def _make_anew(self, entry: Entry) -> list[Action]:
         """Correct an assistant's item of which the model has no audio that it could truncate."""
-        actions: list[Action] = [self._outgoing.send(ev.ItemDelete(item_id=entry.id))]
+        actions: list[Action] = [self._delete(entry.id)]
         before = self.history.known_before(entry)
         self.history.rename(entry, self._outgoing.new_id("text"))
         entry.known = "nothing"
         if entry.item() is not None:
             actions.append(self._tell(entry, before.id if before is not None else "root"))
         return actions
+
+    def _delete(self, item_id: str) -> Send:
+        # Where it is not there, it need not be deleted.
+        return self._outgoing.send(ev.ItemDelete(item_id=item_id), lambda _error: [])
 
     def _tell(self, entry: Entry, after: str | None = None, on_refused: OnError | None = None) -> Send:
         """Tell the model an item, whose words are known."""
@@ -260,13 +281,13 @@ class Items:
 
     def _refused(self, entry: Entry, error: ErrorDetail, on_refused: OnError | None = None) -> list[Action]:
         self.history.remove(entry.id)
-        self._responses.output_taken(entry.id)
+        self._responses.item_taken(entry.id)
         command = self._adding.pop(entry.id, None)
         if command is not None:
             return [Answer(command, error)]
         return (on_refused(error) if on_refused is not None else []) or [Report(error)]
 
     def _taken(self, item_id: str) -> list[Action]:
-        self._responses.output_taken(item_id)
+        self._responses.item_taken(item_id)
         command = self._adding.pop(item_id, None)
         return [Answer(command)] if command is not None else []

@@ -1,20 +1,21 @@
 """Whose turn it is to speak, sans-I/O: at most one response at a time, none over the user's words, none to nobody.
 
 A response that is asked for waits here until it can begin. One that a lost connection cut off is asked for again, or
-where something of it was heard, the model is asked to go on with it.
+where something of it was heard, the model is asked to go on with it. What another response has said is not asked for.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from realtime_agent.realtime.agreed import Agreed
+from realtime_agent.realtime.request import Request
 from realtime_agent.realtime.session import FunctionCall
-from realtime_agent.realtime.types import ResponseConfig
 from realtime_agent.recent import Recent
 
-__all__ = ["Active", "Request", "Responses"]
+__all__ = ["Active", "Responses"]
 
 _MAX_PENDING = 32
 """Requests that may wait for their turn."""
@@ -24,42 +25,22 @@ _MAX_REMEMBERED = 64
 
 
 @dataclass(slots=True, eq=False)
-class Request:
-    """A response to ask for.
+class Active:
+    """The response that the model is making, and the request that it answers, if that is ours.
 
     Attributes:
-        id: By which the model's response can be told to answer it.
-        text: The user's text that it answers, which must not come before its turn.
-        command: The command that asks for it and waits to hear whether the model accepts it.
-        outputs: Of a request that follows function calls: the items of their outputs that the model has not taken yet.
-        goes_on: Whether it goes on with a response of which something was heard.
-        lapses: Whether it is pointless once the user speaks, since they are answered then.
+        calls: The calls in it by their ids, each with the id of its item.
+        items: Its items, and whether each is whole.
+        is_wanted: Whether anybody may hear it.
+        may_answer_turn: Whether it may not answer our request but the user's turn, since a server does not tell.
     """
 
     id: str
-    config: ResponseConfig | None = None
-    text: str | None = None
-    command: int | None = None
-    outputs: set[str] | None = None
-    goes_on: bool = False
-    lapses: bool = False
-
-    @property
-    def is_covered(self) -> bool:
-        """Whether any response that begins now says what this one is to say."""
-        return self.outputs is not None and not self.outputs
-
-
-@dataclass(slots=True, eq=False)
-class Active:
-    """The response that the model is making, and the request that it answers, if that is ours."""
-
-    id: str
     request: Request | None = None
-    calls: Recent[str, FunctionCall] = field(default_factory=lambda: Recent(_MAX_REMEMBERED + 1))
+    calls: Recent[str, tuple[str, FunctionCall]] = field(default_factory=lambda: Recent(_MAX_REMEMBERED + 1))
     items: Recent[str, bool] = field(default_factory=lambda: Recent(_MAX_REMEMBERED))
-    """Its items, and whether each is whole."""
     is_wanted: bool = True
+    may_answer_turn: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -79,14 +60,17 @@ class Responses:
         self._asked: Request | None = None
         self._active: Active | None = None
         self._pending: deque[Request] = deque()
-        # A request on its way that is not wanted any more: its user has left, or is about to be answered.
+        # A request on its way that is not wanted any more: its user has left, or has been answered.
         self._stale: Request | None = None
         # Whether the model is to answer the user's turn by itself, and whether what waits has its turn behind that.
         self._owed = self._awaited = False
+        # Whether it is to answer the turn of somebody who has left since.
+        self._owed_to_nobody = False
         # Whether the model makes a response that it has not told us of.
         self._blocked = False
         # Whether the model is known to tell which request a response answers.
         self._tells_request = False
+        self._ended: Recent[str, None] = Recent(_MAX_REMEMBERED)
         self._dropped: Recent[str, None] = Recent(_MAX_REMEMBERED)
         self._unheard: Recent[str, None] = Recent(_MAX_REMEMBERED)
 
@@ -140,16 +124,15 @@ class Responses:
         """Whether the words of this response count: not if it was cancelled from its beginning."""
         return response_id not in self._unheard
 
+    # Requests.
+
     def add(self, request: Request) -> Request | None:
         """Let a request wait for its turn. Returns the oldest if it gives way, because too many wait."""
         gone = self._pending.popleft() if len(self._pending) == _MAX_PENDING else None
         self._pending.append(request)
+        # A collision must not hold what waits for ever.
+        self._blocked = False
         return gone
-
-    def add_first(self, request: Request) -> None:
-        """Let a request wait in front of all others, where there is room."""
-        if len(self._pending) < _MAX_PENDING:
-            self._pending.appendleft(request)
 
     @property
     def has_next(self) -> bool:
@@ -165,13 +148,69 @@ class Responses:
         self._asked = self._pending.popleft()
         return self._asked
 
+    def refused(self, request: Request) -> None:
+        """The model does not begin what was asked for."""
+        if request is self._asked:
+            self._asked = None
+
+    def withdraw(self, request: Request) -> None:
+        """What was asked for is not wanted any more, though it is on its way."""
+        if request is self._asked:
+            self._stale = request
+
+    def collided(self, request: Request) -> None:
+        """The model can't answer this request now, since it is making another response."""
+        if request is self._asked:
+            self._asked = None
+        elif self._active is not None and self._active.request is request:
+            self._active.request = None
+        if request is self._stale:
+            return
+        # It may be making one that it has not told us of, or be about to notice that its last one has ended. So it is
+        # asked again once; more would collide without end.
+        self._blocked = self._active is None and request.has_collided
+        request.has_collided = True
+        self._add_first(request)
+
+    def item_taken(self, item_id: str) -> None:
+        """The model has an item of ours."""
+        for request in (*self._pending, self._asked):
+            if request is not None and request.answers is not None:
+                request.answers.discard(item_id)
+
+    # The user.
+
+    def user_joined(self) -> None:
+        """Somebody is there to hear."""
+        self._user_present = True
+
+    def user_left(self) -> None:
+        """Nobody is there: what was asked for is not wanted any more."""
+        self._user_present = self._user_speaking = False
+        self._owed_to_nobody = self._owed
+        self.owe_nothing()
+        self._stale = self._asked
+        self._pending.clear()
+        self.drop()
+
     def user_speaks(self, speaking: bool) -> None:
         """The user began or stopped speaking."""
         self._user_speaking = speaking
-        if speaking and self.is_interruptible:
+        if not speaking:
+            return
+        self._owed_to_nobody = False
+        if self.is_interruptible:
             self._pending = deque(request for request in self._pending if not request.lapses)
             if self._asked is not None and self._asked.lapses:
                 self._stale = self._asked
+
+    def interrupted(self, *, is_begun: bool) -> None:
+        """The user's speech has cut the active response, of which something had come or not."""
+        self.drop()
+        request = self._active.request if self._active is not None else None
+        if request is not None and not is_begun and not request.lapses:
+            # They did not speak against this, of which they had heard nothing: it has its turn when they have finished.
+            self._add_first(request)
 
     def owe(self) -> None:
         """The user's turn has ended, and the model answers it by itself: what waits has its turn behind that."""
@@ -185,6 +224,12 @@ class Responses:
         """The model is not going to answer the user's turn by itself."""
         self._owed = self._awaited = False
 
+    # The response.
+
+    def is_unannounced(self, response_id: str) -> bool:
+        """Whether a response goes on of which the model has not said that it began; not every server does."""
+        return self._active is None and bool(response_id) and response_id not in self._ended
+
     def created(self, response_id: str, request_id: str | None) -> Active:
         """The model began a response; `request_id` is the id of the request that it answers, if it tells.
 
@@ -195,109 +240,106 @@ class Responses:
             self._tells_request = True
         elif self._tells_request:
             asked = None
-        # While the model owes an answer to the user's turn, only its own word tells that this is not that.
-        is_stale = asked is not None and asked is self._stale and (self._tells_request or not self._owed)
+        is_wanted = self._user_present and not self._is_stale(asked)
+        may_answer_turn = self._owed and not self._tells_request
         if asked is not None:
             self._asked = None
+            if asked.answers is not None:
+                # It took what it was told in order.
+                asked.answers.clear()
         else:
             self.owe_nothing()
         self._blocked = False
-        self._active = active = Active(response_id, asked)
-        self._pending = deque(request for request in self._pending if not request.is_covered)
-        if not self._user_present or is_stale:
+        for memory in (self._dropped, self._unheard, self._ended):
+            # Where a server gives an id again, this is another response.
+            memory.pop(response_id, None)
+        self._active = active = Active(response_id, asked, may_answer_turn=may_answer_turn)
+        if not is_wanted:
             self._cancel_unheard(active)
         elif asked is not None and self._user_speaking and self.is_interruptible:
             # The user began to speak while our request was on its way; it has its turn when they have finished.
-            self.add_first(asked)
+            self.interrupted(is_begun=False)
             self._cancel_unheard(active)
+        else:
+            self._forget_moot(active)
         return active
 
     def done(self, response_id: str) -> Active | None:
         """A response ended: the one that was being made, or `None` where it was another."""
         self._blocked = False
+        self._ended[response_id] = None
         active = self._active
         if active is None:
             if self._tells_request:
                 return None
             # It may be a server that does not say when a response begins.
             active, self._asked = Active(response_id, self._asked), None
-        elif active.id != response_id:
+        elif response_id and active.id and active.id != response_id:
             return None
         self._active = None
         return active
 
-    def refused(self, request: Request) -> None:
-        """The model does not begin what was asked for."""
-        if request is self._asked:
-            self._asked = None
-
-    def collided(self, request: Request) -> None:
-        """The model can't answer this request now, since it is making another response."""
-        self.owe_nothing()
-        if request is self._asked:
-            self._asked = None
-        elif self._active is not None and self._active.request is request:
-            self._active.request = None
-        # Asking again at once would collide again, without end.
-        self._blocked = self._active is None
-        if request is not self._stale:
-            self.add_first(request)
-
     def drop(self) -> None:
         """Let nothing more of the active response be heard. A response that comes after is not touched."""
-        if self._active is not None and self._active.id:
+        if self._active is not None:
             self._dropped[self._active.id] = None
 
-    def user_joined(self) -> None:
-        """Somebody is there to hear."""
-        self._user_present = True
-
-    def user_left(self) -> None:
-        """Nobody is there: what was asked for is not wanted any more."""
-        self._user_present = self._user_speaking = False
-        self.owe_nothing()
-        self._stale = self._asked
-        self._pending.clear()
-        self.drop()
-
-    def output_taken(self, item_id: str) -> None:
-        """The model has taken the output of a call."""
-        for request in (*self._pending, self._asked):
-            if request is not None and request.outputs is not None:
-                request.outputs.discard(item_id)
+    # The connection.
 
     def connected(self) -> None:
-        """The model is told everything on another connection, the outputs of calls included."""
+        """The model is told everything on another connection, so that all requests are for what it knows."""
         for request in self._pending:
-            if request.outputs is not None:
-                request.outputs.clear()
+            if request.answers is not None:
+                request.answers.clear()
 
-    def disconnected(self, request_id: str, *, is_finished: bool, is_begun: bool, turn_is_kept: bool) -> None:
+    def disconnected(
+        self, new_id: Callable[[], str], *, is_finished: bool, can_go_on: bool, turn_is_kept: bool
+    ) -> None:
         """The connection is gone, and with it whatever the model was about to say.
 
         Args:
-            request_id: The id of the request that is made for it, if one is.
+            new_id: Gives the ids of requests that are made for it.
             is_finished: Whether nothing can have been missing of the active response but the word that it is done.
-            is_begun: Whether something of it was heard.
+            can_go_on: Whether something of it was heard, and its words can be told.
             turn_is_kept: Whether the user's last turn is going to be heard again on the next connection.
         """
         active, asked = self._active, self._asked
-        self._active = self._asked = None
-        self._user_speaking = False
+        # In front of all others, in the order in which the model would have come to them.
+        if self._owed and not turn_is_kept:
+            self._add_first(Request(new_id(), answers=set()))
         if asked is not None and asked is not self._stale:
-            self.add_first(asked)
-        elif self._owed and not turn_is_kept:
-            self.add_first(Request(request_id, lapses=True))
-        elif active is not None and self.is_heard(active.id) and self.is_shown(active.id) and not is_finished:
-            was = active.request or Request(request_id)
-            self.add_first(Request(request_id, was.config, goes_on=is_begun or was.goes_on, lapses=True))
+            self._add_first(asked)
+        if active is not None and self.is_heard(active.id) and not is_finished:
+            self._add_first((active.request or Request("")).again(new_id(), can_go_on=can_go_on))
+        self._active = self._asked = self._stale = None
+        self._user_speaking = self._blocked = self._owed_to_nobody = False
         self.owe_nothing()
-        self._blocked = False
-        self._stale = None
+        for memory in (self._dropped, self._unheard, self._ended):
+            memory.clear()
+
+    def _is_stale(self, asked: Request | None) -> bool:
+        """Whether the response that begins is not wanted any more; it answers this request, or the user's turn."""
+        if asked is None:
+            is_stale, self._owed_to_nobody = self._owed_to_nobody, False
+            return is_stale
+        # While the model owes an answer to the user's turn, only its own word tells that this is not that.
+        return asked is self._stale and (self._tells_request or not self._owed)
+
+    def _forget_moot(self, active: Active) -> None:
+        is_instructed = active.request is not None and active.request.is_instructed
+        moot = [request for request in self._pending if request.is_moot(is_instructed=is_instructed)]
+        for request in moot:
+            self._pending.remove(request)
+        if self._asked is not None and self._asked.is_moot(is_instructed=is_instructed):
+            self._stale = self._asked
+
+    def _add_first(self, request: Request) -> None:
+        """Let a request wait in front of all others, where there is room."""
+        if len(self._pending) < _MAX_PENDING:
+            self._pending.appendleft(request)
 
     def _cancel_unheard(self, active: Active) -> None:
         """Nobody hears or reads this response, and the model is to forget that it gave it."""
         active.is_wanted = False
-        if active.id:
-            self._unheard[active.id] = None
+        self._unheard[active.id] = None
         self.drop()

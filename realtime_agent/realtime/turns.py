@@ -100,7 +100,8 @@ class Turns:
             self._uplink.speech_started(event.audio_start_ms)
         if self._responses.is_interruptible:
             # The server cancels the response by itself; what it sent before it knew must not be heard.
-            self._responses.drop()
+            active = self._responses.active
+            self._responses.interrupted(is_begun=active is not None and self._history.is_begun(active.items))
             actions.append(Interrupt())
         return actions
 
@@ -109,10 +110,14 @@ class Turns:
         self._uplink.speech_stopped(event.audio_end_ms)
         # A commit by command ends a turn too, and no answer comes by itself then.
         if not self._committing:
-            self._ended = event.item_id
-            if self._responses.answers_turns:
-                self._responses.owe()
+            self._end(event.item_id)
         return self.silence()
+
+    def timed_out(self, event: ev.InputAudioBufferTimeoutTriggered) -> list[Action]:
+        """The user has said nothing for so long that the model takes the silence for a turn."""
+        self._uplink.speech_stopped(event.audio_end_ms)
+        self._end(event.item_id)
+        return []
 
     def committed(self, event: ev.InputAudioBufferCommitted) -> list[Action]:
         """The user's turn is a message."""
@@ -128,8 +133,7 @@ class Turns:
         actions: list[Action] = [Transcript("user", event.item_id, "")]
         if by_command:
             # It ends a turn that was being spoken, and the server does not answer it by itself.
-            self._responses.user_speaks(False)
-            actions += self._answer()
+            actions += [*(self.silence() if self._responses.user_speaking else []), *self._answer()]
         return actions
 
     def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:
@@ -152,7 +156,14 @@ class Turns:
     def no_words(self, event: ev.TranscriptionFailed) -> list[Action]:
         """What the user said could not be written down; on another connection it is told as they spoke it."""
         self._history.put(event.item_id, "user").is_whole = True
+        self._responses.await_no_longer()
         return [Transcript("user", event.item_id, "", final=True)]
+
+    def _end(self, item_id: str) -> None:
+        """Turn detection has ended a turn, which it is about to commit."""
+        self._ended = item_id
+        if self._responses.answers_turns:
+            self._responses.owe()
 
     def _answer(self, error: ErrorDetail | None = None) -> list[Action]:
         """The model has answered the commit that it was told first."""

@@ -6,12 +6,15 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
+from realtime_agent.errors import InvalidEvent
+from realtime_agent.realtime.events import parse_client_event
 from realtime_agent.testing.conversation import Conversation
 from realtime_agent.testing.outputs import Event
 
-__all__ = ["CLIENT_EVENTS", "acknowledge", "error", "read"]
+__all__ = ["acknowledge", "error", "read"]
 
 _MIN_COMMIT_MS = 100
 
@@ -30,27 +33,22 @@ def error(
 
 
 def read(message: str | bytes) -> tuple[Event, list[Event]]:
-    """The event in a message, and what is wrong with it: then it has no type that is known."""
+    """The event in a message as it came, empty if it has no type, and the error that answers it if it is invalid."""
+    event: Event = {}
+    with suppress(ValueError, RecursionError):
+        match json.loads(message):
+            case {"type": str()} as typed:
+                event = typed
     try:
-        event = json.loads(message)
-    except (ValueError, RecursionError):
-        return {}, [error("invalid_json", "The message is not valid JSON.")]
-    if not isinstance(event, dict):
-        return {}, [error("invalid_json", "The message is not a JSON object.")]
-    kind, event_id = event.get("type"), event.get("event_id")
-    if kind is None:
-        return {}, [error("missing_required_parameter", "The event has no type.", param="type", event_id=event_id)]
-    if kind not in CLIENT_EVENTS:
-        return event, [error("invalid_value", f"Unknown event type {kind!r}.", param="type", event_id=event_id)]
+        parse_client_event(message)
+    except InvalidEvent as wrong:
+        return event, [error(wrong.code, str(wrong), param=wrong.param, event_id=wrong.event_id)]
     return event, []
 
 
 def acknowledge(event: Event, conversation: Conversation) -> list[Event]:
-    """The events that answer one of the client's; responses are none of them."""
-    try:
-        return list(_ANSWERS[event["type"]](event, conversation))
-    except (KeyError, TypeError, AttributeError) as wrong:
-        return [error("invalid_value", f"The event is not as it should be: {wrong!r}", event_id=event.get("event_id"))]
+    """The events that answer a valid one of the client's; responses are none of them."""
+    return list(_ANSWERS[event["type"]](event, conversation))
 
 
 def _update(event: Event, conversation: Conversation) -> list[Event]:
@@ -72,8 +70,7 @@ def _commit(event: Event, conversation: Conversation) -> Iterable[Event]:
     return conversation.heard(None, by_vad=False)
 
 
-def _clear(_: Event, conversation: Conversation) -> list[Event]:
-    conversation.waiting_ms = 0
+def _clear(_event: Event, _conversation: Conversation) -> list[Event]:
     return [{"type": "input_audio_buffer.cleared"}]
 
 
@@ -87,7 +84,7 @@ def _create_item(event: Event, conversation: Conversation) -> list[Event]:
         return [_no_item(event, after, "previous_item_id")]
     previous = {None: conversation.last_id, "root": None}.get(after, after)
     item |= {"id": item_id, "object": "realtime.item", "status": "completed"}
-    if "content" in item:
+    if item.get("content"):
         item["content"] = [{name: part[name] for name in part if name != "audio"} for part in item["content"]]
     kinds = ("conversation.item.added", "conversation.item.done")
     return [{"type": kind, "previous_item_id": previous, "item": item} for kind in kinds]
@@ -102,13 +99,16 @@ def _retrieve(event: Event, conversation: Conversation) -> list[Event]:
 
 def _truncate(event: Event, conversation: Conversation) -> list[Event]:
     item_id, end_ms = event["item_id"], event["audio_end_ms"]
-    spoken_ms = conversation.spoken_ms(item_id)
-    if not spoken_ms:
+    content_index = event.get("content_index", 0)
+    if item_id not in conversation.items:
         return [_no_item(event, item_id)]
+    spoken_ms = conversation.spoken_ms(item_id)
+    if not spoken_ms or content_index != 0:
+        return [_about(event, "unsupported_content_type", "Only model output audio messages can be truncated")]
     if end_ms > spoken_ms:
         message = f"Audio content of {int(spoken_ms)}ms is already shorter than {end_ms}ms"
         return [_about(event, "invalid_value", message, "audio_end_ms")]
-    where = {"item_id": item_id, "content_index": event["content_index"], "audio_end_ms": end_ms}
+    where = {"item_id": item_id, "content_index": content_index, "audio_end_ms": end_ms}
     return [{"type": "conversation.item.truncated", **where}]
 
 
@@ -137,7 +137,7 @@ def _cancel_response(event: Event, conversation: Conversation) -> list[Event]:
     return conversation.cancelled("client_cancelled")
 
 
-def _clear_output(event: Event, _: Conversation) -> list[Event]:
+def _clear_output(event: Event, _conversation: Conversation) -> list[Event]:
     return [_about(event, "invalid_value", "There is no output audio buffer on a websocket.", "type")]
 
 
@@ -162,6 +162,3 @@ _ANSWERS: dict[str, Callable[[Event, Conversation], Iterable[Event]]] = {
     "response.cancel": _cancel_response,
     "output_audio_buffer.clear": _clear_output,
 }
-
-CLIENT_EVENTS = frozenset(_ANSWERS)
-"""Every type of event that a client may send."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,12 +16,12 @@ from websockets.exceptions import ConnectionClosed
 from realtime_agent.testing.acknowledge import acknowledge, error, read
 from realtime_agent.testing.conversation import Conversation
 from realtime_agent.testing.faults import Cut, Fault, HangUp, Mute, RefuseSettings, StopReading
-from realtime_agent.testing.habits import Habits, Handler
+from realtime_agent.testing.habits import Habits
 from realtime_agent.testing.outputs import Event
 from realtime_agent.testing.received import Received
 from realtime_agent.testing.script import Script
 
-__all__ = ["ScriptedConnection"]
+__all__ = ["Handler", "ScriptedConnection"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,15 @@ class ScriptedConnection(Script):
         path: What it asked for, with the query.
     """
 
-    def __init__(self, websocket: ServerConnection, habits: Habits, fault: Fault | None) -> None:
+    def __init__(
+        self, websocket: ServerConnection, habits: Habits, handlers: Mapping[str, Handler], fault: Fault | None
+    ) -> None:
         assert websocket.request is not None, "the handshake is over"
         self.headers = dict(websocket.request.headers.raw_items())
         self.path = websocket.request.path
         self._websocket = websocket
         self._habits = habits
+        self._handlers = handlers
         self._fault = fault
         self._received = Received()
         self._hangs = False
@@ -154,11 +157,12 @@ class ScriptedConnection(Script):
                 await self._take(message, tasks)
 
     async def _take(self, message: str | bytes, tasks: asyncio.TaskGroup) -> None:
-        event, answers = read(message)
-        kind = event.get("type")
-        handler = self._habits.handlers.get(kind) if kind else None
+        event, refusals = read(message)
+        kind = event.get("type", "")
+        handler = None if refusals else self._handlers.get(kind)
+        answers = refusals
         if kind not in self._habits.silent_on and not isinstance(self._fault, Mute):
-            if not answers and handler is None:
+            if not refusals and handler is None:
                 answers = self._answers(event)
             with suppress(ConnectionClosed):  # what the client sent before it went is taken all the same
                 await self.send_all(answers)
@@ -169,7 +173,7 @@ class ScriptedConnection(Script):
             await self._habits.changed()
         if handler is not None:
             self._beside.append(tasks.create_task(self._handle(handler, event)))
-        elif kind == "session.update" and isinstance(self._fault, HangUp | Cut):
+        if kind == "session.update" and not refusals and isinstance(self._fault, HangUp | Cut):
             self._beside.append(tasks.create_task(self._leave(self._fault)))
 
     def _answers(self, event: Event) -> list[Event]:
@@ -195,3 +199,7 @@ class ScriptedConnection(Script):
 
     async def _ready(self) -> None:
         return
+
+
+Handler = Callable[[ScriptedConnection, Event], Awaitable[None]]
+"""Answers a client's event in a test's own way, on the connection that it came on."""

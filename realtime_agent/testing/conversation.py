@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import copy
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 from realtime_agent.pcm import BYTES_PER_MS
+from realtime_agent.realtime.settings import merge_settings
 from realtime_agent.testing.ids import Ids
-from realtime_agent.testing.outputs import Call, Event, Output, Text
-from realtime_agent.testing.session import PCM, merge, new_session
+from realtime_agent.testing.outputs import Call, Event, Output, Text, words_of
+from realtime_agent.testing.session import new_session
 
-__all__ = ["USAGE", "Conversation"]
+__all__ = ["USAGE", "Conversation", "ReplyOptions"]
 
 USAGE: Mapping[str, Any] = {
     "total_tokens": 30,
@@ -31,8 +31,18 @@ USAGE: Mapping[str, Any] = {
 }
 """What a reply costs, unless a test says otherwise."""
 
-
 _MAX_REQUESTS = 100
+
+
+class ReplyOptions(TypedDict, total=False):
+    """What `Conversation.reply` takes by name."""
+
+    response_id: str | None
+    status: str
+    reason: str | None
+    usage: Mapping[str, Any] | None
+    in_conversation: bool | None
+    metadata: Mapping[str, str] | None
 
 
 class Conversation:
@@ -41,7 +51,6 @@ class Conversation:
     Attributes:
         id: The conversation's id.
         session: The settings in force.
-        items: Every item by its id, in the order of the conversation.
         response: The response of the conversation that has begun and is not done, as it was announced.
         requests: What the client has asked for in each `response.create` that no response has answered yet.
         heard_ms: How much of the user's audio has come.
@@ -52,37 +61,43 @@ class Conversation:
         self.ids = ids
         self.id = ids.new("conv")
         self.session = new_session(ids.new("sess"), model)
-        self.items: dict[str, Event] = {}
         self.response: Event | None = None
         self.requests: deque[Mapping[str, Any]] = deque(maxlen=_MAX_REQUESTS)
         self.heard_ms = 0.0
         self.waiting_ms = 0.0
+        self._items: dict[str, Event] = {}
         self._open: dict[str, tuple[int, Event]] = {}
-        self._spoken_ms: dict[str, float] = {}
+        # Milliseconds of audio by item: all that was sent, and what of it was heard where the client has truncated it.
+        self._sent_ms: dict[str, float] = {}
+        self._heard_ms: dict[str, float] = {}
+
+    @property
+    def items(self) -> dict[str, Event]:
+        """Every item by its id, in the order of the conversation.
+
+        An item that the client has truncated has only the words that were heard. For this, its words count as spread
+        evenly over its audio: ten words in three seconds, of which two were heard, leave six.
+        """
+        return {item_id: self._as_heard(item_id, item) for item_id, item in self._items.items()}
 
     @property
     def last_id(self) -> str | None:
         """The last item's id."""
-        return next(reversed(self.items), None)
-
-    def previous_id(self, item_id: str) -> str | None:
-        """The id of the item before this one."""
-        order = [None, *self.items]
-        return order[order.index(item_id) - 1] if item_id in self.items else self.last_id
+        return next(reversed(self._items), None)
 
     def spoken_ms(self, item_id: str) -> float:
-        """How much audio of this item was sent."""
-        return self._spoken_ms.get(item_id, 0)
+        """How much audio this item has: what was sent, or what the client has left of it."""
+        return self._heard_ms.get(item_id, self._sent_ms.get(item_id, 0))
 
     def interrupts(self) -> bool:
         """Whether a user who speaks ends the response."""
         turn_detection = self.session["audio"]["input"]["turn_detection"]
         return turn_detection is not None and turn_detection.get("interrupt_response") is not False
 
-    def update(self, change: Mapping[str, Any]) -> Event:
+    def update(self, change: Event) -> Event:
         """Apply a `session.update`; gives all settings."""
-        self.session = merge(self.session, change)
-        return copy.deepcopy(self.session)
+        self.session = merge_settings(self.session, change)
+        return self.session
 
     def hear(self, pcm: bytes) -> None:
         """More of the user's audio."""
@@ -94,10 +109,13 @@ class Conversation:
         match event:
             case {"type": "conversation.item.added", "item": {"id": str(item_id)} as item}:
                 self._insert(item_id, item, event.get("previous_item_id"))
-            case {"type": "conversation.item.done", "item": {"id": str(item_id)} as item} if item_id in self.items:
-                self.items[item_id] = item
+            case {"type": "conversation.item.done", "item": {"id": str(item_id)} as item} if item_id in self._items:
+                self._items[item_id] = item
+            case {"type": "conversation.item.truncated", "item_id": str(item_id), "audio_end_ms": int(heard_ms)}:
+                self._heard_ms[item_id] = heard_ms
             case {"type": "conversation.item.deleted", "item_id": str(item_id)}:
-                self.items.pop(item_id, None)
+                for known in (self._items, self._sent_ms, self._heard_ms):
+                    known.pop(item_id, None)
             case {"type": "input_audio_buffer.committed" | "input_audio_buffer.cleared"}:
                 self.waiting_ms = 0
             case {"type": str(kind)} if kind.startswith("response."):
@@ -119,7 +137,7 @@ class Conversation:
             case {"type": "response.output_item.done", "item": {"id": str(item_id)}}:
                 self._open.pop(item_id, None)
             case {"type": "response.output_audio.delta", "item_id": str(item_id), "delta": str(delta)}:
-                self._spoken_ms[item_id] = self.spoken_ms(item_id) + len(base64.b64decode(delta)) / BYTES_PER_MS
+                self._sent_ms[item_id] = self._sent_ms.get(item_id, 0) + len(base64.b64decode(delta)) / BYTES_PER_MS
             case {"type": str(kind), "item_id": str(item_id), "delta": str(delta)} if item_id in self._open:
                 _, item = self._open[item_id]
                 _extend(item, kind, delta)
@@ -152,6 +170,7 @@ class Conversation:
         if metadata is None:
             metadata = request.get("metadata")
         response_id = response_id or self.ids.new("resp")
+        audio = self.session["audio"]["output"]
         modality = "text" if any(isinstance(output, Text) for output in outputs) else "audio"
         response: Event = {
             "id": response_id,
@@ -162,7 +181,7 @@ class Conversation:
             "conversation_id": self.id if in_conversation else None,
             "output_modalities": [modality],
             "max_output_tokens": self.session["max_output_tokens"],
-            "audio": {"output": {"format": PCM, "voice": self.session["audio"]["output"]["voice"]}},
+            "audio": {"output": {"format": audio["format"], "voice": audio["voice"]}},
             "metadata": None if metadata is None else dict(metadata),
             "usage": None,
         }
@@ -201,8 +220,9 @@ class Conversation:
             item = item | {"status": "incomplete"}
             place = {"response_id": self.response.get("id"), "output_index": index}
             events.append({"type": "response.output_item.done", **place, "item": item})
-            if item_id in self.items:
-                previous = self.previous_id(item_id)
+            if item_id in self._items:
+                order = [None, *self._items]
+                previous = order[order.index(item_id) - 1]
                 events.append({"type": "conversation.item.done", "previous_item_id": previous, "item": item})
             items.append(item)
         details = {"type": "cancelled", "reason": reason}
@@ -245,10 +265,20 @@ class Conversation:
         yield {"type": f"{kind}.completed", **where, "transcript": words, "usage": usage}
 
     def _insert(self, item_id: str, item: Event, previous: str | None) -> None:
-        order = list(self.items.items())
+        order = list(self._items.items())
         at = 0 if previous is None else next((n for n, (id_, _) in enumerate(order, 1) if id_ == previous), len(order))
         order.insert(at, (item_id, item))
-        self.items = dict(order)
+        self._items = dict(order)
+
+    def _as_heard(self, item_id: str, item: Event) -> Event:
+        heard_ms, sent_ms = self._heard_ms.get(item_id), self._sent_ms.get(item_id)
+        if heard_ms is None or sent_ms is None:
+            return item
+        content = []
+        for part in item.get("content", []):
+            words = words_of(part.get("transcript") or "")
+            content.append(part | {"transcript": "".join(words[: int(len(words) * heard_ms / sent_ms)])})
+        return item | {"content": content}
 
 
 def _in_conversation(response: Mapping[str, Any]) -> bool:

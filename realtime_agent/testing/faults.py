@@ -1,6 +1,7 @@
 """What can go wrong with a connection from its beginning; `ScriptedServer.fail` takes these.
 
-What goes wrong later is a method of a connection: `cut`, `close`, `stop_reading`, `delay`, `silent_on`.
+What goes wrong later is a method: of one connection `cut`, `close` and `stop_reading`, of the whole server `delay` and
+`silent_on`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class RefuseSettings:
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """The connection is accepted, and nothing is ever said: no greeting, no answer."""
+    """The connection is accepted, and the server says nothing of itself: no greeting, no answer."""
 
 
 @dataclass(frozen=True, slots=True)

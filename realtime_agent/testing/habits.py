@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 from realtime_agent.testing.ids import Ids
-from realtime_agent.testing.outputs import Event
 
-__all__ = ["Habits", "Handler"]
-
-Handler = Callable[[Any, Event], Awaitable[None]]
-"""Answers an event in a test's own way; gets the `ScriptedConnection` and the event."""
+__all__ = ["Habits"]
 
 
 class Habits:
@@ -23,7 +18,6 @@ class Habits:
         ids: Where ids come from, so that no two connections make the same.
         delay_s: How long the server waits before each event that it sends.
         silent_on: The types of events that are not answered.
-        handlers: What answers a type of event, in place of the server.
         failures: What handlers raised.
     """
 
@@ -32,7 +26,6 @@ class Habits:
         self.ids = Ids()
         self.delay_s = 0.0
         self.silent_on: set[str] = set()
-        self.handlers: dict[str, Handler] = {}
         self.failures: list[Exception] = []
         self._changed = asyncio.Condition()
 

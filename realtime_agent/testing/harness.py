@@ -46,7 +46,7 @@ class RunningAgent:
         return [event.state for event in self.reported if isinstance(event, StateChanged)]
 
     async def control(self, command: str, **fields: Any) -> None:
-        """Give it a command, as POST /control does.
+        """Give it a command, as POST /control_agent does.
 
         Raises:
             ValidationError: it is no command.

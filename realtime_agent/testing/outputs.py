@@ -13,7 +13,7 @@ from typing import Any
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.testing.sound import tone
 
-__all__ = ["Call", "Event", "Output", "Speech", "Text"]
+__all__ = ["Call", "Event", "Output", "Speech", "Text", "words_of"]
 
 Event = dict[str, Any]
 """An event as it travels, but for its `event_id`, which it gets when it is sent."""
@@ -48,7 +48,7 @@ class Speech:
     def pieces(self, where: Event) -> Iterator[Event]:
         """The events between its beginning and its end."""
         yield {"type": "response.content_part.added", **where, "part": {"type": "audio", "transcript": ""}}
-        for word, piece in zip_longest(_words(self.text), self._audio()):
+        for word, piece in zip_longest(words_of(self.text), self._audio()):
             if word is not None:
                 yield {"type": "response.output_audio_transcript.delta", **where, "delta": word}
             if piece is not None:
@@ -86,7 +86,7 @@ class Text:
     def pieces(self, where: Event) -> Iterator[Event]:
         """The events between its beginning and its end."""
         yield {"type": "response.content_part.added", **where, "part": {"type": "text", "text": ""}}
-        for word in _words(self.text):
+        for word in words_of(self.text):
             yield {"type": "response.output_text.delta", **where, "delta": word}
         yield {"type": "response.output_text.done", **where, "text": self.text}
         yield {"type": "response.content_part.done", **where, "part": {"type": "text", "text": self.text}}
@@ -144,6 +144,6 @@ def _message(item_id: str, status: str, content: list[Event]) -> Event:
     return item | {"role": "assistant", "content": content}
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     """The text word by word, its blanks included."""
     return re.findall(r"\s*\S+(?:\s+$)?", text)

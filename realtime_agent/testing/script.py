@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from realtime_agent.testing import acknowledge
-from realtime_agent.testing.conversation import Conversation
+from realtime_agent.testing.conversation import Conversation, ReplyOptions
 from realtime_agent.testing.outputs import Call, Event, Output, Speech, Text
 
 __all__ = ["Script"]
@@ -58,37 +58,46 @@ class Script(ABC):
         for event in events:
             await self.send(event)
 
-    def reply(self, *outputs: Output, **knobs: Any) -> list[Event]:
+    def reply(self, *outputs: Output, **options: Unpack[ReplyOptions]) -> list[Event]:
         """The events of a whole response, in order, to be sent as far as a test likes.
 
-        It takes `response_id`, `status`, `reason`, `usage`, `in_conversation` and `metadata`, as `Conversation.reply`
-        does.
+        What the options mean, `Conversation.reply` says.
         """
-        return list(self.conversation.reply(*outputs, **knobs))
+        return list(self.conversation.reply(*outputs, **options))
 
     async def speak(
-        self, text: str = "Hello.", pcm: bytes | None = None, *, item_id: str | None = None, **knobs: Any
+        self,
+        text: str = "Hello.",
+        pcm: bytes | None = None,
+        *,
+        item_id: str | None = None,
+        **options: Unpack[ReplyOptions],
     ) -> str:
-        """Give a whole spoken reply, with what it takes as `reply` does; gives its item's id."""
+        """Give a whole spoken reply, with options as `reply` has; gives its item's id."""
         await self._ready()
         item_id = item_id or self.conversation.ids.new("item")
-        await self.send_all(self.reply(Speech(text, pcm, item_id=item_id), **knobs))
+        await self.send_all(self.reply(Speech(text, pcm, item_id=item_id), **options))
         return item_id
 
-    async def write(self, text: str = "Hello.", *, item_id: str | None = None, **knobs: Any) -> str:
-        """Give a whole written reply, with what it takes as `reply` does; gives its item's id."""
+    async def write(self, text: str = "Hello.", *, item_id: str | None = None, **options: Unpack[ReplyOptions]) -> str:
+        """Give a whole written reply, with options as `reply` has; gives its item's id."""
         await self._ready()
         item_id = item_id or self.conversation.ids.new("item")
-        await self.send_all(self.reply(Text(text, item_id=item_id), **knobs))
+        await self.send_all(self.reply(Text(text, item_id=item_id), **options))
         return item_id
 
     async def call_function(
-        self, name: str, arguments: Mapping[str, Any] | str | None = None, *, call_id: str | None = None, **knobs: Any
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | str | None = None,
+        *,
+        call_id: str | None = None,
+        **options: Unpack[ReplyOptions],
     ) -> str:
-        """Give a whole reply that calls a function, with what it takes as `reply` does; gives the call's id."""
+        """Give a whole reply that calls a function, with options as `reply` has; gives the call's id."""
         await self._ready()
         call_id = call_id or self.conversation.ids.new("call")
-        await self.send_all(self.reply(Call(name, arguments or {}, call_id), **knobs))
+        await self.send_all(self.reply(Call(name, arguments or {}, call_id), **options))
         return call_id
 
     async def output_of(self, call_id: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from realtime_agent.testing.connection import ScriptedConnection
+from realtime_agent.testing.connection import Handler, ScriptedConnection
 from realtime_agent.testing.conversation import Conversation
 from realtime_agent.testing.faults import Fault, Refuse
-from realtime_agent.testing.habits import Habits, Handler
+from realtime_agent.testing.habits import Habits
 from realtime_agent.testing.outputs import Event
 from realtime_agent.testing.script import Script
 
@@ -41,6 +41,7 @@ class ScriptedServer(Script):
         self.connections: list[ScriptedConnection] = []
         self.refused = 0
         self._habits = Habits(timeout_s)
+        self._handlers: dict[str, Handler] = {}
         self._faults: list[Fault] = []
         self._lasting: Fault | None = None
         self._given: dict[ServerConnection, Fault | None] = {}
@@ -91,10 +92,10 @@ class ScriptedServer(Script):
     def on(self, kind: str, handler: Handler) -> None:
         """Let a handler answer events of this type from now on, in place of the server.
 
-        It is called with the connection and the event, and may take its time. What it raises, the test gets: from the
-        next `expect`, or at the end.
+        It is called with the connection and the event, and may take its time. Of invalid events it does not hear: the
+        server refuses them. What it raises, the test gets: from the next `expect`, or at the end.
         """
-        self._habits.handlers[kind] = handler
+        self._handlers[kind] = handler
 
     def silent_on(self, *kinds: str) -> None:
         """Answer events of these types no more."""
@@ -118,11 +119,13 @@ class ScriptedServer(Script):
 
     async def send(self, event: str | Mapping[str, Any], /, **fields: Any) -> None:
         """Emit one event, as `Script.send` says."""
-        await (await self._latest()).send(event, **fields)
+        await self._ready()
+        await self.newest.send(event, **fields)
 
     async def send_raw(self, message: str | bytes) -> None:
         """Emit what need not be an event, as `Script.send_raw` says."""
-        await (await self._latest()).send_raw(message)
+        await self._ready()
+        await self.newest.send_raw(message)
 
     async def expect(
         self, kind: str, nth: int | None = None, /, *, timeout: float | None = None, **fields: Any
@@ -181,14 +184,10 @@ class ScriptedServer(Script):
         return None
 
     async def _serve(self, websocket: ServerConnection) -> None:
-        connection = ScriptedConnection(websocket, self._habits, self._given.pop(websocket, None))
+        connection = ScriptedConnection(websocket, self._habits, self._handlers, self._given.pop(websocket, None))
         self.connections.append(connection)
         await self._habits.changed()
         await connection.run()
-
-    async def _latest(self) -> ScriptedConnection:
-        await self._ready()
-        return self.newest
 
     async def _ready(self) -> None:
         await self.connected()

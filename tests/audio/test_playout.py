@@ -383,6 +383,51 @@ def test_the_silence_that_fills_a_frame_is_nobody_s_speech() -> None:
     assert playout.flush(0.03) == []
 
 
+def test_a_report_of_less_than_was_thought_brings_back_what_should_have_been_heard() -> None:
+    playout = new()
+    playout.add("a", 0, speech(1000))
+    playout.finish("a", 0)
+    pace(playout, 0, 1.2)
+    playout.add("b", 0, speech(1000))
+    pace(playout, 1.2, 1.3)
+    playout.report_played(at(100), 1.3)
+    assert playout.flush(1.3) == [("a", 0, 100), ("b", 0, 0)]
+
+
+def test_a_part_that_comes_in_stretches_is_counted_from_its_beginning() -> None:
+    playout = new()
+    for item_id in ("a", "b", "a"):
+        playout.add(item_id, 0, speech(1000))
+    pace(playout, 0, 2.5)
+    assert playout.flush(2.5) == [("a", 0, 1500)]
+
+
+def test_of_a_part_in_stretches_the_first_that_was_not_heard_tells_where_it_was_cut() -> None:
+    playout = new()
+    for item_id in ("a", "b", "a"):
+        playout.add(item_id, 0, speech(1000))
+    pace(playout, 0, 0.5)
+    assert playout.flush(0.5) == [("a", 0, 500), ("b", 0, 0)]
+
+
+def test_audio_that_comes_after_its_end_belongs_to_the_same_part() -> None:
+    playout = new()
+    playout.add("a", 0, speech(1000))
+    playout.finish("a", 0)
+    playout.add("a", 0, speech(1000))
+    pace(playout, 0, 1.5)
+    assert playout.flush(1.5) == [("a", 0, 1500)]
+
+
+def test_what_was_heard_long_ago_is_not_kept() -> None:
+    playout = new()
+    for number in range(100):
+        playout.add(f"i{number}", 0, speech(20))
+        playout.finish(f"i{number}", 0)
+        pace(playout, number, number + 1)
+    assert len(playout._parts) <= 17
+
+
 def test_after_a_flush_the_next_reply_begins_at_once() -> None:
     playout = new(lead_ms=60)
     playout.add("a", 0, speech(1000))

@@ -147,13 +147,15 @@ def talk(
     rotate_s: float = 0,
     patience_s: float = 30,
     command_timeout_s: float = 5,
+    **choices: Any,
 ) -> Talk:
     """Let this happen in a session that runs."""
     connector, ear = MemoryConnector(), Ear()
     renewal = Renewal(rotate_s=rotate_s, reconnect_timeout_s=patience_s, jitter=lambda: 0)
 
     async def run() -> Talk:
-        session = RealtimeSession(connector, Conversation(config), renewal, command_timeout_s=command_timeout_s)
+        conversation = Conversation(config, **choices)
+        session = RealtimeSession(connector, conversation, renewal, command_timeout_s=command_timeout_s)
         talk = Talk(session, connector, ear)
         async with running(session, ear):
             await talk.settle()

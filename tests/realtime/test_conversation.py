@@ -504,13 +504,13 @@ def test_every_reconnect_tells_the_same(conversation: Conversation) -> None:
 
 
 def test_what_is_told_fits_the_budget() -> None:
-    conversation = new_conversation(replay_tokens=30)
+    conversation = new_conversation(replay_tokens=45)
     for number in range(10):
         drive(conversation, turn(f"u{number}", f"This is the number {number}."))
     conversation.handle(created("r1"))
     conversation.handle(done("r1"))
     conversation.disconnected()
-    assert told(conversation.connected()) == [f"user: This is the number {number}." for number in (7, 8, 9)]
+    assert told(conversation.connected()) == [f"user: This is the number {number}." for number in (5, 6, 7, 8, 9)]
 
 
 # Errors, and what is of no use.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Answer
+from realtime_agent.realtime.actions import Action, Answer
 from realtime_agent.realtime.types import SessionConfig
 from tests.realtime.talk import (
     CALL,
@@ -91,13 +91,31 @@ def test_a_commit_in_the_middle_of_a_turn_is_answered_where_the_server_tells_the
 def test_a_collision_never_makes_a_tight_loop(named: bool) -> None:
     conversation = new_conversation()
     actions = ask(conversation, "greet")
-    # The server holds on to a response that we have not heard of, or that was done already.
+
+    def collide() -> list[Action]:
+        return conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate) if named else None))
+
+    # The server may be about to notice that its last response has ended.
+    actions = collide()
+    assert asked(actions) == ["greet"]
+    # It holds on to a response that we have not heard of, or that was done already.
     for response in ("r1", "r2", "r3"):
-        collision = error(COLLISION, event_id(actions, ev.ResponseCreate) if named else None)
-        assert conversation.handle(collision) == []
-        assert asked(conversation.handle(collision)) == []
+        assert collide() == []
+        assert asked(collide()) == []
         actions = conversation.handle(done(response))
         assert asked(actions) == ["greet"]
+
+
+def test_what_a_collision_holds_is_asked_for_again_with_the_next_request() -> None:
+    """Without turn detection, nobody but us begins a response that could end."""
+    conversation = new_conversation(None)
+    actions = ask(conversation, "one")
+    for _ in range(2):
+        actions = conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate)))
+    assert actions == []
+    assert asked(ask(conversation, "two")) == ["one"]
+    conversation.handle(created("r1"))
+    assert asked(conversation.handle(done("r1"))) == ["two"]
 
 
 def test_a_turn_without_words_that_nobody_answers_holds_no_quiet_moment_up() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 
+import pytest
+
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.history import Entry, History, Kind
 
@@ -148,10 +150,43 @@ def test_an_item_can_be_forgotten_and_known_by_another_id() -> None:
     add(history, "b", "user", "Hi.")
     history.rename(entry, "c")
     assert told(history) == ["c", "b"]
-    assert history.get("a") is None
     history.remove("c")
     history.remove("c")
     assert told(history) == ["b"]
+
+
+def test_an_item_is_found_by_an_id_that_it_had_before() -> None:
+    history = History(8000)
+    entry = add(history, "a", "assistant", "Hello.")
+    history.rename(entry, "b")
+    history.rename(entry, "c")
+    assert history.get("a") is history.get("b") is entry
+    history.remove("a")
+    assert history.get("c") is entry
+    history.remove("c")
+    assert history.get("a") is None
+
+
+@pytest.mark.parametrize("kind", ["user", "system", "output"])
+def test_a_long_text_is_told_in_part_and_leaves_room_for_what_it_belongs_to(kind: Kind) -> None:
+    history = History(400)
+    add(history, "a", "user", "What does the page say?")
+    call = add(history, "c", "call", "{}")
+    call.call_id = "call_1"
+    add(history, "b", kind, "ä" * 5000).call_id = "call_1"
+    replayed = history.replay()
+    assert [entry.id for entry in replayed] == (["a", "c", "b"] if kind == "output" else ["a", "b"])
+    assert replayed[-1].tokens <= 100
+    assert replayed[-1].text.startswith("ä" * 180)
+    assert replayed[-1].text.endswith("ä […]")
+
+
+def test_what_is_too_long_by_itself_takes_nothing_else_with_it() -> None:
+    history = History(400)
+    add(history, "a", "user", "Tell me everything.")
+    add(history, "b", "assistant", "words " * 400)
+    add(history, "c", "user", "Thank you.")
+    assert told(history) == ["a", "c"]
 
 
 def test_what_was_said_long_ago_keeps_no_account_of_its_audio() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from realtime_agent.errors import ModelRefused, SessionError, SessionLost, SessionTimeout
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.session import EndPart, Lost, Report, Restored, Rotated, UserSpeech
+from realtime_agent.realtime.session import Lost, Report, Restored, Rotated, UserSpeech
 from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
 from tests.realtime.memory import MemoryConnection, Talk, take, talk
-from tests.realtime.talk import created, delta, done, error, started
+from tests.realtime.talk import created, done, error, spoken_reply, started
 
 SING = SessionConfig(instructions="Sing.")
 GONE = SessionLost("gone")
@@ -68,15 +68,14 @@ def test_while_the_model_responds_the_spare_connection_waits() -> None:
     talk(happens, rotate_s=100)
 
 
-def test_what_was_not_said_to_its_end_ends_with_its_connection() -> None:
+def test_what_was_not_told_on_another_connection_is_not_corrected_there() -> None:
     async def happens(it: Talk) -> None:
-        it.connector.newest.says(created("r1"), delta("r1"), done("r1"))
-        await it.settle(50)
-        assert not it.ear.of_type(EndPart)
-        await it.settle(50)
-        assert it.ear.of_type(EndPart) == [EndPart("i1", 0)]
+        it.connector.newest.says(*spoken_reply("r1", "i1", "Good day to you."), done("r1"))
+        await it.settle(100)
+        it.session.interrupted([("i1", 0, 700)])
+        assert [event.type for event in it.connector.newest.sent] == ["session.update"]
 
-    talk(happens, rotate_s=100)
+    talk(happens, rotate_s=100, replay_tokens=0)
 
 
 def test_one_spare_connection_is_enough() -> None:

@@ -7,7 +7,8 @@ import pytest
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.agreed import Agreed
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.responses import Request, Responses
+from realtime_agent.realtime.request import Request
+from realtime_agent.realtime.responses import Responses
 from realtime_agent.realtime.session import Play, Report, Spent
 from realtime_agent.realtime.types import ResponseConfig, ServerVad, SessionConfig
 from tests.realtime.talk import (

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
-from realtime_agent.testing import ScriptedServer
+from realtime_agent.testing import Event, ScriptedServer
 from tests.local_model.oracle import validate
 
-__all__ = ["Client", "client_of"]
+__all__ = ["TIMEOUT_S", "Client", "client_of", "everything", "kinds", "message"]
 
 TIMEOUT_S = 20
 
@@ -62,3 +63,22 @@ async def client_of(model: ScriptedServer) -> AsyncIterator[Client]:
         client = Client(websocket)
         assert (await client.next())["type"] == "session.created"
         yield client
+
+
+async def everything(websocket: ClientConnection) -> list[str | bytes]:
+    """What comes until the connection ends, however it does."""
+    messages = []
+    with suppress(ConnectionClosed):
+        while True:
+            messages.append(await asyncio.wait_for(websocket.recv(), TIMEOUT_S))
+    return messages
+
+
+def message(text: str = "hi", **more: Any) -> Event:
+    """An item of the user's."""
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}], **more}
+
+
+def kinds(events: list[Event]) -> list[str]:
+    """The types of events, in order."""
+    return [event["type"] for event in events]

@@ -1,0 +1,50 @@
+"""A response that the model is to be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realtime_agent.realtime.types import ResponseConfig
+
+__all__ = ["Request"]
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A response to ask for.
+
+    Attributes:
+        id: By which the model's response can be told to answer it.
+        text: The user's text that it answers, which must not come before its turn.
+        command: The command that asks for it and waits to hear whether the model accepts it.
+        answers: The items of ours that it answers and the model has not taken yet; empty where it answers what is in
+            the conversation already, `None` where it is asked for its own sake.
+        goes_on: Whether it goes on with a response of which something was heard.
+        lapses: Whether it is pointless once the user speaks, since they are answered then.
+        has_collided: Whether the model has refused it once, since it was making another response.
+    """
+
+    id: str
+    config: ResponseConfig | None = None
+    text: str | None = None
+    command: int | None = None
+    answers: set[str] | None = None
+    goes_on: bool = False
+    lapses: bool = False
+    has_collided: bool = False
+
+    @property
+    def is_instructed(self) -> bool:
+        """Whether it says something of its own, rather than answer what stands in the conversation."""
+        return self.goes_on or (self.config is not None and self.config.instructions is not None)
+
+    def is_moot(self, *, is_instructed: bool) -> bool:
+        """Whether it is pointless now that another response has begun, which says something of its own or not."""
+        is_answered = self.answers is not None and not self.answers and not is_instructed
+        return self.goes_on or is_answered
+
+    def again(self, request_id: str, *, can_go_on: bool) -> Request:
+        """The request for the rest of its response, which was cut off; or for all of it, where nothing was heard."""
+        goes_on = can_go_on or self.goes_on
+        answers = None if self.is_instructed or goes_on else set[str]()
+        return Request(request_id, self.config, answers=answers, goes_on=goes_on, lapses=goes_on or self.lapses)

@@ -1,0 +1,484 @@
+"""Who speaks next where several things want an answer at once: nothing is said twice, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.actions import Action
+from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.session import CallTools, FunctionCall, Interrupt, Play, Report, Transcript, UserSpeech
+from realtime_agent.realtime.types import (
+    AudioInput,
+    ErrorDetail,
+    ResponseConfig,
+    ServerVad,
+    SessionAudio,
+    SessionConfig,
+)
+from tests.realtime.talk import (
+    CALL,
+    COLLISION,
+    added,
+    all_words,
+    answers,
+    ask,
+    asked,
+    audio,
+    audio_done,
+    cancelled,
+    committed,
+    created,
+    delta,
+    done,
+    drive,
+    error,
+    event_id,
+    instructions,
+    kinds,
+    new_conversation,
+    outputs,
+    request_of,
+    sent,
+    spoke,
+    spoken_reply,
+    started,
+    stopped,
+    told,
+    turn,
+    words,
+)
+
+GREET = ResponseConfig(instructions="greet")
+
+
+@pytest.fixture
+def conversation() -> Conversation:
+    return new_conversation()
+
+
+def answered(conversation: Conversation, item_id: str, response_id: str) -> list[Action]:
+    """The user's speech ends, and the server answers it by itself."""
+    said = f"item of {response_id}"
+    return drive(
+        conversation,
+        [stopped(item_id), committed(item_id), *spoken_reply(response_id, said, "Yes."), done(response_id),
+         spoke(item_id, "Hello?")],
+    )  # fmt: skip
+
+
+def cut_in_a_reply(conversation: Conversation, *, heard: bool) -> str:
+    """A reply is cut off by a lost connection, and asked for again; the id of that request."""
+    drive(conversation, [*turn("u1", "Count."), created("r1")])
+    if heard:
+        drive(conversation, [words("i1", "one two"), delta("r1", pcm=audio(500))])
+    conversation.disconnected()
+    return request_of(conversation.connected())
+
+
+# What the user says makes other things pointless.
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["of which something was heard", "of which nothing was heard"])
+@pytest.mark.parametrize("early", [True, False], ids=["before it begins again", "once it has begun again"])
+def test_a_reply_that_was_cut_by_an_outage_is_not_made_once_the_user_has_spoken(
+    conversation: Conversation, heard: bool, early: bool
+) -> None:
+    request = cut_in_a_reply(conversation, heard=heard)
+    again = [started("u2"), created("r2", request)]
+    drive(conversation, [*(again if early else reversed(again)), cancelled("r2")])
+    assert asked(answered(conversation, "u2", "r3")) == []
+    assert conversation.is_quiet
+
+
+def test_a_reply_that_was_cut_waits_where_nobody_answers_the_user_by_itself() -> None:
+    conversation = new_conversation(ServerVad(create_response=False))
+    request = cut_in_a_reply(conversation, heard=False)
+    drive(conversation, [started("u2"), created("r2", request), cancelled("r2")])
+    assert asked(drive(conversation, [stopped("u2"), committed("u2"), spoke("u2", "Hello?")])) == [None]
+
+
+def test_a_greeting_is_dropped_when_the_user_speaks_first(conversation: Conversation) -> None:
+    request = request_of(conversation.greet(GREET))
+    conversation.handle(started("u1"))
+    assert kinds(conversation.handle(created("r1", request))) == ["response.cancel"]
+    conversation.handle(cancelled("r1"))
+    assert asked(answered(conversation, "u1", "r2")) == []
+
+
+def test_a_greeting_that_waits_for_the_end_of_an_outage_is_dropped_when_the_user_speaks_first() -> None:
+    conversation = new_conversation(user_present=False)
+    conversation.greet(GREET)
+    conversation.handle(started("u1"))
+    assert asked(conversation.user_joined()) == []
+    assert asked(answered(conversation, "u1", "r2")) == []
+
+
+def test_a_greeting_collides_with_the_answer_to_a_user_who_spoke_first_and_is_dropped(
+    conversation: Conversation,
+) -> None:
+    actions = conversation.greet(GREET)
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1"), created("r1")])
+    assert conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate))) == []
+    assert conversation.handle(delta("r1")) != []
+    assert asked(conversation.handle(done("r1"))) == []
+
+
+def test_a_greeting_is_not_dropped_where_the_user_cannot_interrupt() -> None:
+    conversation = new_conversation(ServerVad(interrupt_response=False))
+    request = request_of(conversation.greet(GREET))
+    conversation.handle(started("u1"))
+    assert conversation.handle(created("r1", request)) == []
+    assert conversation.handle(delta("r1")) != []
+
+
+def test_what_a_command_lets_the_agent_say_comes_after_the_user_who_spoke_before_any_of_it_came(
+    conversation: Conversation,
+) -> None:
+    request = request_of(conversation.create_response(1, ResponseConfig(instructions="Say exactly: your taxi is here")))
+    drive(conversation, [created("r1", request), added("i1", role="assistant"), started("u1"), cancelled("r1")])
+    assert asked(answered(conversation, "u1", "r2")) == ["Say exactly: your taxi is here"]
+
+
+def test_what_a_command_lets_the_agent_say_is_over_when_the_user_speaks_against_it(conversation: Conversation) -> None:
+    request = request_of(conversation.create_response(1, ResponseConfig(instructions="Say exactly: your taxi is here")))
+    drive(conversation, [created("r1", request), delta("r1"), started("u1"), cancelled("r1")])
+    assert asked(answered(conversation, "u1", "r2")) == []
+
+
+# What one response has answered, no other answers again.
+
+
+def test_a_text_whose_answer_gave_way_to_the_user_is_answered_with_what_they_say(conversation: Conversation) -> None:
+    actions = conversation.say(1, "What is two and two?")
+    drive(conversation, [started("u1"), created("r1", request_of(actions)), cancelled("r1")])
+    assert asked(answered(conversation, "u1", "r2")) == []
+
+
+def test_a_turn_that_collided_is_answered_with_the_next() -> None:
+    conversation = new_conversation(ServerVad(interrupt_response=False))
+    drive(conversation, [created("r1"), started("u1"), stopped("u1"), committed("u1"), error(COLLISION)])
+    drive(conversation, [started("u2"), done("r1")])
+    assert asked(answered(conversation, "u2", "r2")) == []
+
+
+def test_a_text_that_the_server_took_before_it_answered_the_user_is_not_answered_again(
+    conversation: Conversation,
+) -> None:
+    # The server is known to tell what a response answers: the next one is the user's.
+    drive(conversation, [created("r0", request_of(ask(conversation, "greet"))), done("r0")])
+    actions = conversation.say(1, "What is two and two?")
+    (item,) = sent(actions, ev.ItemCreate)
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1"), ev.ItemAdded(item=item.item)])
+    drive(conversation, [created("r1"), error(COLLISION, event_id(actions, ev.ResponseCreate))])
+    assert asked(conversation.handle(done("r1"))) == []
+
+
+def test_outputs_are_not_answered_by_what_a_command_lets_the_agent_say() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [created("r1"), done("r1", CALL), created("r2")])
+    conversation.create_response(1, ResponseConfig(instructions="Say exactly: one moment"))
+    (output,) = sent(conversation.give_outputs(outputs("wet")), ev.ItemCreate)
+    conversation.handle(ev.ItemAdded(item=output.item))
+    actions = conversation.handle(done("r2"))
+    assert asked(actions) == ["Say exactly: one moment"]
+    conversation.handle(created("r3", request_of(actions)))
+    assert asked(conversation.handle(done("r3"))) == [None]
+
+
+def test_outputs_of_calls_that_are_gone_ask_for_nothing() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [created("r1"), done("r1", CALL), ev.ItemDeleted(item_id="item_call_1")])
+    assert conversation.give_outputs(outputs("wet")) == []
+
+
+def test_a_text_that_the_model_refuses_is_not_answered(conversation: Conversation) -> None:
+    actions = conversation.say(1, "…")
+    refused = conversation.handle(error("string_above_max_length", event_id(actions, ev.ItemCreate)))
+    assert answers(refused) == [(1, "string_above_max_length")]
+    assert kinds(conversation.handle(created("r1", request_of(actions)))) == ["response.cancel"]
+
+
+# What is owed is not forgotten.
+
+
+def test_after_an_outage_both_a_request_and_the_user_s_turn_are_answered(conversation: Conversation) -> None:
+    ask(conversation, "Say exactly: hold on")
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    conversation.disconnected()
+    actions = conversation.connected()
+    assert asked(actions) == ["Say exactly: hold on"]
+    conversation.handle(created("r1", request_of(actions)))
+    assert asked(conversation.handle(done("r1"))) == [None]
+
+
+def test_after_an_outage_a_reply_goes_on_and_then_the_turn_that_came_meanwhile_is_answered() -> None:
+    conversation = new_conversation(ServerVad(interrupt_response=False))
+    drive(conversation, [created("r1"), words("i1", "one two"), delta("r1", pcm=audio(500))])
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    conversation.disconnected()
+    actions = conversation.connected()
+    assert "Go on" in instructions(actions)
+    conversation.handle(created("r2", request_of(actions)))
+    assert asked(conversation.handle(done("r2"))) == [None]
+
+
+@pytest.mark.parametrize("kind", [ev.ItemTruncate, ev.ItemDelete])
+def test_an_error_about_something_else_does_not_settle_what_is_owed(
+    conversation: Conversation, kind: type[ev.ClientEvent]
+) -> None:
+    if kind is ev.ItemDelete:
+        drive(conversation, [*spoken_reply("r1", "i1", "one two"), done("r1")])
+        conversation.disconnected()
+        conversation.connected()
+        conversation.handle(started("u1"))
+    else:
+        drive(conversation, [*spoken_reply("r1", "i1", "one two"), started("u1"), cancelled("r1")])
+    name = event_id(conversation.interrupted([("i1", 0, 300)]), kind)
+    drive(conversation, [stopped("u1"), committed("u1"), spoke("u1", "Why?")])
+    conversation.handle(error("invalid_value", name, param="audio_end_ms"))
+    conversation.disconnected()
+    assert asked(conversation.connected()) == [None]
+
+
+@pytest.mark.parametrize("detection", [ServerVad(silence_duration_ms=800), None])
+def test_a_change_of_turn_detection_settles_what_is_owed_only_where_it_ends_answers(
+    conversation: Conversation, detection: ServerVad | None
+) -> None:
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    conversation.update(1, SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=detection))))
+    conversation.handle(ev.SessionUpdated(session={}))
+    conversation.disconnected()
+    assert asked(conversation.connected()) == ([] if detection is None else [None])
+
+
+def test_a_turn_that_could_not_be_written_down_holds_nothing_up(conversation: Conversation) -> None:
+    failed = ev.TranscriptionFailed(item_id="u1", error=ErrorDetail(type="x", message="x"))
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1"), failed])
+    assert conversation.is_quiet
+    assert asked(ask(conversation, "then")) == ["then"]
+
+
+def test_the_model_s_own_turn_after_a_long_silence_is_owed_an_answer(conversation: Conversation) -> None:
+    conversation.commit(5)
+    timed_out = ev.InputAudioBufferTimeoutTriggered(audio_start_ms=0, audio_end_ms=5000, item_id="u1")
+    # It is no commit by command.
+    assert answers(drive(conversation, [timed_out, committed("u1")])) == []
+    conversation.disconnected()
+    assert asked(conversation.connected()) == [None]
+
+
+# Whoever has left is not answered.
+
+
+def test_what_was_asked_for_one_user_and_collided_is_not_said_to_the_next(conversation: Conversation) -> None:
+    actions = conversation.create_response(1, ResponseConfig(instructions="for the first"))
+    conversation.user_left()
+    drive(conversation, [error(COLLISION, event_id(actions, ev.ResponseCreate)), done("r0")])
+    conversation.disconnected()
+    conversation.connected()
+    assert asked(conversation.user_joined()) == []
+
+
+def test_the_answer_to_a_user_who_has_left_is_not_said_to_the_next(conversation: Conversation) -> None:
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    conversation.user_left()
+    conversation.user_joined()
+    assert kinds(conversation.handle(created("r1"))) == ["response.cancel"]
+    assert conversation.handle(delta("r1")) == []
+    drive(conversation, [cancelled("r1"), started("u2"), stopped("u2"), committed("u2"), created("r2")])
+    assert conversation.handle(delta("r2")) != []
+
+
+@pytest.mark.parametrize("between", ["speech", "an outage"])
+def test_the_next_user_is_answered_where_the_last_one_s_answer_never_came(
+    conversation: Conversation, between: str
+) -> None:
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    conversation.user_left()
+    conversation.user_joined()
+    if between == "speech":
+        conversation.handle(started("u2"))
+    else:
+        conversation.disconnected()
+        conversation.connected()
+    conversation.handle(created("r1"))
+    assert conversation.handle(delta("r1")) != []
+
+
+def test_a_cancel_names_what_it_cancels(conversation: Conversation) -> None:
+    request = request_of(ask(conversation, "greet"))
+    conversation.handle(started("u1"))
+    (cancel,) = sent(conversation.handle(created("r1", request)), ev.ResponseCancel)
+    assert cancel.to_dict()["response_id"] == "r1"
+    drive(conversation, [cancelled("r1"), stopped("u1"), created("r2")])
+    (cancel,) = sent(conversation.user_left(), ev.ResponseCancel)
+    assert cancel.to_dict()["response_id"] == "r2"
+    conversation.user_joined()
+    drive(conversation, [cancelled("r2"), created(None)])
+    (cancel,) = sent(conversation.user_left(), ev.ResponseCancel)
+    assert "response_id" not in cancel.to_dict()
+
+
+# Interrupted.
+
+
+def test_words_of_an_interrupted_response_that_begin_afterwards_are_neither_shown_nor_kept(
+    conversation: Conversation,
+) -> None:
+    drive(conversation, [*turn("u1", "Hi"), created("r1"), started("u2")])
+    conversation.interrupted([])
+    late: list[ev.ServerEvent] = [
+        added("i1", role="assistant"),
+        words("i1", "Hello"),
+        delta("r1"),
+        all_words("i1", "Hello there"),
+    ]
+    actions = drive(conversation, [*late, cancelled("r1")])
+    assert not [action for action in actions if isinstance(action, Transcript)]
+    # The model is to forget them too, though its last word of the response names no item.
+    assert [event.item_id for event in sent(actions, ev.ItemDelete)] == ["i1"]
+    conversation.disconnected()
+    assert told(conversation.connected()) == ["user: Hi"]
+
+
+def test_a_commit_in_the_middle_of_speech_ends_the_speech(conversation: Conversation) -> None:
+    conversation.handle(started("u1"))
+    conversation.commit(5)
+    actions = conversation.handle(committed("u1"))
+    assert UserSpeech(False) in actions
+    assert answers(actions) == [(5, None)]
+
+
+def test_all_parts_of_an_item_are_cut_where_it_must_be_made_anew(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), added("i1", role="assistant")])
+    for index, text in enumerate(["one two", "three four"]):
+        here = {"response_id": "r1", "item_id": "i1", "content_index": index}
+        spoken = delta("r1", pcm=audio(1000)).model_copy(update={"content_index": index})
+        drive(conversation, [ev.OutputTranscriptDelta(**here, delta=text), spoken])
+        drive(conversation, [ev.OutputAudioDone(**here), ev.OutputTranscriptDone(**here, transcript=text)])
+    conversation.handle(done("r1"))
+    conversation.disconnected()
+    conversation.connected()
+    conversation.handle(started("u1"))
+    actions = conversation.interrupted([("i1", 0, 500), ("i1", 1, 0)])
+    assert told(actions) == ["assistant: one"]
+    assert len(sent(actions, ev.ItemDelete)) == 1
+
+
+def test_an_item_that_was_renamed_is_cut_by_the_name_that_playout_has(conversation: Conversation) -> None:
+    long = "item_" + "a" * 36
+    drive(conversation, [*spoken_reply("r1", long, "one two three four"), done("r1")])
+    conversation.disconnected()
+    conversation.connected()
+    conversation.handle(started("u1"))
+    actions = conversation.interrupted([(long, 0, 600)])
+    assert told(actions) == ["assistant: one"]
+    assert [action.item_id for action in actions if isinstance(action, Transcript)] == [long]
+
+
+# Servers that tell less.
+
+
+def test_a_response_that_is_not_announced_is_one_all_the_same(conversation: Conversation) -> None:
+    ask(conversation, "greet")
+    assert conversation.handle(delta("r1")) != []
+    assert conversation.is_responding
+    assert Interrupt() in conversation.handle(started("u1"))
+    assert conversation.handle(delta("r1")) == []
+    conversation.handle(done("r1"))
+    assert not conversation.is_responding
+    # What comes late does not begin it again.
+    assert conversation.handle(delta("r1")) == []
+    assert not conversation.is_responding
+
+
+def test_a_response_that_was_not_announced_goes_on_after_an_outage(conversation: Conversation) -> None:
+    ask(conversation, "greet")
+    drive(conversation, [added("i1", role="assistant"), words("i1", "one"), delta("r1", pcm=audio(500))])
+    conversation.disconnected()
+    assert "Go on" in instructions(conversation.connected())
+
+
+def test_a_response_without_an_id_can_be_interrupted(conversation: Conversation) -> None:
+    drive(conversation, [created(None), delta("")])
+    conversation.handle(started("u1"))
+    assert conversation.handle(delta("")) == []
+    drive(conversation, [done(None), created(None)])
+    assert [type(action) for action in conversation.handle(delta(""))] == [Play]
+
+
+def test_a_response_ends_also_where_its_end_names_none(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), done(None)])
+    assert not conversation.is_responding
+
+
+def test_an_id_that_is_given_again_is_another_response(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), delta("r1"), started("u1")])
+    drive(conversation, [cancelled("r1"), stopped("u1"), committed("u1"), spoke("u1", "Hi")])
+    conversation.disconnected()
+    conversation.connected()
+    conversation.handle(created("r1"))
+    assert conversation.handle(delta("r1", "i5")) != []
+
+
+def test_a_reply_of_which_no_words_came_is_asked_for_again(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Count."), created("r1"), delta("r1", pcm=audio(2000))])
+    conversation.disconnected()
+    assert asked(conversation.connected()) == [None]
+
+
+def test_a_part_ends_with_its_response(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), words("i1", "Hello."), delta("r1", pcm=audio(100)), all_words("i1", "Hello.")])
+    assert kinds(conversation.handle(done("r1"))) == ["EndPart"]
+    assert kinds(drive(conversation, [created("r2"), delta("r2", "i2"), audio_done("r2", "i2")])) == ["Play", "EndPart"]
+    assert kinds(conversation.handle(done("r2"))) == []
+
+
+def test_a_call_that_is_told_twice_is_made_once() -> None:
+    conversation = new_conversation(tools=True)
+    item = {"type": "function_call", "call_id": "call_1", "name": "look_up", "arguments": "{}"}
+    whole = ev.OutputItemDone.model_validate({"response_id": "r1", "item": item | {"id": "i1"}})
+    actions = drive(conversation, [created("r1"), whole, done("r1", output=[item])])
+    (make,) = actions
+    assert isinstance(make, CallTools)
+    assert [call.call_id for call in make.calls] == ["call_1"]
+    conversation.give_outputs(outputs("wet"))
+    conversation.disconnected()
+    assert told(conversation.connected()) == ["call: call_1", "output: wet"]
+
+
+def test_more_calls_than_can_be_made_are_reported() -> None:
+    conversation = new_conversation(tools=True)
+    calls = [FunctionCall(f"call_{number}", "look_up", "{}") for number in range(65)]
+    actions = drive(conversation, [created("r1"), done("r1", *calls)])
+    assert [action.error.type for action in actions if isinstance(action, Report)] == ["too_many_calls"]
+    assert not conversation.is_responding
+
+
+def test_an_output_is_told_with_its_call_where_that_was_too_old_to_be_told() -> None:
+    conversation = new_conversation(tools=True, replay_tokens=60)
+    drive(conversation, [created("r1"), done("r1", CALL)])
+    for number in range(4):
+        drive(conversation, turn(f"u{number}", "This is a rather long sentence that fills the budget."))
+        drive(
+            conversation,
+            [*spoken_reply(f"q{number}", f"j{number}", "And one long sentence to answer it."), done(f"q{number}")],
+        )
+    conversation.disconnected()
+    assert "call: call_1" not in told(conversation.connected())
+    assert told(conversation.give_outputs(outputs("wet"))) == ["call: call_1", "output: wet"]
+
+
+@pytest.mark.parametrize("code", ["item_truncate_invalid_item_id", "item_delete_invalid_item_id"])
+def test_an_error_about_an_item_that_is_not_there_is_no_command_s(conversation: Conversation, code: str) -> None:
+    conversation.tell(1, "it rains")
+    conversation.create_response(2, GREET)
+    assert kinds(conversation.handle(error(code, param="item_id"))) == ["Report"]
+
+
+def test_a_request_that_collides_with_the_answer_to_a_turn_keeps_its_instructions(conversation: Conversation) -> None:
+    """Where the server tells neither what a response answers nor what an error is about."""
+    ask(conversation, "greet")
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1"), created("r1"), error(COLLISION)])
+    assert asked(conversation.handle(done("r1"))) == ["greet"]
