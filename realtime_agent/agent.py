@@ -80,7 +80,7 @@ class Agent:
         self._stopped = asyncio.Event()
         self._stop_reason: Ended | None = None
         self._is_ready = asyncio.Event()
-        self._parts: asyncio.TaskGroup | None = None
+        self._calls: asyncio.TaskGroup | None = None
 
     async def run(self) -> Ended:
         """Live: join, wait for the user, converse, leave. Returns why it ended, and has reported it."""
@@ -145,9 +145,9 @@ class Agent:
     async def _together(self, *parts: Callable[[], Coroutine[Any, Any, None]]) -> Ended | None:
         """Run parts side by side until all are done; says why not, if one failed or the agent was stopped."""
         try:
-            async with asyncio.TaskGroup() as self._parts:
-                guard = self._parts.create_task(self._raise_when_stopped())
-                await asyncio.wait([self._parts.create_task(part()) for part in parts])
+            async with asyncio.TaskGroup() as group:
+                guard = group.create_task(self._raise_when_stopped())
+                await asyncio.wait([group.create_task(part()) for part in parts])
                 guard.cancel()
         except* _Stopped:
             pass
@@ -197,8 +197,9 @@ class Agent:
                 self._session.append(bytes(_GAP_MS * BYTES_PER_MS))
 
     async def _listen(self) -> None:
-        """What the model does."""
-        await self._session.run(self._handle)
+        """What the model does, and the functions that it calls."""
+        async with asyncio.TaskGroup() as self._calls:
+            await self._session.run(self._handle)
 
     async def _speak(self) -> None:
         """Give the channel its frames when they are due."""
@@ -249,8 +250,8 @@ class Agent:
                 self._life.user_speaks(speaking, self._clock())
                 self._life_changed.set()
             case model.CallTools(calls):
-                assert self._parts is not None, "the session runs as one of them"
-                self._parts.create_task(self._call_tools(calls))
+                assert self._calls is not None, "the session runs"
+                self._calls.create_task(self._call_tools(calls))
             case model.Spent(usage):
                 self._count(TotalUsage.of_response(usage))
             case model.Transcribed(usage):

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from realtime_agent.agent import Agent
-from realtime_agent.audio.playout import Playout
 from realtime_agent.control import commands
-from realtime_agent.control.events import AgentEvent, Ended, StateChanged, UsageChanged
+from realtime_agent.control.events import Ended
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import ModelRefused, SessionError
@@ -26,191 +21,14 @@ from realtime_agent.realtime.session import (
     Interrupt,
     Play,
     Report,
-    Session,
-    SessionEvent,
     Spent,
     Transcribed,
     Transcript,
-    UserSpeech,
 )
-from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig, TranscriptionUsage, Usage
-from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Flushed, Message
-from realtime_agent.rtc.memory import MemoryChannel, MemoryRoom
-from realtime_agent.tools import Tool, Toolbox, tool
-from tests.specs import agent_spec
-
-AGENT, USER, OTHER = 1, 7, 8
-FRAME = 960
-LONG = Play("i1", 0, b"\1\0" * 480_000)
-"""Some 20 s, of which no more than the beginning is heard."""
-
-
-class FakeSession:
-    """A model: what it was asked to do, and what it does."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, Any]] = []
-        self.heard = bytearray()
-        self.opened = 0
-        self.closed = False
-        self.is_responding = False
-        self.refusal: Exception | None = None
-        self.hang = False
-        self._events: asyncio.Queue[SessionEvent | Exception] = asyncio.Queue()
-
-    async def open(self) -> None:
-        self.opened += 1
-        if self.hang:
-            await asyncio.Event().wait()
-        if self.refusal is not None:
-            raise self.refusal
-
-    async def run(self, handle: Callable[[SessionEvent], None]) -> None:
-        while True:
-            event = await self._events.get()
-            if isinstance(event, Exception):
-                raise event
-            handle(event)
-
-    async def close(self) -> None:
-        self.closed = True
-
-    def append(self, pcm: bytes) -> None:
-        self.heard += pcm
-
-    def clear(self) -> None:
-        self.asked.append(("clear", None))
-
-    def user_joined(self) -> None:
-        self.asked.append(("user_joined", None))
-
-    def user_left(self) -> None:
-        self.asked.append(("user_left", None))
-
-    def interrupted(self, heard: Iterable[tuple[str, int, int]]) -> None:
-        self.asked.append(("interrupted", [tuple(part) for part in heard]))
-
-    def give_outputs(self, outputs: Sequence[FunctionOutput]) -> None:
-        self.asked.append(("give_outputs", list(outputs)))
-
-    def greet(self, config: ResponseConfig) -> None:
-        self.asked.append(("greet", config.to_dict()))
-
-    async def update(self, config: SessionConfig) -> None:
-        self._take("update", config.to_dict())
-
-    async def tell(self, text: str) -> None:
-        self._take("tell", text)
-
-    async def say(self, text: str) -> None:
-        self._take("say", text)
-
-    async def create_response(self, config: ResponseConfig) -> None:
-        self._take("create_response", config.to_dict())
-
-    async def commit(self) -> None:
-        self._take("commit", None)
-
-    def does(self, *events: SessionEvent) -> None:
-        """Let the model do these, one after the other."""
-        for event in events:
-            self._events.put_nowait(event)
-
-    def fail(self, error: Exception) -> None:
-        """Break the session."""
-        self._events.put_nowait(error)
-
-    def of(self, what: str) -> list[Any]:
-        """What it was asked of one kind."""
-        return [asked for kind, asked in self.asked if kind == what]
-
-    def _take(self, what: str, asked: object) -> None:
-        if self.refusal is not None:
-            raise self.refusal
-        self.asked.append((what, asked))
-
-
-class Scene:
-    """An agent that runs, its room, its model, and the user's side of the channel."""
-
-    def __init__(self, *tools: Tool[..., Any], clock: Callable[[], float] = time.monotonic, **changes: Any) -> None:
-        self.reported: list[AgentEvent] = []
-        self.room = MemoryRoom()
-        self.session = FakeSession()
-        # It does all that an agent needs of one.
-        session: Session = self.session
-        self.channel = self.room.channel(AGENT)
-        self.agent = Agent(
-            agent_spec(uid=AGENT, **changes),
-            self.channel,
-            session,
-            Playout(frame_ms=20, lead_ms=60),
-            Toolbox(tools),
-            notify=self.reported.append,
-            clock=clock,
-        )
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Let the agent run until this is so."""
-        async with asyncio.timeout(20):
-            while not condition():
-                await asyncio.sleep(0.005)
-
-    async def user_joins(self, uid: int = USER) -> MemoryChannel:
-        """Let a participant into the room."""
-        user = self.room.channel(uid)
-        await user.join()
-        return user
-
-    @property
-    def states(self) -> list[State]:
-        return [event.state for event in self.reported if isinstance(event, StateChanged)]
-
-    @property
-    def usage(self) -> list[TotalUsage]:
-        return [event.usage for event in self.reported if isinstance(event, UsageChanged)]
-
-    @property
-    def ended(self) -> Ended | None:
-        return next((event for event in self.reported if isinstance(event, Ended)), None)
-
-
-@asynccontextmanager
-async def scene(*tools: Tool[..., Any], **changes: Any) -> AsyncIterator[Scene]:
-    """A scene whose agent waits for its user; the agent is stopped at the end."""
-    here = Scene(*tools, **changes)
-    running = asyncio.create_task(here.agent.run())
-    await here.until(lambda: State.WAITING in here.states or here.ended)
-    try:
-        yield here
-    finally:
-        here.agent.stop()
-        async with asyncio.timeout(20):
-            await running
-
-
-@asynccontextmanager
-async def listening(user: MemoryChannel) -> AsyncIterator[list[ChannelEvent]]:
-    """What comes to a user meanwhile."""
-    events: list[ChannelEvent] = []
-
-    async def listen() -> None:
-        async for event in user.events():
-            events.append(event)
-
-    task = asyncio.create_task(listen())
-    try:
-        yield events
-    finally:
-        task.cancel()
-
-
-def audio_of(events: list[ChannelEvent]) -> bytes:
-    return b"".join(event.pcm for event in events if isinstance(event, AudioFrame))
-
-
-def messages_of(events: list[ChannelEvent], kind: str) -> list[dict[str, Any]]:
-    return [dict(event.body) for event in events if isinstance(event, Message) and event.body["type"] == kind]
+from realtime_agent.realtime.types import ErrorDetail, TranscriptionUsage, Usage
+from realtime_agent.rtc.channel import Flushed
+from realtime_agent.tools import tool
+from tests.scene import AGENT, FRAME, LONG, OTHER, USER, Scene, audio_of, listening, messages_of, scene
 
 
 async def test_it_waits_for_its_user_and_is_active_with_them() -> None:
@@ -315,54 +133,6 @@ async def test_somebody_else_s_leaving_is_nothing_to_the_model() -> None:
         assert here.session.asked == [("user_joined", None)]
 
 
-async def test_a_user_who_stays_away_ends_it() -> None:
-    async with scene(user_left_grace_s=0.05) as here:
-        user = await here.user_joins()
-        await here.until(lambda: here.states[-1] is State.ACTIVE)
-        await user.leave()
-        await here.until(lambda: here.ended)
-    assert here.ended == Ended(reason=EndReason.USER_LEFT)
-
-
-@pytest.mark.parametrize(
-    ("limit", "reason"),
-    [("user_wait_timeout_s", EndReason.USER_NEVER_CAME), ("max_duration_s", EndReason.MAX_DURATION)],
-)
-async def test_a_timer_ends_it(limit: str, reason: EndReason) -> None:
-    async with scene(**{limit: 0.05}) as here:
-        await here.until(lambda: here.ended)
-    assert here.ended == Ended(reason=reason)
-
-
-async def test_silence_ends_it() -> None:
-    async with scene(idle_timeout_s=0.05) as here:
-        await here.user_joins()
-        await here.until(lambda: here.ended)
-    assert here.ended == Ended(reason=EndReason.IDLE)
-
-
-async def test_a_voice_that_stops_coming_in_the_middle_of_a_turn_is_heard_as_silence() -> None:
-    async with scene() as here:
-        user = await here.user_joins()
-        await here.until(lambda: here.states[-1] is State.ACTIVE)
-        user.push(b"\2" * FRAME)
-        await here.until(lambda: here.session.heard)
-        here.session.does(UserSpeech(True))
-        await here.until(lambda: len(here.session.heard) > FRAME)
-        assert here.session.heard.count(0) == len(here.session.heard) - FRAME
-
-
-async def test_a_reply_that_is_on_its_way_is_not_silence() -> None:
-    async with scene(idle_timeout_s=0.3) as here:
-        here.session.is_responding = True
-        await here.user_joins()
-        await asyncio.sleep(1)
-        assert here.ended is None
-        here.session.is_responding = False
-        await here.until(lambda: here.ended)
-    assert here.ended == Ended(reason=EndReason.IDLE)
-
-
 async def test_a_greeting_that_nobody_heard_is_spoken_to_the_user_who_comes_back() -> None:
     async with scene(greeting="Welcome!", user_left_grace_s=60) as here:
         user = await here.user_joins()
@@ -387,26 +157,6 @@ async def test_when_the_user_has_gone_the_next_who_is_there_is_heard() -> None:
             other.push(b"\1" * FRAME)
             await here.until(lambda: here.session.heard)
         assert here.states[-1] is State.ACTIVE
-
-
-async def test_a_long_sentence_is_not_silence() -> None:
-    start, time_passes = time.monotonic(), False
-
-    def clock() -> float:
-        return time.monotonic() if time_passes else start
-
-    async with scene(clock=clock, idle_timeout_s=0.3) as here:
-        user = await here.user_joins()
-        async with listening(user) as events:
-            # What comes after shows that it is known.
-            here.session.does(UserSpeech(True), Transcript("user", "u0", "Hello?", final=True))
-            await here.until(lambda: messages_of(events, "transcript"))
-        time_passes = True
-        await asyncio.sleep(1)
-        assert here.ended is None
-        here.session.does(UserSpeech(False))
-        await here.until(lambda: here.ended)
-    assert here.ended == Ended(reason=EndReason.IDLE)
 
 
 async def test_it_greets_its_user_once() -> None:

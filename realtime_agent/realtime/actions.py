@@ -20,7 +20,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SendAudio:
-    """Send all audio that waits, before what comes next."""
+    """Send all audio that waits, before what comes next; or as much of it as the command of this number commits."""
+
+    command: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,12 @@ class Agreed:
         return changes
 
     def accepted(self) -> Change | None:
-        """The model has taken the change that it was told first."""
-        change = self._first_sent()
+        """The model has taken the change that it was told first, of those that somebody waits for if there are any."""
+        sent = [change for change in self._changes if change.is_sent]
+        change = next((change for change in sent if not change.is_withdrawn), next(iter(sent), None))
         if change is not None:
-            self._changes.remove(change)
+            # It answers in order, so that it has not taken what it did not answer in time.
+            del self._changes[: self._changes.index(change) + 1]
             merged = merge_settings(self.config.to_dict(), change.config.to_dict())
             self.config = SessionConfig.model_validate(merged)
         return change

@@ -6,8 +6,9 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import broadcast
@@ -17,13 +18,16 @@ from websockets.exceptions import (
     InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
+    ProxyError,
     WebSocketException,
 )
+from websockets.protocol import State
 
 from realtime_agent.addresses import is_loopback
 from realtime_agent.errors import InvalidEvent, SessionError, SessionLost, SessionTimeout
-from realtime_agent.realtime.events import ClientEvent, ServerEvent, UnknownEvent, parse_server_event
-from realtime_agent.realtime.failures import closed, one_line, refused, without_secrets
+from realtime_agent.realtime.events import ClientEvent, ErrorEvent, ServerEvent, UnknownEvent, parse_server_event
+from realtime_agent.realtime.failures import closed, refused, without_secrets
+from realtime_agent.text import one_line
 
 __all__ = ["Connection"]
 
@@ -44,6 +48,15 @@ _PING_S = 5.0
 _PONG_TIMEOUT_S = 9.0
 """With the ping and the close timeout: a dead network is known within 15 s."""
 
+_MAX_WORDS = 500
+"""Characters of an error that are passed on."""
+
+_SHORTEST_KEY = 8
+"""Characters; a word that is shorter is no key, and would only make messages unreadable."""
+
+_NO_SECRETS = ("model", "api-version", "deployment")
+"""What an address may say that anybody may know."""
+
 _MAX_UNKNOWN_TYPES = 50
 _MAX_TYPE = 100
 _OTHER_TYPES = "…"
@@ -60,10 +73,11 @@ class Connection:
         malformed: How many messages came that are no event at all.
     """
 
-    def __init__(self, websocket: ClientConnection) -> None:
+    def __init__(self, websocket: ClientConnection, secrets: Collection[str] = ()) -> None:
         self.unknown: Counter[str] = Counter()
         self.malformed = 0
         self._websocket = websocket
+        self._secrets = secrets
         self._overflowed = False
         self._is_closed = False
 
@@ -75,6 +89,7 @@ class Connection:
             SessionLost: the server can't be reached, is not able to serve now, or did not answer in time.
             SessionError: it refused, its certificate is not trusted, or the address is none.
         """
+        secrets = _secrets(url, headers)
         try:
             websocket = await _Connect(
                 url,
@@ -95,8 +110,8 @@ class Connection:
         except TimeoutError:
             raise SessionTimeout(f"the model did not accept the connection within {timeout:g} s") from None
         except (OSError, ValueError, ImportError, WebSocketException) as error:
-            raise _not_opened(error, _secrets(headers)) from None
-        return cls(websocket)
+            raise _not_opened(error, secrets) from None
+        return cls(websocket, secrets)
 
     async def close(self) -> None:
         """Send what waits and hang up, which takes a second at most; harmless when repeated."""
@@ -108,6 +123,11 @@ class Connection:
         finally:
             # Where the close was cancelled.
             self._websocket.transport.abort()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has hung up yet, as far as is known."""
+        return self._websocket.state is State.OPEN
 
     @property
     def is_behind(self) -> bool:
@@ -131,8 +151,20 @@ class Connection:
             # The library's way to send without waiting, to one as to many.
             broadcast((self._websocket,), data, text=True)
 
+    async def ping(self) -> None:
+        """Return when the other side has had all that was sent before; the library sees that it does not take for ever.
+
+        Raises:
+            SessionLost, SessionError: as `receive`.
+        """
+        try:
+            pong = await self._websocket.ping()
+            await pong
+        except ConnectionClosed as error:
+            raise self._closed(error) from None
+
     async def receive(self) -> ServerEvent:
-        """The next event.
+        """The next event. What an error says is one line, without the key.
 
         Raises:
             SessionLost: the connection broke, or was closed; another one may do.
@@ -150,6 +182,8 @@ class Connection:
                 continue
             if isinstance(event, UnknownEvent):
                 self._count_unknown(event)
+            elif isinstance(event, ErrorEvent):
+                event.error.message = self._without_secrets(event.error.message)
             return event
 
     def _closed(self, error: ConnectionClosed) -> SessionError:
@@ -160,7 +194,10 @@ class Connection:
         if error.rcvd is None:
             # What the library gave up for: no pong, or a message that is none. A word of ours is never final.
             return closed(None, error.sent.reason if error.sent else "")
-        return closed(error.rcvd.code, error.rcvd.reason)
+        return closed(error.rcvd.code, self._without_secrets(error.rcvd.reason))
+
+    def _without_secrets(self, words: str) -> str:
+        return one_line(without_secrets(words, self._secrets), _MAX_WORDS)
 
     def _count_unknown(self, event: UnknownEvent) -> None:
         kind = one_line(event.type, _MAX_TYPE)
@@ -192,9 +229,14 @@ class _Connect(connect):
         return exc
 
 
-def _secrets(headers: Mapping[str, str]) -> set[str]:
-    """What no message may repeat: each header's value, and the key alone."""
-    return {part for value in headers.values() for part in (value, value.removeprefix("Bearer "))}
+def _secrets(url: str, headers: Mapping[str, str]) -> set[str]:
+    """What no message may repeat: what the headers say, each whole and in words, and what an address has of a key."""
+    told = {part for value in headers.values() for part in (value, *value.split()) if len(part) >= _SHORTEST_KEY}
+    with suppress(ValueError):  # an address that is none, as whoever opens it is told
+        parts = urlsplit(url)
+        told |= {value for name, value in parse_qsl(parts.query) if name not in _NO_SECRETS}
+        told |= {parts.password} if parts.password else set()
+    return told
 
 
 def _not_opened(error: Exception, secrets: Collection[str]) -> SessionError:
@@ -209,7 +251,7 @@ def _not_opened(error: Exception, secrets: Collection[str]) -> SessionError:
         case InvalidURI():
             # All of it would show the query, which may have a key in it.
             words, kind = error.msg, SessionError
-        case InvalidMessage() | OSError():
+        case InvalidMessage() | ProxyError() | OSError():
             # What took the connection hung up again, or nothing is there to take it.
             words, kind = str(error), SessionLost
         case _:

@@ -22,10 +22,11 @@ from realtime_agent.realtime.items import Items
 from realtime_agent.realtime.outgoing import OnError, Outgoing
 from realtime_agent.realtime.request import Request
 from realtime_agent.realtime.responses import Responses
-from realtime_agent.realtime.session import FunctionOutput, Report, Spent, Transcript
+from realtime_agent.realtime.session import FunctionOutput, Report, Spent, Transcript, UserSpeech
 from realtime_agent.realtime.turns import Turns
 from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
 from realtime_agent.realtime.uplink import Uplink
+from realtime_agent.text import one_line
 
 __all__ = ["Conversation"]
 
@@ -111,10 +112,20 @@ class Conversation:
         return self._responses.is_responding or bool(self._calls.running)
 
     @property
+    def asked(self) -> Request | None:
+        """The request that the model was sent and has not begun to answer."""
+        return self._responses.asked
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the connection could be exchanged for another one now, and nothing would be lost."""
+        is_idle = self._responses.is_quiet and not self._calls.running and not self.commands_waiting
+        return is_idle and self.uplink.holds_all
+
+    @property
     def is_quiet(self) -> bool:
-        """Whether the connection could be exchanged for another one now, and nobody would notice."""
-        settled = self._responses.is_quiet and not self._calls.running and not self.commands_waiting
-        return settled and (self._turns.is_quiet or not self.config.is_transcribed)
+        """Whether nobody would even notice: the words of the user are known too, which could not come any more."""
+        return self.is_settled and (self._turns.is_quiet or not self.config.is_transcribed)
 
     @property
     def commands_waiting(self) -> int:
@@ -158,6 +169,11 @@ class Conversation:
         self._outgoing.disconnected()
         return [*actions, *self._items.disconnected()]
 
+    def revert(self, config: SessionConfig) -> list[Action]:
+        """The model does not take on another connection all that it has agreed to: go back to what it took before."""
+        self._agreed.config = config
+        return self._turns.detect_anew()
+
     # What the agent says of its user.
 
     def user_joined(self) -> list[Action]:
@@ -167,9 +183,10 @@ class Conversation:
 
     def user_left(self) -> list[Action]:
         """Nobody is there: cancel and forget what was asked for, and ask for nothing until somebody comes."""
+        actions: list[Action] = [UserSpeech(False)] if self._responses.user_speaking else []
         self._responses.user_left()
         active = self._responses.active
-        return [self._cancel(active.id)] if active is not None else []
+        return [*actions, self._cancel(active.id)] if active is not None else actions
 
     def clear(self) -> list[Action]:
         """Forget what the user said since their last turn ended."""
@@ -208,6 +225,13 @@ class Conversation:
     def withdraw(self, command: int) -> bool:
         """Nobody waits for this command any more. Returns whether the model was not told, and will not be."""
         return any(part.withdraw(command) for part in (self._agreed, self._items, self._turns))
+
+    def give_up(self) -> list[Action]:
+        """The model does not begin what it was asked for: let the next request have its turn."""
+        if (asked := self._responses.asked) is None:
+            return []
+        error = ErrorDetail(type="no_response", message="the model was asked for a response and did not begin one")
+        return [*self._request_refused(asked, error), *self._next()]
 
     # What the agent does by itself.
 
@@ -252,7 +276,7 @@ class Conversation:
         if response.status == "failed":
             error = response.status_details.error if response.status_details else None
             message = str((error or {}).get("message") or "the model failed to respond")
-            actions.append(Report(ErrorDetail(type="response_failed", message=message)))
+            actions.append(Report(ErrorDetail(type="response_failed", message=one_line(message))))
         output = response.output or []
         # Not every server tells at the end all that it told before.
         items = active.items if active is not None else ()
@@ -298,12 +322,12 @@ class Conversation:
         """Whom an error is for that names no event: often it is our request, while that is not answered."""
         if error.code == "input_audio_buffer_commit_empty":
             return self._turns.commit_empty
-        if (error.param or "").startswith("session") and len(self._agreed):
-            return self._on_refusal()
         field = (error.param or "").partition(".")[0]
         if field == "item" and self._items.adding:
             return self._items.refused
         asked = self._responses.asked
+        if field in ("", "session") and len(self._agreed) and (field or asked is None):
+            return self._on_refusal()
         if asked is None or field in ("item", "item_id"):
             return None
         return lambda error: self._request_refused(asked, error)
@@ -345,7 +369,7 @@ class Conversation:
 
     def _text_refused(self, request: Request, error: ErrorDetail) -> list[Action]:
         """The model does not take the text, so that there is nothing to answer."""
-        self._responses.withdraw(request)
+        request.is_stale = True
         return self._settle(request, error)
 
     def _settle(self, request: Request, error: ErrorDetail | None = None) -> list[Action]:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from realtime_agent.errors import SessionError, SessionLost
+from realtime_agent.text import one_line
 
-__all__ = ["closed", "one_line", "refused", "without_secrets"]
+__all__ = ["closed", "refused", "without_secrets"]
 
 _TRANSIENT_STATUS = (408, 425, 429)
 """Beside 5xx: the server was waiting, or is asked too early, or too often."""
@@ -30,9 +31,6 @@ _FINAL_CODES = frozenset(
     }
 )
 """Close codes (RFC 6455 and IANA's registry) after which another connection would end in the same way."""
-
-_EXCERPT = 200
-"""Characters of a server's words that are passed on."""
 
 _SHORTEST_SECRET = 4
 """Characters; to hide anything shorter would only garble the message."""
@@ -67,12 +65,6 @@ def refused(who: str, status: int, content_type: str, body: bytes, secrets: Iter
     if 300 <= status < 400:
         words = "it leads elsewhere, and is not followed there"
     return kind(f"the {who} refused the connection: HTTP {status}" + (f": {words}" if words else ""))
-
-
-def one_line(text: str, limit: int = _EXCERPT) -> str:
-    """Somebody else's words, for a message or a log: one printable line of so many characters."""
-    words = "".join(character for character in " ".join(text.split()) if character.isprintable())
-    return words if len(words) <= limit else words[: limit - 1] + "…"
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:

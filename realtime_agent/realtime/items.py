@@ -22,6 +22,9 @@ __all__ = ["Items"]
 _MAX_ID = 32
 """Characters that OpenAI allows for an item's id."""
 
+_MAX_UNANSWERED = 64
+"""Items that the model has neither taken nor refused; not every server says so."""
+
 _MAX_PLAYING = 64
 """Parts that may be played at a time; a model speaks one."""
 
@@ -45,6 +48,8 @@ class Items:
         self._outgoing = outgoing
         # Commands that wait until the model has added an item.
         self._adding: dict[str, int] = {}
+        # What comes of it if the model refuses an item.
+        self._on_refused: Recent[str, OnError] = Recent(_MAX_UNANSWERED)
         # Parts whose audio has begun to be played, and has not all come.
         self._playing: Recent[tuple[str, int], None] = Recent(_MAX_PLAYING)
 
@@ -88,7 +93,9 @@ class Items:
         entry.text, entry.call_id, entry.is_whole = text, call_id, True
         if command is not None:
             self._adding[entry.id] = command
-        return entry, [self._tell(entry, on_refused=on_refused)] if self._outgoing.is_connected else []
+        if on_refused is not None:
+            self._on_refused[entry.id] = on_refused
+        return entry, [self._tell(entry)] if self._outgoing.is_connected else []
 
     def withdraw(self, command: int) -> bool:
         """Nobody waits for this command any more. Returns whether it was an item that the model was not told."""
@@ -267,7 +274,7 @@ class Items:
         # Where it is not there, it need not be deleted.
         return self._outgoing.send(ev.ItemDelete(item_id=item_id), lambda _error: [])
 
-    def _tell(self, entry: Entry, after: str | None = None, on_refused: OnError | None = None) -> Send:
+    def _tell(self, entry: Entry, after: str | None = None) -> Send:
         """Tell the model an item, whose words are known."""
         if len(entry.id) > _MAX_ID:
             self.history.rename(entry, self._outgoing.new_id("text"))
@@ -277,12 +284,13 @@ class Items:
         create = ev.ItemCreate(item=item)
         if after is not None:
             create.previous_item_id = after
-        return self._outgoing.send(create, lambda error: self._refused(entry, error, on_refused))
+        return self._outgoing.send(create, lambda error: self._refused(entry, error))
 
-    def _refused(self, entry: Entry, error: ErrorDetail, on_refused: OnError | None = None) -> list[Action]:
+    def _refused(self, entry: Entry, error: ErrorDetail) -> list[Action]:
         self.history.remove(entry.id)
         self._responses.item_taken(entry.id)
         command = self._adding.pop(entry.id, None)
+        on_refused = self._on_refused.pop(entry.id, None)
         if command is not None:
             return [Answer(command, error)]
         return (on_refused(error) if on_refused is not None else []) or [Report(error)]
@@ -290,4 +298,5 @@ class Items:
     def _taken(self, item_id: str) -> list[Action]:
         self._responses.item_taken(item_id)
         command = self._adding.pop(item_id, None)
+        self._on_refused.pop(item_id, None)
         return [Answer(command)] if command is not None else []

@@ -11,6 +11,7 @@ import base64
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,15 @@ _EXPIRED = "session_expired"
 
 _TRANSIENT = ("server_error", "rate_limit_exceeded", _EXPIRED)
 """Errors for an answer to the settings that another try may be spared."""
+
+_CONFIRM_S = 2.0
+"""How often the model is asked whether it has what it was sent: of audio, so much more is kept."""
+
+_LOOK_AGAIN_S = 0.05
+"""How soon a connection that was behind is looked at again."""
+
+_WORDS_S = 30.0
+"""How long a spare connection waits for the words of the user; some servers never tell them."""
 
 _MAX_COMMANDS = 64
 """Commands that the model has not answered; one that answers none is asked no more."""
@@ -56,10 +66,11 @@ class Connector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Spare:
-    """A connection that is open and waits for a quiet moment, and the settings that the model took on it."""
+    """A connection that waits for a quiet moment, the settings that the model took on it, and since when it is open."""
 
     connection: Connection
     config: SessionConfig
+    opened: float
 
 
 class RealtimeSession:
@@ -84,6 +95,9 @@ class RealtimeSession:
         self._connection: Connection | None = None
         self._spare: _Spare | None = None
         self._spare_is_gone = asyncio.Event()
+        # Settings that a connection has begun with.
+        self._proven = conversation.config
+        self._catching_up: asyncio.TimerHandle | None = None
         self._readers: asyncio.TaskGroup | None = None
         self._handle: Callable[[SessionEvent], None] = _ignore
         self._numbers = itertools.count(1)
@@ -106,18 +120,20 @@ class RealtimeSession:
         async with asyncio.TaskGroup() as self._readers:
             self._use(self._connection)
             self._readers.create_task(self._rotate())
+            self._readers.create_task(self._watch())
 
     async def close(self) -> None:
         """Hang up."""
         self._connection = self._spare = None
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         await asyncio.gather(*map(self._hang_up, tuple(self._open)))
 
     def append(self, pcm: bytes) -> None:
         """Let the model hear more of the user; while there is no connection, it is kept."""
         self._conversation.uplink.append(pcm)
-        # Until it runs, the conversation has not begun: it sends what is kept when it does.
-        if self._readers is not None and self._connection is not None and not self._connection.is_behind:
-            self._send_audio(self._connection)
+        if self._catching_up is None:
+            self._catch_up()
 
     def clear(self) -> None:
         """Let the model forget what it heard since the last turn ended."""
@@ -189,9 +205,9 @@ class RealtimeSession:
                 case Send(event):
                     if self._connection is not None:
                         self._connection.send(event)
-                case SendAudio():
+                case SendAudio(command):
                     if self._connection is not None:
-                        self._send_audio(self._connection)
+                        self._send_audio(self._connection, command)
                 case Answer(command, error):
                     answer = self._answers.get(command)
                     if answer is not None and not answer.done():
@@ -199,8 +215,19 @@ class RealtimeSession:
                 case _:
                     self._handle(action)
 
-    def _send_audio(self, connection: Connection) -> None:
-        pcm = self._conversation.uplink.take()
+    def _catch_up(self) -> None:
+        """Send what waits, unless the connection is behind; then soon."""
+        self._catching_up = None
+        # Until it runs, the conversation has not begun: it sends what is kept when it does.
+        if self._readers is None or self._connection is None:
+            return
+        if self._connection.is_behind:
+            self._catching_up = asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._catch_up)
+        else:
+            self._send_audio(self._connection)
+
+    def _send_audio(self, connection: Connection, command: int | None = None) -> None:
+        pcm = self._conversation.uplink.take(command)
         if pcm:
             audio = base64.b64encode(pcm).decode("ascii")
             connection.send_json('{"type":"input_audio_buffer.append","audio":"' + audio + '"}')
@@ -210,6 +237,7 @@ class RealtimeSession:
         assert self._readers is not None, "it runs"
         self._connection = connection
         self._readers.create_task(self._read(connection))
+        self._readers.create_task(self._confirm(connection))
         self._perform(self._conversation.connected())
 
     async def _read(self, connection: Connection) -> None:
@@ -228,6 +256,26 @@ class RealtimeSession:
                 self._let_go(connection)
                 await self._reconnect(lost)
 
+    async def _confirm(self, connection: Connection) -> None:
+        """Learn again and again how much of the user's audio the model has had for certain."""
+        while connection is self._connection:
+            sent = self._conversation.uplink.sent
+            try:
+                await connection.ping()
+            except SessionError:
+                return  # as its reader is told
+            if connection is self._connection:
+                self._conversation.uplink.confirm(sent)
+            await asyncio.sleep(_CONFIRM_S)
+
+    async def _watch(self) -> None:
+        """Give up a response that was asked for and does not begin, or nothing else would ever have its turn."""
+        while True:
+            asked = self._conversation.asked
+            await asyncio.sleep(self._connector.timeout)
+            if asked is not None and asked is self._conversation.asked:
+                self._perform(self._conversation.give_up())
+
     async def _reconnect(self, lost: SessionLost) -> None:
         """Get another connection for one that is lost.
 
@@ -238,19 +286,22 @@ class RealtimeSession:
         self._handle(Lost(str(lost)))
         self._connection = None
         self._perform(self._conversation.disconnected())
-        spare = self._take_spare()
-        while spare is None or spare.config is not self._conversation.config:
-            if spare is not None:
-                self._let_go(spare.connection)
+        while (spare := self._take_spare()) is None:
             delay = self._renewal.lost(_now())
             if delay is None:
                 raise SessionError(f"the model was lost and did not come back: {lost}")
             await asyncio.sleep(delay)
-            try:
-                spare = await self._connect()
-            except SessionLost as again:
-                spare, lost = None, again
-        self._renewal.opened(_now())
+            if self._spare is None:
+                try:
+                    self._offer(await self._connect())
+                except SessionLost as again:
+                    lost = again
+                except ModelRefused as refused:
+                    if self._conversation.config is self._proven:
+                        raise
+                    self._report("settings_reverted", str(refused))
+                    self._perform(self._conversation.revert(self._proven))
+        self._renewal.opened(_now(), age=_now() - spare.opened)
         self._use(spare.connection)
         self._handle(Restored(_now() - began))
 
@@ -261,34 +312,50 @@ class RealtimeSession:
                 await asyncio.sleep(delay)
                 continue
             try:
-                self._spare = await self._connect()
+                self._offer(await self._connect())
             except SessionError as error:
-                self._handle(Report(ErrorDetail(type="rotation_failed", message=str(error))))
+                self._report("rotation_failed", str(error))
                 self._renewal.rotation_failed(_now())
                 continue
-            self._spare_is_gone.clear()
-            self._rotate_if_quiet(self._spare)
-            await self._spare_is_gone.wait()
+            while self._spare is not None:
+                self._rotate_if_quiet(self._spare)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_WORDS_S):
+                        await self._spare_is_gone.wait()
 
     def _rotate_if_quiet(self, spare: _Spare) -> None:
-        old = self._connection
-        if old is None or not self._conversation.is_quiet:
+        conversation, old = self._conversation, self._connection
+        waits_for_words = _now() - spare.opened < _WORDS_S
+        if old is None or not (conversation.is_quiet if waits_for_words else conversation.is_settled):
             return
-        self._take_spare()
-        if spare.config is not self._conversation.config:
-            # The settings have changed since; the next one is told them.
-            self._let_go(spare.connection)
+        if self._take_spare() is None:
             return
-        self._perform(self._conversation.disconnected())
+        self._perform(conversation.disconnected())
         self._let_go(old)
-        self._renewal.opened(_now())
+        self._renewal.opened(_now(), age=_now() - spare.opened)
         self._use(spare.connection)
         self._handle(Rotated())
 
+    def _offer(self, spare: _Spare) -> None:
+        """Here is another connection; one is enough."""
+        if self._spare is not None:
+            self._let_go(spare.connection)
+            return
+        self._spare = spare
+        self._spare_is_gone.clear()
+
     def _take_spare(self) -> _Spare | None:
+        """The spare connection, unless somebody has hung up, or the settings have changed since."""
         spare, self._spare = self._spare, None
         self._spare_is_gone.set()
-        return spare
+        if spare is None:
+            return None
+        if not spare.connection.is_open:
+            self._renewal.rotation_failed(_now())
+        elif spare.config is self._conversation.config:
+            return spare
+        self._let_go(spare.connection)
+        return None
 
     async def _connect(self) -> _Spare:
         """A connection on which the model has taken the settings.
@@ -310,7 +377,11 @@ class RealtimeSession:
             if isinstance(error, TimeoutError):
                 raise SessionTimeout(f"the model did not take its settings within {timeout:g} s") from None
             raise
-        return _Spare(connection, config)
+        self._proven = config
+        return _Spare(connection, config, _now())
+
+    def _report(self, kind: str, message: str) -> None:
+        self._handle(Report(ErrorDetail(type=kind, message=message)))
 
     def _let_go(self, connection: Connection) -> None:
         """Hang up, and don't wait for it."""

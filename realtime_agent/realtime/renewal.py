@@ -42,10 +42,11 @@ class Renewal:
             return None
         return self._rotate_s if self._rotate_at is None else self._rotate_at - now
 
-    def opened(self, now: float) -> None:
-        """A connection is open, and has taken its settings."""
+    def opened(self, now: float, *, age: float = 0) -> None:
+        """A connection comes into use, on which the settings were taken so many seconds ago."""
+        self._settle(now)
         self._opened = now
-        self._rotate_at = now + self._rotate_s if self._rotate_s else None
+        self._rotate_at = now - age + self._rotate_s if self._rotate_s else None
 
     def rotation_failed(self, now: float) -> None:
         """No other connection could be had; the present one goes on."""
@@ -57,8 +58,7 @@ class Renewal:
         Returns:
             How many seconds to wait before the next try; `None` when it is time to give up.
         """
-        if self._opened is not None and now - self._opened >= _PROVEN_S:
-            self._outage = None
+        self._settle(now)
         self._opened = self._rotate_at = None
         if self._outage is None:
             self._outage, self._attempts = now, 0
@@ -69,3 +69,12 @@ class Renewal:
         left = self._outage + self._reconnect_timeout_s - now
         # The last try comes when the time is up, not before.
         return min(delay, left) if left > 0 else None
+
+    def _settle(self, now: float) -> None:
+        """The present connection, if there is one, has come to its end: see what its life says of the outage before."""
+        lived = 0.0 if self._opened is None else now - self._opened
+        if lived >= _PROVEN_S:
+            self._outage = None
+        elif self._outage is not None:
+            # The time that it was there for is no outage.
+            self._outage += lived

@@ -22,6 +22,7 @@ class Request:
         goes_on: Whether it goes on with a response of which something was heard.
         lapses: Whether it is pointless once the user speaks, since they are answered then.
         has_collided: Whether the model has refused it once, since it was making another response.
+        is_stale: Whether it is not wanted any more, though it may be on its way: its user has left or been answered.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Request:
     goes_on: bool = False
     lapses: bool = False
     has_collided: bool = False
+    is_stale: bool = False
 
     @property
     def is_instructed(self) -> bool:

@@ -33,6 +33,7 @@ class Active:
         items: Its items, and whether each is whole.
         is_wanted: Whether anybody may hear it.
         may_answer_turn: Whether it may not answer our request but the user's turn, since a server does not tell.
+        covers_request: Whether it answers our request all the same then.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Active:
     items: Recent[str, bool] = field(default_factory=lambda: Recent(_MAX_REMEMBERED))
     is_wanted: bool = True
     may_answer_turn: bool = False
+    covers_request: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -60,8 +62,6 @@ class Responses:
         self._asked: Request | None = None
         self._active: Active | None = None
         self._pending: deque[Request] = deque()
-        # A request on its way that is not wanted any more: its user has left, or has been answered.
-        self._stale: Request | None = None
         # Whether the model is to answer the user's turn by itself, and whether what waits has its turn behind that.
         self._owed = self._awaited = False
         # Whether it is to answer the turn of somebody who has left since.
@@ -153,18 +153,15 @@ class Responses:
         if request is self._asked:
             self._asked = None
 
-    def withdraw(self, request: Request) -> None:
-        """What was asked for is not wanted any more, though it is on its way."""
-        if request is self._asked:
-            self._stale = request
-
     def collided(self, request: Request) -> None:
         """The model can't answer this request now, since it is making another response."""
         if request is self._asked:
             self._asked = None
         elif self._active is not None and self._active.request is request:
             self._active.request = None
-        if request is self._stale:
+            if self._active.covers_request:
+                return
+        if request.is_stale:
             return
         # It may be making one that it has not told us of, or be about to notice that its last one has ended. So it is
         # asked again once; more would collide without end.
@@ -189,7 +186,8 @@ class Responses:
         self._user_present = self._user_speaking = False
         self._owed_to_nobody = self._owed
         self.owe_nothing()
-        self._stale = self._asked
+        if self._asked is not None:
+            self._asked.is_stale = True
         self._pending.clear()
         self.drop()
 
@@ -202,19 +200,22 @@ class Responses:
         if self.is_interruptible:
             self._pending = deque(request for request in self._pending if not request.lapses)
             if self._asked is not None and self._asked.lapses:
-                self._stale = self._asked
+                self._asked.is_stale = True
 
     def interrupted(self, *, is_begun: bool) -> None:
         """The user's speech has cut the active response, of which something had come or not."""
         self.drop()
-        request = self._active.request if self._active is not None else None
-        if request is not None and not is_begun and not request.lapses:
+        active = self._active
+        if active is None or active.request is None or is_begun or not active.is_wanted or active.may_answer_turn:
+            return
+        if not (active.request.lapses or active.request.is_stale):
             # They did not speak against this, of which they had heard nothing: it has its turn when they have finished.
-            self._add_first(request)
+            self._add_first(active.request)
 
     def owe(self) -> None:
         """The user's turn has ended, and the model answers it by itself: what waits has its turn behind that."""
-        self._owed = self._awaited = True
+        self._owed = self._awaited = self._user_present
+        self._owed_to_nobody = not self._user_present
 
     def await_no_longer(self) -> None:
         """The model should have begun to answer the user's turn by now: nothing waits for that any more."""
@@ -235,29 +236,34 @@ class Responses:
 
         If nobody may hear it, it is not shown either from here on, and is to be cancelled.
         """
-        asked = self._asked
-        if asked is not None and request_id == asked.id:
+        if request_id is not None:
             self._tells_request = True
-        elif self._tells_request:
-            asked = None
-        is_wanted = self._user_present and not self._is_stale(asked)
-        may_answer_turn = self._owed and not self._tells_request
-        if asked is not None:
-            self._asked = None
-            if asked.answers is not None:
-                # It took what it was told in order.
-                asked.answers.clear()
-        else:
-            self.owe_nothing()
+        request = self._asked
+        if self._tells_request and request is not None and request_id != request.id:
+            request = None
+        self._active = active = Active(
+            response_id,
+            request,
+            is_wanted=self._is_wanted(request),
+            may_answer_turn=self._owed and not self._tells_request,
+            covers_request=request is not None and request.is_moot(is_instructed=False),
+        )
         self._blocked = False
         for memory in (self._dropped, self._unheard, self._ended):
             # Where a server gives an id again, this is another response.
             memory.pop(response_id, None)
-        self._active = active = Active(response_id, asked, may_answer_turn=may_answer_turn)
-        if not is_wanted:
+        if request is None:
+            self.owe_nothing()
+            self._owed_to_nobody = False
+        else:
+            self._asked = None
+            if self._tells_request and request.answers is not None:
+                # The model took what it was told in order.
+                request.answers.clear()
+        if not active.is_wanted:
             self._cancel_unheard(active)
-        elif asked is not None and self._user_speaking and self.is_interruptible:
-            # The user began to speak while our request was on its way; it has its turn when they have finished.
+        elif request is not None and self._user_speaking and self.is_interruptible:
+            # The user began to speak while our request was on its way.
             self.interrupted(is_begun=False)
             self._cancel_unheard(active)
         else:
@@ -307,23 +313,24 @@ class Responses:
         # In front of all others, in the order in which the model would have come to them.
         if self._owed and not turn_is_kept:
             self._add_first(Request(new_id(), answers=set()))
-        if asked is not None and asked is not self._stale:
+        if asked is not None and not asked.is_stale:
             self._add_first(asked)
         if active is not None and self.is_heard(active.id) and not is_finished:
             self._add_first((active.request or Request("")).again(new_id(), can_go_on=can_go_on))
-        self._active = self._asked = self._stale = None
+        self._active = self._asked = None
         self._user_speaking = self._blocked = self._owed_to_nobody = False
         self.owe_nothing()
         for memory in (self._dropped, self._unheard, self._ended):
             memory.clear()
 
-    def _is_stale(self, asked: Request | None) -> bool:
-        """Whether the response that begins is not wanted any more; it answers this request, or the user's turn."""
-        if asked is None:
-            is_stale, self._owed_to_nobody = self._owed_to_nobody, False
-            return is_stale
+    def _is_wanted(self, request: Request | None) -> bool:
+        """Whether anybody may hear the response that begins; it answers this request, or the user's turn."""
+        if not self._user_present:
+            return False
+        if request is None:
+            return not self._owed_to_nobody
         # While the model owes an answer to the user's turn, only its own word tells that this is not that.
-        return asked is self._stale and (self._tells_request or not self._owed)
+        return not request.is_stale or (self._owed and not self._tells_request)
 
     def _forget_moot(self, active: Active) -> None:
         is_instructed = active.request is not None and active.request.is_instructed
@@ -331,7 +338,7 @@ class Responses:
         for request in moot:
             self._pending.remove(request)
         if self._asked is not None and self._asked.is_moot(is_instructed=is_instructed):
-            self._stale = self._asked
+            self._asked.is_stale = True
 
     def _add_first(self, request: Request) -> None:
         """Let a request wait in front of all others, where there is room."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer, Send, SendAudio
+from realtime_agent.realtime.actions import Action, Answer, SendAudio
 from realtime_agent.realtime.agreed import Agreed
 from realtime_agent.realtime.history import History
 from realtime_agent.realtime.outgoing import Outgoing
@@ -45,29 +45,31 @@ class Turns:
 
     def connected(self) -> list[Action]:
         """Let the model hear on another connection what it has not made a message of."""
-        return [SendAudio(), *(self._send_commit() for _ in self._committing)]
+        commits = [action for command in self._committing for action in self._send_commit(command)]
+        return [*commits, SendAudio()]
 
     def disconnected(self) -> list[Action]:
         """The connection is gone: nobody tells when the user stops."""
-        self._committing = {command: True for command, is_awaited in self._committing.items() if is_awaited}
+        for command in [command for command, is_awaited in self._committing.items() if not is_awaited]:
+            self._forget(command)
         return [UserSpeech(False)] if self._responses.user_speaking else []
 
     def detect_anew(self) -> list[Action]:
         """What decides that a turn has ended is another thing from now on."""
         is_detected = self._agreed.config.turn_detection is not None
-        # Without it all that was said since the last commit may be the user's turn.
-        self._uplink.keeps_all = not is_detected
+        self._uplink.keep_all(not is_detected)
         return [] if is_detected else self.silence()
 
     def commit(self, command: int) -> list[Action]:
         """Make what the user said so far a message."""
         self._committing[command] = True
-        return [SendAudio(), self._send_commit()] if self._outgoing.is_connected else []
+        self._uplink.commit(command)
+        return self._send_commit(command) if self._outgoing.is_connected else []
 
     def commit_empty(self, error: ErrorDetail) -> list[Action]:
-        """There was nothing to commit."""
-        self._uplink.commit_refused()
-        return self._answer(error) or [Report(error)]
+        """There was nothing to commit; by which command, the error does not say."""
+        command = next(iter(self._committing), None)
+        return [Report(error)] if command is None else self._answer(command, error)
 
     def withdraw(self, command: int) -> bool:
         """Nobody waits for this command any more. Returns whether it was a commit that the model was not told."""
@@ -76,7 +78,7 @@ class Turns:
         if self._outgoing.is_connected:
             self._committing[command] = False
             return False
-        del self._committing[command]
+        self._forget(command)
         return True
 
     def clear(self) -> list[Action]:
@@ -125,7 +127,8 @@ class Turns:
         by_command = event.item_id != self._ended
         entry = self._history.put(event.item_id, "user", event.previous_item_id)
         entry.known = "audio"
-        audio = self._uplink.committed(by_command=by_command)
+        command = next(iter(self._committing), None) if by_command else None
+        audio = self._uplink.committed(command)
         if not entry.text:
             entry.audio = audio
             self._history.trim()
@@ -133,7 +136,8 @@ class Turns:
         actions: list[Action] = [Transcript("user", event.item_id, "")]
         if by_command:
             # It ends a turn that was being spoken, and the server does not answer it by itself.
-            actions += [*(self.silence() if self._responses.user_speaking else []), *self._answer()]
+            actions += self.silence() if self._responses.user_speaking else []
+            actions += self._answer(command) if command is not None else []
         return actions
 
     def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:
@@ -165,14 +169,17 @@ class Turns:
         if self._responses.answers_turns:
             self._responses.owe()
 
-    def _answer(self, error: ErrorDetail | None = None) -> list[Action]:
-        """The model has answered the commit that it was told first."""
-        if not self._committing:
-            return []
-        command = next(iter(self._committing))
-        del self._committing[command]
+    def _answer(self, command: int, error: ErrorDetail | None = None) -> list[Action]:
+        """The model has committed what this command is about, or has refused to."""
+        if command not in self._committing:
+            return [Report(error)] if error is not None else []
+        self._forget(command)
         return [Answer(command, error)]
 
-    def _send_commit(self) -> Send:
-        self._uplink.commit()
-        return self._outgoing.send(ev.InputAudioBufferCommit(), self.commit_empty)
+    def _forget(self, command: int) -> None:
+        del self._committing[command]
+        self._uplink.withdraw(command)
+
+    def _send_commit(self, command: int) -> list[Action]:
+        commit = self._outgoing.send(ev.InputAudioBufferCommit(), lambda error: self._answer(command, error))
+        return [SendAudio(command), commit]

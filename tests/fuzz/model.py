@@ -56,6 +56,8 @@ class Model:
     Attributes:
         outgoing: What it has sent and the client has not received.
         faults: The rules that the client broke.
+        contexts: What each response answers that has no instructions of its own: what was said by the user, and told
+            of calls, before it began.
     """
 
     def __init__(self, chance: random.Random, serials: Serials, *, tells_request: bool) -> None:
@@ -71,6 +73,8 @@ class Model:
         self.speech: str | None = None
         self.open_calls: set[str] = set()
         self.untranscribed: list[str] = []
+        self.contexts: dict[str, set[str]] = {}
+        self.refused: set[str] = set()
 
     # The client.
 
@@ -88,7 +92,7 @@ class Model:
             case ev.ResponseCreate():
                 self._create_response(event)
             case ev.ResponseCancel():
-                if self.active is None:
+                if self.active is None or event.response_id not in (None, self.active.id):
                     self._refuse(event, "response_cancel_not_active")
                 else:
                     self._finish("cancelled")
@@ -118,7 +122,8 @@ class Model:
         if self.find(item.id) is not None:
             self.faults.append(f"item {item.id} was created twice")
         text = item.arguments or item.output or "".join(part.text or "" for part in item.content or [])
-        if text == "refuse":
+        if text == "refuse" or event.previous_item_id in self.refused:
+            self.refused.add(item.id)
             self._refuse(event, "invalid_value", param="item.content")
             return
         if item.type == "function_call_output" and not any(each.id == f"item-{item.call_id}" for each in self.items):
@@ -164,6 +169,9 @@ class Model:
             self._refuse(event, "invalid_value", param="response.instructions")
         else:
             self.respond(event.response.metadata if event.response and self.tells_request else None)
+            if instructions:
+                assert self.active is not None
+                del self.contexts[self.active.id]
 
     def _commit(self, event: ev.ClientEvent) -> None:
         if self.chance.random() < 0.2:
@@ -223,6 +231,7 @@ class Model:
     def respond(self, metadata: dict[str, str] | None = None) -> None:
         """Begin a response: some words, perhaps a call."""
         self.active = _Response(self._new_id("resp"), deque())
+        self.contexts[self.active.id] = {item.id for item in self.items if item.kind in ("user", "output")}
         response = {"id": self.active.id, "status": "in_progress", "metadata": metadata}
         self.send("response.created", response=response)
         chance = self.chance

@@ -15,7 +15,7 @@ from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.actions import Action, Answer, Send, SendAudio
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.session import CallTools, EndPart, FunctionOutput, Interrupt, Play
+from realtime_agent.realtime.session import CallTools, EndPart, FunctionOutput, Interrupt, Play, UserSpeech
 from realtime_agent.realtime.types import (
     AudioInput,
     ResponseConfig,
@@ -30,6 +30,9 @@ __all__ = ["Simulation"]
 
 _FRAME_MS = 20
 
+_MAX_COMMANDS = 64
+"""As many as a session lets wait."""
+
 
 def _config(turn_detection: ServerVad | None) -> SessionConfig:
     listening = AudioInput(transcription=Transcription(model="t"), turn_detection=turn_detection)
@@ -43,6 +46,8 @@ class Simulation:
         self.chance = random.Random(seed)
         self.serials = Serials()
         self.tells_request = seed % 3 > 0
+        # Until its first response, it is not known that a server tells what a response answers.
+        self.is_known_to_tell = seed % 3 == 1
         self.conversation = Conversation(_config(ServerVad()), replay_tokens=10**6)
         self.playout = Playout(frame_ms=_FRAME_MS, lead_ms=60, far_end_delay_ms=150)
         self.model: Model | None = None
@@ -56,7 +61,15 @@ class Simulation:
         self.received_ms: Counter[str] = Counter()
         self.last_played = self.played_ms = 0
         self.met: set[str] = set()
+        # What a whole response has answered, and the turn that the model has still to answer.
+        self.answered: set[str] = set()
+        self.owed: str | None = None
+        self.ended: str | None = None
+        self.user_speaking = self.turn_is_kept = False
         self.connect()
+        if self.is_known_to_tell:
+            self.perform(self.conversation.create_response(None, ResponseConfig(instructions="hello")))
+            self.settle()
 
     # What can happen.
 
@@ -79,12 +92,17 @@ class Simulation:
         config = self.conversation.config.to_dict()["audio"]["input"]
         self.model.turn_detection = config.get("turn_detection", self.model.turn_detection)
         self.perform(self.conversation.connected())
+        if self.turn_is_kept and self.user_present:
+            # What the user had said of it is sent again, and heard again.
+            self.model.user_speaks()
+        self.turn_is_kept = False
 
     def cut(self) -> None:
         """The connection breaks: what was under way either way is lost."""
         if self.model is None:
             return
         self.collect_faults()
+        self.turn_is_kept = self.conversation.uplink.holds_turn
         self.model = None
         self.to_model.clear()
         self.events += 1
@@ -100,6 +118,7 @@ class Simulation:
         if isinstance(event, ev.ErrorEvent) and event.error.code == "conversation_already_has_active_response":
             self.met.add("collided")
         self.perform(self.conversation.handle(event))
+        self._note_answers(event)
 
     def to_server(self) -> None:
         """An event of the client arrives."""
@@ -140,6 +159,7 @@ class Simulation:
 
     def user_comes_or_goes(self) -> None:
         self.user_present = not self.user_present
+        self.owed = None
         self.events += 1
         if self.user_present:
             self.perform(self.conversation.user_joined())
@@ -157,6 +177,8 @@ class Simulation:
 
     def command(self) -> None:
         """Somebody steers the agent."""
+        if self.conversation.commands_waiting >= _MAX_COMMANDS:
+            return
         number = self.serials.take()
         self.commands.add(number)
         if self.model is None:
@@ -191,14 +213,17 @@ class Simulation:
                 case Send(event):
                     assert self.model is not None, "something was sent while there is no session"
                     self.to_model.append(event)
-                case SendAudio():
-                    audio = self.conversation.uplink.take()
+                case SendAudio(command):
+                    audio = self.conversation.uplink.take(command)
                     if audio:
                         # Only how much it is counts here.
                         self.to_model.append(_append(len(audio)))
                 case Answer(command):
                     self.answers[command] += 1
+                case UserSpeech(speaking):
+                    self.user_speaking = speaking
                 case Play(item_id, content_index, pcm):
+                    self.owed = None
                     self.received_ms[item_id] += len(pcm) // BYTES_PER_MS
                     self.playout.add(item_id, content_index, pcm)
                 case EndPart(item_id, content_index):
@@ -218,8 +243,35 @@ class Simulation:
                     self.met.add("made anew")
                 if isinstance(event, ev.ResponseCreate) and "cut off" in event.to_json():
                     self.met.add("goes on")
+                if isinstance(event, ev.ResponseCreate) and (event.response is None or not event.response.instructions):
+                    self._check_that_something_is_new()
+                if isinstance(event, ev.SessionUpdate):
+                    # A change of turn detection may settle what is owed, at any moment from here on.
+                    self.owed = self.ended = None
             case Answer(_, error) if error is not None:
                 self.met.add("refused")
+
+    def _note_answers(self, event: ev.ServerEvent) -> None:
+        """Whether the user's turn is to be answered, or has been."""
+        match event:
+            case ev.SpeechStarted():
+                self.owed = self.ended = None
+            case ev.SpeechStopped(item_id=item_id) if not self.conversation._turns.committing:
+                detection = self.conversation.config.turn_detection
+                is_answered = detection is not None and detection.create_response and self.user_present
+                self.ended = item_id if is_answered else None
+            case ev.InputAudioBufferCommitted(item_id=item_id) if item_id == self.ended and self.user_present:
+                self.owed = item_id
+            case ev.ResponseDone(response=response) if response.status == "completed":
+                self.owed = None
+                if self.conversation._responses.is_heard(response.id or "") and self.model is not None:
+                    self.answered |= self.model.contexts.get(response.id or "", set())
+
+    def _check_that_something_is_new(self) -> None:
+        if not self.is_known_to_tell:
+            return  # What a response answers can then only be guessed.
+        asked = {entry.id for entry in self.conversation.history if entry.kind in ("user", "output")}
+        assert not asked or asked - self.answered, "what was answered is answered again"
 
     def interrupt(self) -> None:
         heard = self.playout.flush(self.now)
@@ -238,6 +290,9 @@ class Simulation:
         assert len(responses._pending) <= 32
         assert len(conversation._outgoing._expected) <= 256
         assert len(conversation.uplink._kept) <= 30_000 * BYTES_PER_MS
+        assert conversation.commands_waiting <= _MAX_COMMANDS
+        assert len(conversation.uplink._commits) <= _MAX_COMMANDS
+        assert len(conversation._calls.running) <= 64
         assert set(conversation._items._adding.values()) | set(conversation._turns._committing) <= self.commands
 
     def collect_faults(self) -> None:
@@ -267,6 +322,8 @@ class Simulation:
         assert not self.conversation.is_responding, "it waits for a response that will never come"
         assert not self.conversation._responses._pending, "a request was forgotten"
         assert set(self.answers) == self.commands, "a command was never answered"
+        assert self.owed is None, "a turn was never answered"
+        assert self.user_speaking == self.conversation._responses.user_speaking, "the agent is wrong about its user"
         self.check_history()
 
     def check_history(self) -> None:

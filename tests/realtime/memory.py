@@ -32,18 +32,25 @@ class MemoryConnection(Connection):
         sent: What it was sent.
         is_closed: Whether its client has hung up.
         is_slow: Whether it takes very long to hang up.
+        is_dead: Whether what it is sent goes nowhere.
+        behind: Whether it takes what it is sent too slowly.
     """
 
     def __init__(self, model: Model) -> None:
         self.sent: list[ev.ClientEvent] = []
-        self.is_closed = self.is_slow = False
+        self.is_closed = self.is_slow = self.is_dead = False
+        self.behind = False
         self._model = model
         self._events: deque[ev.ServerEvent | SessionError] = deque([ev.SessionCreated()])
         self._changed = asyncio.Event()
 
     @property
+    def is_open(self) -> bool:
+        return not self.is_closed and not any(isinstance(event, SessionError) for event in self._events)
+
+    @property
     def is_behind(self) -> bool:
-        return False
+        return self.behind
 
     def send(self, event: ev.ClientEvent) -> None:
         self.sent.append(event)
@@ -51,6 +58,10 @@ class MemoryConnection(Connection):
 
     def send_json(self, message: str) -> None:
         self.send(ev.parse_client_event(message))
+
+    async def ping(self) -> None:
+        while self.is_dead:
+            await asyncio.sleep(1)
 
     async def receive(self) -> ev.ServerEvent:
         while not self._events:

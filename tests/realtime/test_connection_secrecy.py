@@ -17,6 +17,7 @@ from websockets.http11 import Request, Response
 from realtime_agent.errors import SessionError, SessionLost
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.connection import Connection
+from realtime_agent.testing import Refuse, ScriptedServer
 
 HEADERS = {"Authorization": "Bearer sk-very-secret", "api-key": "sk-very-secret"}
 TIMEOUT_S = 20.0
@@ -221,3 +222,60 @@ async def test_a_proxy_s_refusal_is_told_as_such(answer: str, is_final: bool, mo
         with pytest.raises(SessionError, match=f"the proxy refused the connection: HTTP {answer[:3]}") as caught:
             await Connection.open("wss://voice.example/v1", HEADERS, timeout=TIMEOUT_S)
         assert isinstance(caught.value, SessionLost) is not is_final
+
+
+async def test_a_proxy_that_hangs_up_may_be_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        with pytest.raises(SessionLost, match="can't be reached"):
+            await Connection.open("wss://voice.example/v1", HEADERS, timeout=TIMEOUT_S)
+
+
+# What the server says of a key.
+
+
+SECRETS = {
+    "a header": ("", {"Authorization": "Bearer sk-very-secret"}),
+    "a header of another kind": ("", {"Authorization": "Token sk-very-secret"}),
+    "the address": ("?model=m&api-key=sk-very-secret", {}),
+}
+
+
+@pytest.mark.parametrize(("query", "headers"), SECRETS.values(), ids=SECRETS)
+async def test_a_server_that_repeats_the_key_is_not_repeated(
+    script: ScriptedServer, query: str, headers: dict[str, str]
+) -> None:
+    url = f"{script.url}/realtime{query or '?model=m'}"
+    connection = await Connection.open(url, headers, timeout=TIMEOUT_S)
+    await script.connected()
+    assert isinstance(await connection.receive(), ev.SessionCreated)
+    await script.error("invalid_api_key", "Incorrect API key provided: sk-very-secret for m.")
+    told = await connection.receive()
+    assert isinstance(told, ev.ErrorEvent)
+    assert told.error.message == "Incorrect API key provided: *** for m."
+    await script.close(3000, "Incorrect API key provided: sk-very-secret.")
+    with pytest.raises(SessionError, match=r"3000: Incorrect API key provided: \*\*\*\.$"):
+        await connection.receive()
+    await connection.close()
+
+
+async def test_an_address_with_a_key_that_is_refused_is_not_repeated(script: ScriptedServer) -> None:
+    script.fail(Refuse(HTTPStatus.UNAUTHORIZED, "Incorrect API key provided: sk-very-secret."))
+    with pytest.raises(SessionError, match=r"Incorrect API key provided: \*\*\*\.$"):
+        await Connection.open(f"{script.url}/realtime?key=sk-very-secret", {}, timeout=TIMEOUT_S)
+
+
+async def test_whatever_an_error_says_it_is_one_line_that_is_not_too_long(script: ScriptedServer) -> None:
+    connection = await Connection.open(f"{script.url}/realtime?model=m", {}, timeout=TIMEOUT_S)
+    await script.connected()
+    await connection.receive()
+    await script.error("invalid_value", "one\nINFO two\x1b[31m" + "x" * 10**6)
+    told = await connection.receive()
+    assert isinstance(told, ev.ErrorEvent)
+    assert told.error.message.startswith("one INFO two[31mxx")
+    assert len(told.error.message) == 500
+    await connection.close()

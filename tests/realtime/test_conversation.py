@@ -91,7 +91,8 @@ def test_nothing_is_said_before_there_is_a_session() -> None:
     assert conversation.tell(3, "it rains") == []
     assert conversation.commit(4) == []
     assert kinds(conversation.connected()) == [
-        "conversation.item.create", "session.update", "SendAudio", "input_audio_buffer.commit", "response.create",
+        "conversation.item.create", "session.update", "SendAudio", "input_audio_buffer.commit", "SendAudio",
+        "response.create",
     ]  # fmt: skip
 
 
@@ -488,7 +489,7 @@ def test_the_history_is_told_in_order_before_anything_else(with_tools: Conversat
     assert told(actions) == [
         "system: it rains", "user: Rain?", "call: call_1", "output: wet", "assistant: Yes, rain.", "user: Thanks.",
     ]  # fmt: skip
-    assert kinds(actions)[6:] == ["SendAudio", "input_audio_buffer.commit", "response.create"]
+    assert kinds(actions)[6:] == ["SendAudio", "input_audio_buffer.commit", "SendAudio", "response.create"]
 
 
 def test_every_reconnect_tells_the_same(conversation: Conversation) -> None:

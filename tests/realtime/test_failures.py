@@ -7,7 +7,7 @@ import json
 import pytest
 
 from realtime_agent.errors import SessionError, SessionLost
-from realtime_agent.realtime.failures import closed, one_line, refused, without_secrets
+from realtime_agent.realtime.failures import closed, refused, without_secrets
 
 KEY = "sk-very-secret"
 
@@ -85,8 +85,3 @@ def test_a_key_is_hidden_wherever_it_is() -> None:
 
 def test_a_goodbye_s_reason_is_one_line() -> None:
     assert str(closed(4000, "no\r\n such  beta")) == "the model closed the connection with 4000: no such beta"
-
-
-def test_one_line_is_as_long_as_it_may_be() -> None:
-    assert one_line("abcde", 5) == "abcde"
-    assert one_line("abcdef", 5) == "abcd…"

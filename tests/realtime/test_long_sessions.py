@@ -36,6 +36,10 @@ class _MemoryConnection(Connection):
         model.send("session.created", session={})
 
     @property
+    def is_open(self) -> bool:
+        return not self.is_closed
+
+    @property
     def is_behind(self) -> bool:
         return False
 
@@ -45,6 +49,9 @@ class _MemoryConnection(Connection):
 
     def send_json(self, message: str) -> None:
         self.send(ev.parse_client_event(message))
+
+    async def ping(self) -> None:
+        await asyncio.sleep(0.1)
 
     async def receive(self) -> ev.ServerEvent:
         while not self.model.outgoing:

@@ -53,6 +53,30 @@ def test_a_connection_that_held_ends_the_outage() -> None:
         assert policy.lost(now) == 0
 
 
+def test_the_life_of_a_connection_that_was_replaced_counts_too() -> None:
+    policy = renewal()
+    policy.opened(0)
+    assert policy.lost(100) == 0
+    policy.opened(100)
+    policy.opened(3400)  # rotation
+    # The outage of an hour ago is over.
+    assert policy.lost(3405) == 0
+
+
+def test_the_time_in_which_there_was_a_connection_is_no_outage() -> None:
+    policy = renewal()
+    policy.opened(0)
+    policy.lost(1000)
+    policy.opened(1025)
+    assert policy.lost(1034.9) is not None
+
+
+def test_the_age_of_a_connection_is_counted_from_when_it_was_made() -> None:
+    policy = renewal()
+    policy.opened(1000, age=300)
+    assert policy.rotate_in(1000) == 3000
+
+
 def test_a_connection_is_replaced_when_it_is_old() -> None:
     policy = renewal()
     policy.opened(1000)

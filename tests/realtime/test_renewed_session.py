@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import weakref
 
 import pytest
 
 from realtime_agent.errors import ModelRefused, SessionError, SessionLost, SessionTimeout
+from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.session import Lost, Report, Restored, Rotated, UserSpeech
-from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
+from realtime_agent.realtime.types import AudioInput, ErrorDetail, ResponseConfig, SessionAudio, SessionConfig
 from tests.realtime.memory import MemoryConnection, Talk, take, talk
-from tests.realtime.talk import created, done, error, spoken_reply, started
+from tests.realtime.talk import committed, created, done, error, spoke, spoken_reply, started, stopped
 
 SING = SessionConfig(instructions="Sing.")
 GONE = SessionLost("gone")
+PUSH_TO_TALK = SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=None)))
 
 
 def mute(_connection: MemoryConnection, _event: ev.ClientEvent) -> None:
@@ -56,7 +60,7 @@ def test_the_connection_that_was_replaced_is_hung_up_at_once() -> None:
 def test_while_the_model_responds_the_spare_connection_waits() -> None:
     async def happens(it: Talk) -> None:
         first, second = await wait_with_a_spare_one(it)
-        await it.settle(100)
+        await it.settle(50)
         assert not it.ear.of_type(Rotated)
         first.says(done("r1"))
         await it.settle()
@@ -135,6 +139,29 @@ def test_a_connection_that_does_not_take_the_settings_is_hung_up() -> None:
     talk(happens, rotate_s=100)
 
 
+def test_the_age_of_a_connection_is_counted_from_its_opening() -> None:
+    async def happens(it: Talk) -> None:
+        first, _ = await wait_with_a_spare_one(it)
+        await it.settle(50)
+        first.says(done("r1"))
+        await it.settle(100)
+
+    assert talk(happens, rotate_s=100).connector.tries == [0, 100, 200]
+
+
+@pytest.mark.parametrize("end", [0, 10], ids=["in silence", "while something else happens"])
+def test_words_of_the_user_that_never_come_hold_it_up_for_half_a_minute(end: int) -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.newest.says(started(), stopped(), committed(), created("r1"), done("r1"))
+        await it.settle(129)
+        assert not it.ear.of_type(Rotated)
+        it.connector.connections[0].says(*[ev.RateLimitsUpdated(rate_limits=[])] * end)
+        await it.settle(1)
+        assert it.ear.of_type(Rotated)
+
+    talk(happens, rotate_s=100)
+
+
 # After a loss.
 
 
@@ -170,6 +197,120 @@ def test_the_spare_connection_takes_the_place_of_one_that_is_lost() -> None:
     talk(happens, rotate_s=100)
 
 
+def test_a_spare_connection_that_is_ready_during_an_outage_ends_it() -> None:
+    async def happens(it: Talk) -> None:
+        first = it.connector.newest
+        ready = asyncio.Event()
+
+        async def slowly() -> Connection:
+            it.connector.failures.extend([SessionLost("full")] * 9)
+            await ready.wait()
+            return MemoryConnection(take)
+
+        connect, it.connector.connect = it.connector.connect, slowly  # type: ignore[method-assign]  # once
+        await it.settle(100)
+        it.connector.connect = connect  # type: ignore[method-assign]
+        first.says(GONE)
+        await it.settle(3)
+        ready.set()
+        await it.settle(3)
+        assert it.ear.of_type(Restored)
+        assert it.ear.failure is None
+
+    talk(happens, rotate_s=100)
+
+
+def test_what_the_user_says_into_a_dead_network_is_said_again_on_the_next_connection() -> None:
+    async def happens(it: Talk) -> None:
+        await it.settle(10)
+        first = it.connector.newest
+        first.is_dead = True
+        said = b"".join(bytes([number]) * 960 for number in range(250))
+        for at in range(0, len(said), 960):
+            it.session.append(said[at : at + 960])
+            await asyncio.sleep(0.02)
+        assert len(first.of_type(ev.InputAudioBufferAppend)) == 250
+        await it.settle(9)
+        first.says(GONE)
+        await it.settle()
+        (again,) = it.connector.newest.of_type(ev.InputAudioBufferAppend)
+        assert base64.b64decode(again.audio) == said
+
+    talk(happens)
+
+
+def test_what_the_model_has_had_of_a_silent_user_is_not_said_again() -> None:
+    async def happens(it: Talk) -> None:
+        for _ in range(1000):
+            it.session.append(bytes(960))
+            await asyncio.sleep(0.02)
+        it.connector.newest.says(GONE)
+        await it.settle()
+        (again,) = it.connector.newest.of_type(ev.InputAudioBufferAppend)
+        assert 2000 <= len(base64.b64decode(again.audio)) // BYTES_PER_MS <= 4100
+
+    talk(happens)
+
+
+def test_what_waits_while_a_connection_is_behind_is_sent_when_it_is_not() -> None:
+    async def happens(it: Talk) -> None:
+        first = it.connector.newest
+        first.behind = True
+        it.session.append(bytes(960))
+        it.session.append(bytes(960))
+        await it.settle(1)
+        assert not first.of_type(ev.InputAudioBufferAppend)
+        first.behind = False
+        await it.settle(0.1)
+        (sent,) = first.of_type(ev.InputAudioBufferAppend)
+        assert len(base64.b64decode(sent.audio)) == 1920
+        it.session.append(bytes(960))
+        assert len(first.of_type(ev.InputAudioBufferAppend)) == 2
+
+    talk(happens)
+
+
+def test_two_turns_that_were_committed_during_an_outage_are_two_messages() -> None:
+    async def happens(it: Talk) -> None:
+        await it.session.update(PUSH_TO_TALK)
+        it.connector.newest.says(GONE)
+        it.connector.failures.extend([GONE] * 2)
+        await it.settle()
+        commits = []
+        for number in range(2):
+            it.session.append(bytes([number]) * 960)
+            commits.append(asyncio.create_task(it.session.commit()))
+            await asyncio.sleep(0)
+        await it.settle(1)
+        second = it.connector.newest
+        kinds = [event.type.removeprefix("input_audio_buffer.") for event in second.sent[1:]]
+        assert kinds == ["append", "commit"] * 2
+        second.says(committed("u1"), committed("u2"))
+        await asyncio.gather(*commits)
+
+    talk(happens)
+
+
+def test_a_turn_by_push_to_talk_is_not_cut_by_rotation() -> None:
+    async def happens(it: Talk) -> None:
+        await it.session.update(PUSH_TO_TALK)
+        await it.settle(50)
+        for _ in range(40):
+            it.session.append(bytes(1000 * BYTES_PER_MS))
+            await asyncio.sleep(1)
+        await it.settle(50)
+        assert not it.ear.of_type(Rotated)
+        committing = asyncio.create_task(it.session.commit())
+        await it.settle()
+        it.connector.connections[0].says(committed("u1"))
+        await committing
+        it.connector.connections[0].says(spoke("u1", "That was long."))
+        await it.settle()
+        assert it.ear.of_type(Rotated)
+
+    talk(happens, rotate_s=100)
+
+
 def test_a_spare_connection_with_other_settings_does_not_take_the_place_of_one_that_is_lost() -> None:
     async def happens(it: Talk) -> None:
         first, spare = await wait_with_a_spare_one(it)
@@ -183,16 +324,31 @@ def test_a_spare_connection_with_other_settings_does_not_take_the_place_of_one_t
     talk(happens, rotate_s=100)
 
 
-def test_a_spare_connection_that_is_lost_as_well_is_replaced_in_its_turn() -> None:
+@pytest.mark.parametrize("cut", [False, True], ids=["at a quiet moment", "at a loss"])
+def test_a_spare_connection_that_is_lost_itself_takes_the_place_of_none(cut: bool) -> None:
     async def happens(it: Talk) -> None:
         first, spare = await wait_with_a_spare_one(it)
         spare.says(GONE)
-        first.says(done("r1"))
-        await it.settle()
+        first.says(GONE if cut else done("r1"))
+        await it.settle(60)
         assert len(it.connector.connections) == 3
-        assert it.ear.of_type(Restored)
+        assert len(it.ear.of_type(Lost)) == cut
+        assert len(it.ear.of_type(Rotated)) == (not cut)
 
     talk(happens, rotate_s=100)
+
+
+def test_where_each_spare_connection_is_lost_none_is_made_in_haste() -> None:
+    async def happens(it: Talk) -> None:
+        def hang_up(connection: MemoryConnection, event: ev.ClientEvent) -> None:
+            take(connection, event)
+            connection.says(GONE)
+
+        it.connector.model = hang_up
+        await it.settle(400)
+
+    it = talk(happens, rotate_s=100)
+    assert len(it.connector.tries) < 10
 
 
 @pytest.mark.parametrize("named", [{"code": "rate_limit_exceeded"}, {"type": "server_error"}], ids=["code", "type"])
@@ -222,6 +378,68 @@ def test_the_end_names_what_went_wrong_last() -> None:
     it = talk(happens)
     assert str(it.ear.failure) == "the model was lost and did not come back: out of order"
     assert it.connector.tries[-1] == 30
+
+
+def test_settings_that_were_agreed_to_and_are_refused_on_another_connection_are_taken_back() -> None:
+    async def happens(it: Talk) -> None:
+        await it.session.update(SING)
+
+        def refuse(connection: MemoryConnection, event: ev.ClientEvent) -> None:
+            if isinstance(event, ev.SessionUpdate) and event.session.instructions == "Sing.":
+                connection.says(error("invalid_value"))
+            else:
+                take(connection, event)
+
+        it.connector.model = refuse
+        it.connector.newest.says(GONE)
+        await it.settle(1)
+        assert it.ear.of_type(Restored)
+        assert it.connector.newest.settings.instructions == "Be brief."
+        assert [event.error.type for event in it.ear.of_type(Report)] == ["settings_reverted"]
+
+    talk(happens)
+
+
+def test_settings_that_are_refused_though_they_were_taken_before_end_it() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = lambda connection, _: connection.says(error("invalid_value"))
+        it.connector.newest.says(GONE)
+        await it.settle(1)
+
+    it = talk(happens)
+    assert "refused its settings" in str(it.ear.failure)
+    assert len(it.connector.tries) == 2
+
+
+# A response that does not begin.
+
+
+def test_a_response_that_never_begins_is_given_up_and_the_next_has_its_turn() -> None:
+    async def happens(it: Talk) -> None:
+        model = it.connector.newest
+        it.session.greet(ResponseConfig(instructions="greet"))
+        await it.session.create_response(ResponseConfig(instructions="next"))
+        await it.settle(20)
+        assert [event.error.type for event in it.ear.of_type(Report)] == ["no_response"]
+        assert [create.response.instructions for create in model.of_type(ev.ResponseCreate) if create.response] == [
+            "greet", "next",
+        ]  # fmt: skip
+        await it.settle(20)
+        assert not it.session.is_responding
+
+    talk(happens)
+
+
+def test_a_response_that_takes_long_is_not_given_up() -> None:
+    async def happens(it: Talk) -> None:
+        model = it.connector.newest
+        it.session.greet(ResponseConfig(instructions="greet"))
+        model.says(created("r1"))
+        await it.settle(100)
+        assert it.session.is_responding
+        assert not it.ear.of_type(Report)
+
+    talk(happens)
 
 
 # Hanging up.

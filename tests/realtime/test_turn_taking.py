@@ -290,6 +290,16 @@ def test_the_answer_to_a_user_who_has_left_is_not_said_to_the_next(conversation:
     assert conversation.handle(delta("r2")) != []
 
 
+def test_the_answer_to_a_user_whose_turn_ended_as_they_left_is_not_said_to_the_next(conversation: Conversation) -> None:
+    conversation.handle(started("u1"))
+    conversation.user_left()
+    drive(conversation, [stopped("u1"), committed("u1")])
+    conversation.user_joined()
+    assert kinds(conversation.handle(created("r1"))) == ["response.cancel"]
+    conversation.disconnected()
+    assert asked(conversation.connected()) == []
+
+
 @pytest.mark.parametrize("between", ["speech", "an outage"])
 def test_the_next_user_is_answered_where_the_last_one_s_answer_never_came(
     conversation: Conversation, between: str
@@ -482,3 +492,142 @@ def test_a_request_that_collides_with_the_answer_to_a_turn_keeps_its_instruction
     ask(conversation, "greet")
     drive(conversation, [started("u1"), stopped("u1"), committed("u1"), created("r1"), error(COLLISION)])
     assert asked(conversation.handle(done("r1"))) == ["greet"]
+
+
+def test_the_agent_is_told_that_a_user_who_leaves_speaks_no_more(conversation: Conversation) -> None:
+    conversation.handle(started("u1"))
+    assert conversation.user_left() == [UserSpeech(False)]
+    assert conversation.user_left() == []
+
+
+def test_a_greeting_is_dropped_also_where_it_has_begun_and_nothing_of_it_came(conversation: Conversation) -> None:
+    request = request_of(conversation.greet(GREET))
+    drive(conversation, [created("r1", request), started("u1"), cancelled("r1")])
+    assert asked(answered(conversation, "u1", "r2")) == []
+
+
+def test_a_greeting_that_an_outage_cut_is_dropped_when_the_user_speaks(conversation: Conversation) -> None:
+    conversation.handle(created("r1", request_of(conversation.greet(GREET))))
+    conversation.disconnected()
+    actions = conversation.connected()
+    assert asked(actions) == ["greet"]
+    drive(conversation, [started("u1"), created("r2", request_of(actions)), cancelled("r2")])
+    assert asked(answered(conversation, "u1", "r3")) == []
+
+
+def test_what_a_command_lets_the_agent_say_is_said_though_an_outage_and_the_user_came_before(
+    conversation: Conversation,
+) -> None:
+    request = request_of(ask(conversation, "Say exactly: your taxi is here"))
+    conversation.handle(created("r1", request))
+    conversation.disconnected()
+    actions = conversation.connected()
+    drive(conversation, [started("u1"), created("r2", request_of(actions)), cancelled("r2")])
+    assert asked(answered(conversation, "u1", "r3")) == ["Say exactly: your taxi is here"]
+
+
+def test_a_reply_that_goes_on_is_over_when_the_user_speaks_though_nobody_answers_them() -> None:
+    conversation = new_conversation(ServerVad(create_response=False))
+    request = cut_in_a_reply(conversation, heard=True)
+    drive(conversation, [started("u2"), created("r2", request), cancelled("r2")])
+    assert asked(drive(conversation, [stopped("u2"), committed("u2"), spoke("u2", "Hello?")])) == []
+
+
+def test_a_reply_does_not_go_on_behind_another_that_the_server_began() -> None:
+    conversation = new_conversation(ServerVad(interrupt_response=False))
+    drive(conversation, [created("r0", request_of(ask(conversation, "greet"))), done("r0")])
+    drive(conversation, [*turn("u1", "Count."), created("r1"), words("i1", "one two"), delta("r1", pcm=audio(500))])
+    conversation.disconnected()
+    actions = conversation.connected()
+    drive(conversation, [started("u2"), stopped("u2"), committed("u2"), created("r2")])
+    assert conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate))) == []
+    assert asked(conversation.handle(done("r2"))) == []
+
+
+def test_what_nobody_wants_is_not_put_back_when_the_user_speaks(conversation: Conversation) -> None:
+    actions = conversation.say(1, "…")
+    conversation.handle(error("string_above_max_length", event_id(actions, ev.ItemCreate)))
+    drive(conversation, [created("r1", request_of(actions)), started("u1"), cancelled("r1")])
+    assert asked(answered(conversation, "u1", "r2")) == []
+
+
+def test_where_it_is_not_told_what_a_response_answers_a_request_is_made_once(conversation: Conversation) -> None:
+    ask(conversation, "greet")
+    # What begins may be the answer to the turn, and our request still be on its way.
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1"), created("r1"), started("u2")])
+    assert asked(drive(conversation, [cancelled("r1"), stopped("u2"), committed("u2"), spoke("u2", "Hi")])) == []
+
+
+def test_a_text_that_was_taken_before_the_answer_to_a_turn_is_answered_with_it_wherever_it_is_not_told(
+    conversation: Conversation,
+) -> None:
+    actions = conversation.say(1, "What is two and two?")
+    (item,) = sent(actions, ev.ItemCreate)
+    drive(conversation, [ev.ItemAdded(item=item.item), started("u1"), stopped("u1"), committed("u1"), created("r1")])
+    assert conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate))) == []
+    assert asked(conversation.handle(done("r1"))) == []
+
+
+def test_a_user_whose_turn_ended_as_they_left_is_not_answered_after_an_outage(conversation: Conversation) -> None:
+    conversation.handle(started("u1"))
+    conversation.user_left()
+    drive(conversation, [stopped("u1"), committed("u1")])
+    conversation.disconnected()
+    conversation.user_joined()
+    assert asked(conversation.connected()) == []
+
+
+def test_after_the_answer_to_a_user_who_has_left_the_next_is_answered(conversation: Conversation) -> None:
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    conversation.user_left()
+    conversation.user_joined()
+    drive(conversation, [created("r1"), cancelled("r1")])
+    timed_out = ev.InputAudioBufferTimeoutTriggered(audio_start_ms=0, audio_end_ms=5000, item_id="u2")
+    drive(conversation, [timed_out, committed("u2"), created("r2")])
+    assert conversation.handle(delta("r2")) != []
+
+
+def test_what_a_collision_held_is_asked_for_on_another_connection(conversation: Conversation) -> None:
+    actions = ask(conversation, "greet")
+    for _ in range(2):
+        actions = conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate)))
+    assert actions == []
+    conversation.disconnected()
+    assert asked(conversation.connected()) == ["greet"]
+
+
+def test_an_id_of_an_unannounced_response_may_be_given_again_on_another_connection(conversation: Conversation) -> None:
+    drive(conversation, [delta("r1"), done("r1")])
+    conversation.disconnected()
+    conversation.connected()
+    conversation.handle(delta("r1", "i2"))
+    assert conversation.is_responding
+
+
+def test_an_unnamed_error_is_for_the_request_before_it_is_for_a_change(conversation: Conversation) -> None:
+    conversation.update(1, SessionConfig(instructions="Sing."))
+    conversation.create_response(2, GREET)
+    assert answers(conversation.handle(error("invalid_value"))) == [(2, "invalid_value")]
+    assert answers(conversation.handle(error("invalid_value"))) == [(1, "invalid_value")]
+
+
+def test_a_part_ends_once(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), words("i1", "Hello."), delta("r1", pcm=audio(100)), done("r1")])
+    assert "EndPart" not in kinds(conversation.disconnected())
+
+
+def test_a_part_that_was_interrupted_does_not_end(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), words("i1", "Hello."), delta("r1", pcm=audio(100)), started("u1")])
+    conversation.interrupted([("i1", 0, 50)])
+    assert "EndPart" not in kinds(conversation.disconnected())
+
+
+def test_a_refusal_of_a_commit_is_for_the_command_that_it_names() -> None:
+    conversation = new_conversation(None)
+    first = conversation.commit(1)
+    # Turn detection's own commit crosses it, and answers it.
+    assert answers(conversation.handle(committed("u1"))) == [(1, None)]
+    conversation.commit(2)
+    empty = conversation.handle(error("input_audio_buffer_commit_empty", event_id(first, ev.InputAudioBufferCommit)))
+    assert kinds(empty) == ["Report"]
+    assert answers(conversation.handle(committed("u2"))) == [(2, None)]

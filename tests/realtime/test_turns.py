@@ -282,7 +282,7 @@ def test_a_commit_that_no_session_answered_is_asked_of_the_next_behind_its_audio
     push_to_talk.uplink.take()
     push_to_talk.commit(5)
     assert answers(push_to_talk.disconnected()) == []
-    assert kinds(push_to_talk.connected()) == ["SendAudio", "input_audio_buffer.commit"]
+    assert kinds(push_to_talk.connected()) == ["SendAudio", "input_audio_buffer.commit", "SendAudio"]
     assert push_to_talk.uplink.take() == audio(1000)
     assert answers(push_to_talk.handle(committed())) == [(5, None)]
 
@@ -300,12 +300,13 @@ def test_with_turn_detection_silence_is_not_sent_again_until_it_is_turned_off(co
     for _ in range(5):
         conversation.uplink.append(audio(1000))
         conversation.uplink.take()
+        conversation.uplink.confirm(conversation.uplink.sent)
     conversation.update(1, NO_TURNS)
     conversation.handle(ev.SessionUpdated(session={}))
     conversation.uplink.append(audio(3000))
     conversation.disconnected()
     conversation.connected()
-    assert len(conversation.uplink.take()) == len(audio(2000 + 3000))
+    assert len(conversation.uplink.take()) == len(audio(3000 + 3000))
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["at first", "after another was refused"])
@@ -329,7 +330,7 @@ def test_what_is_said_after_a_commit_belongs_to_the_next_turn(push_to_talk: Conv
 def test_a_commit_while_there_is_no_session_waits_for_the_next(push_to_talk: Conversation) -> None:
     push_to_talk.disconnected()
     assert push_to_talk.commit(5) == []
-    assert kinds(push_to_talk.connected()) == ["SendAudio", "input_audio_buffer.commit"]
+    assert kinds(push_to_talk.connected()) == ["SendAudio", "input_audio_buffer.commit", "SendAudio"]
     assert answers(push_to_talk.handle(committed())) == [(5, None)]
 
 

@@ -52,16 +52,33 @@ def test_positions_count_only_what_was_sent(uplink: Uplink) -> None:
     uplink.take()
     uplink.speech_started(9000)  # the 9,000th millisecond that the model has heard is ours of 11,000
     uplink.speech_stopped(9500)
-    assert spans(uplink.committed(by_command=False)) == list(range(11_000, 11_500))
+    assert spans(uplink.committed(None)) == list(range(11_000, 11_500))
 
 
 def test_of_silence_the_last_two_seconds_are_sent_again(uplink: Uplink) -> None:
     uplink.append(audio(5000))
     uplink.take()
+    uplink.confirm(uplink.sent)
     uplink.append(audio(20, 5000))
     uplink.take()
     uplink.reconnected()
-    assert spans(uplink.take()) == list(range(3020, 5020))
+    assert spans(uplink.take()) == list(range(3000, 5020))
+
+
+def test_what_the_model_may_never_have_had_is_sent_again(uplink: Uplink) -> None:
+    """What is sent into a dead network is not heard by anybody."""
+    uplink.append(audio(3000))
+    uplink.take()
+    uplink.confirm(uplink.sent)
+    for first in range(3000, 8000, 500):
+        uplink.append(audio(500, first))
+        uplink.take()
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(1000, 8000))
+    # Nothing of it is known to be there either.
+    uplink.append(audio(500, 8000))
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(1000, 8500))
 
 
 def test_a_turn_that_has_begun_is_sent_again_from_its_beginning(uplink: Uplink) -> None:
@@ -81,7 +98,7 @@ def test_a_turn_that_became_a_message_is_not_sent_again(uplink: Uplink) -> None:
     uplink.take()
     uplink.speech_started(1500)
     uplink.speech_stopped(2500)
-    assert spans(uplink.committed(by_command=False)) == list(range(1500, 2500))
+    assert spans(uplink.committed(None)) == list(range(1500, 2500))
     uplink.reconnected()
     assert spans(uplink.take()) == list(range(2500, 3000))
 
@@ -89,46 +106,47 @@ def test_a_turn_that_became_a_message_is_not_sent_again(uplink: Uplink) -> None:
 def test_positions_begin_anew_on_another_connection(uplink: Uplink) -> None:
     uplink.append(audio(5000))
     uplink.take()
+    uplink.confirm(uplink.sent)
     uplink.append(audio(1000, 5000))
     uplink.reconnected()
-    assert spans(uplink.take()) == list(range(4000, 6000))
+    assert spans(uplink.take()) == list(range(3000, 6000))
     uplink.speech_started(500)
     uplink.speech_stopped(1500)
-    assert spans(uplink.committed(by_command=False)) == list(range(4500, 5500))
+    assert spans(uplink.committed(None)) == list(range(3500, 4500))
 
 
 def test_without_turn_detection_all_since_the_last_commit_is_kept(uplink: Uplink) -> None:
-    uplink.keeps_all = True
+    uplink.keep_all(True)
     uplink.append(audio(5000))
     uplink.take()
     uplink.reconnected()
     assert spans(uplink.take()) == list(range(5000))
-    uplink.commit()
+    uplink.commit(1)
     uplink.append(audio(1000, 5000))
     uplink.take()
-    assert spans(uplink.committed(by_command=True)) == list(range(5000))
+    assert spans(uplink.committed(1)) == list(range(5000))
     uplink.reconnected()
     assert spans(uplink.take()) == list(range(5000, 6000))
 
 
 def test_a_commit_is_of_what_waits_too(uplink: Uplink) -> None:
-    uplink.keeps_all = True
+    uplink.keep_all(True)
     uplink.append(audio(100))
-    uplink.commit()
+    uplink.commit(1)
     uplink.take()
-    assert spans(uplink.committed(by_command=True)) == list(range(100))
+    assert spans(uplink.committed(1)) == list(range(100))
 
 
 def test_a_commit_that_was_refused_leaves_the_audio_where_it_is(uplink: Uplink) -> None:
-    uplink.keeps_all = True
+    uplink.keep_all(True)
     uplink.append(audio(50))
     uplink.take()
-    uplink.commit()
-    uplink.commit_refused()
+    uplink.commit(1)
+    uplink.withdraw(1)
     uplink.append(audio(50, 50))
     uplink.take()
-    uplink.commit()
-    assert spans(uplink.committed(by_command=False)) == list(range(100))
+    uplink.commit(2)
+    assert spans(uplink.committed(2)) == list(range(100))
 
 
 def test_what_is_cleared_is_neither_sent_nor_sent_again(uplink: Uplink) -> None:
@@ -143,13 +161,104 @@ def test_what_is_cleared_is_neither_sent_nor_sent_again(uplink: Uplink) -> None:
     assert spans(uplink.take()) == list(range(200, 220))
 
 
+def test_each_commit_that_waited_for_a_connection_is_of_what_was_said_before_it(uplink: Uplink) -> None:
+    uplink.keep_all(True)
+    uplink.append(audio(100))
+    uplink.take()
+    uplink.commit(1)
+    uplink.append(audio(50, 100))
+    uplink.commit(2)
+    uplink.commit(3)
+    uplink.append(audio(20, 150))
+    uplink.reconnected()
+    assert spans(uplink.take(1)) == list(range(100))
+    assert spans(uplink.take(2)) == list(range(100, 150))
+    assert uplink.take(3) == b""
+    assert spans(uplink.take()) == list(range(150, 170))
+    assert spans(uplink.committed(1)) == list(range(100))
+    assert spans(uplink.committed(2)) == list(range(100, 150))
+    uplink.withdraw(3)
+    assert spans(uplink.committed(None)) == list(range(150, 170))
+
+
+def test_a_commit_is_of_the_same_words_when_the_bound_drops_what_is_in_front(uplink: Uplink) -> None:
+    uplink.keep_all(True)
+    uplink.append(audio(4000))
+    uplink.commit(1)
+    uplink.append(audio(8000, 4000))
+    assert spans(uplink.take(1)) == list(range(2000, 4000))
+    uplink.take()
+    assert spans(uplink.committed(1)) == list(range(2000, 4000))
+
+
+@pytest.mark.parametrize("by_command", [True, False])
+def test_what_is_said_after_a_clear_is_not_of_the_message_that_was_made_before(
+    uplink: Uplink, by_command: bool
+) -> None:
+    uplink.append(audio(100))
+    uplink.take()
+    if by_command:
+        uplink.commit(1)
+    else:
+        uplink.speech_started(0)
+        uplink.speech_stopped(90)
+    uplink.clear()
+    uplink.append(audio(50, 100))
+    uplink.take()
+    assert uplink.committed(1 if by_command else None) == b""
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(100, 150))
+
+
+def test_a_turn_by_push_to_talk_that_is_longer_than_what_is_kept_is_known_to_be(uplink: Uplink) -> None:
+    uplink.append(audio(5000))
+    uplink.take()
+    uplink.append(audio(20, 5000))
+    uplink.keep_all(True)
+    assert uplink.holds_all
+    uplink.append(audio(9000, 5020))
+    uplink.take()
+    assert not uplink.holds_all
+    uplink.commit(1)
+    uplink.committed(1)
+    assert uplink.holds_all
+    uplink.append(audio(9000))
+    uplink.take()
+    uplink.append(audio(2000))
+    uplink.take()
+    assert not uplink.holds_all
+    uplink.clear()
+    assert uplink.holds_all
+    uplink.keep_all(False)
+    uplink.append(audio(11_000))
+    assert uplink.holds_all
+
+
+def test_a_beginning_that_was_never_sent_is_as_if_it_were_not_told(uplink: Uplink) -> None:
+    uplink.append(audio(1000))
+    uplink.take()
+    uplink.speech_started(10**9)
+    uplink.append(audio(20, 1000))
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(1020))
+
+
+@pytest.mark.parametrize("end_ms", [0, 500], ids=["not told", "told to be before the beginning"])
+def test_a_turn_whose_end_is_not_known_is_all_that_was_sent(uplink: Uplink, end_ms: int) -> None:
+    uplink.append(audio(2000))
+    uplink.take()
+    uplink.speech_started(500)
+    uplink.speech_stopped(end_ms)
+    assert spans(uplink.committed(None)) == list(range(500, 2000))
+
+
 @pytest.mark.parametrize("ms", [-5, 10**9])
 def test_a_position_that_never_was_harms_nothing(uplink: Uplink, ms: int) -> None:
     uplink.append(audio(100))
     uplink.take()
     uplink.speech_started(ms)
     uplink.speech_stopped(ms)
-    assert len(uplink.committed(by_command=False)) <= 100 * BYTES_PER_MS
+    assert len(uplink.committed(None)) <= 100 * BYTES_PER_MS
     uplink.append(audio(20, 100))
     assert spans(uplink.take()) == list(range(100, 120))
 
@@ -158,7 +267,7 @@ def test_a_position_that_never_was_harms_nothing(uplink: Uplink, ms: int) -> Non
 def test_whatever_happens_each_connection_hears_the_audio_in_order_and_without_a_hole(seed: int) -> None:
     chance = random.Random(seed)
     uplink = Uplink(max_kept_s=10)
-    said = 0
+    said, manual = 0, False
     heard: list[int] = []
     for _ in range(300):
         match chance.choice(["say", "say", "send", "send", "started", "stopped", "committed", "reconnect", "manual"]):
@@ -173,14 +282,15 @@ def test_whatever_happens_each_connection_hears_the_audio_in_order_and_without_a
             case "stopped":
                 uplink.speech_stopped(chance.randrange(len(heard) + 1))
             case "committed":
-                turn = spans(uplink.committed(by_command=False))
+                turn = spans(uplink.committed(None))
                 assert turn == sorted(turn)
                 assert set(turn) <= set(heard)
             case "reconnect":
                 uplink.reconnected()
                 heard = []
             case "manual":
-                uplink.keeps_all = not uplink.keeps_all
+                manual = not manual
+                uplink.keep_all(manual)
         assert heard == list(range(heard[0], heard[0] + len(heard))) if heard else True
         assert len(uplink._kept) <= 10_000 * BYTES_PER_MS
     assert uplink.dropped_bytes == 0 or said > 10_000
