@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 _LEAVE_TIMEOUT_S = 3.0
 
+_MAX_ALIKE = 5
+"""Errors of one kind in a row that an operator is told of; a server may send thousands."""
+
 _GAP_MS = 300
 """Far more than networks make of the 20 ms between two frames, and little beside the silence that ends a turn."""
 
@@ -75,6 +78,8 @@ class Agent:
         self._greeted = False
         self._last_heard = clock()
         self._usage = TotalUsage()
+        # The kind of error that the model reported last, and how often in a row.
+        self._alike = ("", 0)
         self._to_say = asyncio.Event()
         self._life_changed = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -265,7 +270,9 @@ class Agent:
         match event:
             case model.Report(error):
                 kind = error.code or error.type
-                logger.warning("the model of the agent in %r reported %s: %s", name, kind, error.message)
+                self._alike = (kind, self._alike[1] + 1 if self._alike[0] == kind else 1)
+                level = logging.WARNING if self._alike[1] <= _MAX_ALIKE else logging.DEBUG
+                logger.log(level, "the model of the agent in %r reported %s: %s", name, kind, error.message)
             case model.Lost(cause):
                 logger.warning("the agent in %r lost its model: %s", name, cause)
             case model.Restored(after_s):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar, overload
 
@@ -12,7 +13,7 @@ from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import ConfigError
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.endpoint import OPENAI, realtime_endpoint
+from realtime_agent.realtime.endpoint import OPENAI, realtime_endpoint, warn_of_plain_key
 from realtime_agent.realtime.realtime_session import RealtimeSession
 from realtime_agent.realtime.renewal import Renewal
 from realtime_agent.realtime.session import Session
@@ -20,7 +21,9 @@ from realtime_agent.rtc.channel import Channel
 from realtime_agent.rtc.web import WebChannel
 from realtime_agent.tools import Toolbox
 
-__all__ = ["assemble", "check_channel", "load_tools", "model_address"]
+__all__ = ["assemble", "check_channel", "check_settings", "load_tools", "model_address"]
+
+logger = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=Channel)
 
@@ -33,6 +36,25 @@ def check_channel(settings: Settings) -> None:
     """
     if settings.uses_agora:
         raise ConfigError("AGORA_APP_ID is set, but this version has no Agora channel yet: leave it empty")
+
+
+def check_settings(settings: Settings) -> None:
+    """Tell once, when a program starts, what would otherwise be noticed with the first agent.
+
+    Raises:
+        ConfigError: the channel can't work, or the functions can't be had.
+    """
+    check_channel(settings)
+    warn_of_plain_key(settings)
+    functions = load_tools(settings).definitions
+    if not functions:
+        return
+    logger.info("%s has the functions %s", settings.agent_tools, ", ".join(each.name for each in functions))
+    if settings.uses_local_model:
+        logger.warning("the embedded model calls no functions: AGENT_TOOLS needs another one, such as OpenAI's")
+    for each in functions:
+        if not each.description:
+            logger.warning("function %s has no docstring: the model must guess from its name what it does", each.name)
 
 
 @overload

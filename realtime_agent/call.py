@@ -157,8 +157,9 @@ async def _run(line: CallLine, source: ClipSource | MicrophoneSource) -> None:
 
 def _in_words(transcript: Transcript) -> str:
     speaker = "user" if transcript.role == "user" else "agent"
+    corrected = " (corrected)" if transcript.corrected else ""
     cut = " (interrupted)" if transcript.interrupted else ""
-    return f"{speaker}: {' '.join(transcript.text.split()) or '…'}{cut}"
+    return f"{speaker}{corrected}: {' '.join(transcript.text.split()) or '…'}{cut}"
 
 
 def _summary(report: dict[str, Any], options: CallOptions) -> str:
@@ -169,6 +170,8 @@ def _summary(report: dict[str, Any], options: CallOptions) -> str:
         lines.append(f"latency: {latency_ms} ms from the end of the user's speech to the first audio heard")
     elif not report["answered"]:
         lines.append("no answer was heard")
+    elif not options.mic:
+        lines.append("the answer came as text only")
     why = report["exit_reason"] + (f", {report['cause']}" if report["cause"] else "")
     lines.append(f"call ended: {why}; {report['heard_s']:.1f} s of the agent heard")
     if options.save is not None:

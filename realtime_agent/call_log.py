@@ -2,6 +2,7 @@
 
 The answer to the user's words is what began after their end. So neither a greeting that came before or is still being
 spoken then counts, nor anything that a flush cut off: a flush says that the agent took the user to be speaking still.
+Text to which no audio comes is an answer too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Transcript:
     text: str = ""
     final_since: float | None = None
     interrupted: bool = False
+    corrected: bool = False
+    """Whether `text` takes the place of one that had been whole already."""
 
 
 class CallLog:
@@ -39,7 +42,7 @@ class CallLog:
     Args:
         speaker: What the user hears.
         scripted: Whether the user's words are a clip with a known end. Else the call is over only when `end` says so,
-            and anything heard is an answer.
+            and anything heard, or told in text, is an answer.
         linger_s: The quiet after the answer that ends the call.
         timeout_s: How long after the clip the call ends in any case.
     """
@@ -98,6 +101,7 @@ class CallLog:
         if transcript is None:
             transcript = self._transcripts[item_id] = Transcript(role, item_id, now)
         if body.get("final") is True and isinstance(text := body.get("text"), str):
+            transcript.corrected = transcript.final_since is not None
             transcript.text, transcript.final_since = text, now
             if body.get("interrupted") is True:
                 transcript.interrupted = self._interrupted = True
@@ -116,7 +120,7 @@ class CallLog:
         """Why the call is over; `None` while it is not."""
         if self._end is not None:
             return self._end[0]
-        if self._is_answered(now):
+        if self._scripted and self._is_over(now):
             return "answered"
         if self._clip_ended is not None and now - self._clip_ended >= self._timeout_s:
             return "timeout"
@@ -129,7 +133,7 @@ class CallLog:
         if first_audio is not None and self._speech_ended is not None:
             latency_ms = round((first_audio - self._speech_ended) * 1000)
         return {
-            "answered": first_audio is not None if self._scripted else heard_s > 0,
+            "answered": self._is_answered(now),
             "exit_reason": self.exit_reason(now),
             "cause": self.cause,
             "transcripts": [
@@ -146,18 +150,33 @@ class CallLog:
             "interrupted": self._interrupted,
         }
 
-    def _is_answered(self, now: float) -> bool:
-        """Whether the answer was heard to its end, and it has been quiet since."""
-        quiet_since = self._speaker.quiet_since()
-        if self._speech_ended is None or quiet_since is None or self.first_audio(now) is None:
-            return False
-        began = max(self._speech_ended, self._flushed)
-        answer = [
+    def _answer(self) -> list[Transcript]:
+        """What the agent says to the user's words, and nobody cut off; without a clip, whatever it says."""
+        if self._scripted and self._speech_ended is None:
+            return []
+        since = float("-inf") if self._speech_ended is None else max(self._speech_ended, self._flushed)
+        return [
             transcript
             for transcript in self._transcripts.values()
-            if transcript.role == "assistant" and transcript.began > began and not transcript.interrupted
+            if transcript.role == "assistant" and transcript.began > since and not transcript.interrupted
         ]
-        finals = [transcript.final_since for transcript in answer if transcript.final_since is not None]
-        if not finals or len(finals) < len(answer):
+
+    def _is_answered(self, now: float) -> bool:
+        """Whether anything of the answer was heard, or it is text alone."""
+        heard = self.first_audio(now) is not None if self._scripted else self._speaker.heard_s(now) > 0
+        return heard or self._is_text()
+
+    def _is_text(self) -> bool:
+        """Whether an answer came whole, and no audio with it."""
+        texts = [each for each in self._answer() if each.final_since is not None and each.text.strip()]
+        quiet_since = self._speaker.quiet_since()
+        return bool(texts) and (quiet_since is None or quiet_since <= texts[0].began)
+
+    def _is_over(self, now: float) -> bool:
+        """Whether the answer came to its end, and it has been quiet since."""
+        answer = self._answer()
+        finals = [each.final_since for each in answer if each.final_since is not None]
+        if not finals or len(finals) < len(answer) or not self._is_answered(now):
             return False
+        quiet_since = self._speaker.quiet_since() or finals[0]
         return now - max(quiet_since, *finals) >= self._linger_s

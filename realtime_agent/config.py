@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -21,7 +22,9 @@ from pydantic_core import ErrorDetails
 from realtime_agent.errors import ConfigError
 from realtime_agent.validation import in_words
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "load_settings", "unknown_names"]
+
+_DOTENV = Path(".env")
 
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
 Timeout = Annotated[float, Field(gt=0, le=3600)]
@@ -29,6 +32,11 @@ Milliseconds = Annotated[int, Field(ge=0, le=2000)]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_NEAR = 0.65
+"""How alike two names must be for one to be taken for the other misspelt; DATABASE_URL is like none of ours."""
 
 _OWN_HEADERS = ("host", "connection", "upgrade", "content-length", "transfer-encoding")
 """Those that the client sets itself, beside `Sec-WebSocket-…`: others would break the request, or lead it elsewhere."""
@@ -104,7 +112,13 @@ class Settings(BaseModel):
     @field_validator("realtime_api_base_uri")
     @classmethod
     def _check_websocket_url(cls, value: str) -> str:
-        return _url(value, "ws://", "wss://")
+        address = _url(value, "ws://", "wss://")
+        parts = urlsplit(address)
+        if "RESOURCE" in parts.netloc.split("."):
+            raise ValueError("RESOURCE stands for the name of your Azure resource")
+        if parts.path.endswith("/realtime"):
+            raise ValueError("leave out /realtime and model=, which are added")
+        return address
 
     @field_validator("openai_api_key")
     @classmethod
@@ -137,6 +151,13 @@ class Settings(BaseModel):
             raise ValueError(f"DEFAULT_VOICE {self.default_voice!r} is not one of VOICES")
         return self
 
+    @model_validator(mode="after")
+    def _check_auth(self) -> Settings:
+        has_key = self.openai_api_key.get_secret_value() or "api-key" in map(str.lower, self.extra_headers)
+        if self.realtime_api_auth == "api-key" and not has_key:
+            raise ValueError("REALTIME_API_AUTH is api-key, but OPENAI_API_KEY is empty")
+        return self
+
     @property
     def extra_headers(self) -> Mapping[str, str]:
         """REALTIME_API_HEADERS, by name."""
@@ -153,7 +174,7 @@ class Settings(BaseModel):
         return bool(self.agora_app_id)
 
 
-def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> Settings:
+def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None = _DOTENV) -> Settings:
     """Read `environ` (default: the process's own) over the file `dotenv`.
 
     An empty variable is the default, so that a copied `.env.example` works as it is; in `environ` it also puts aside
@@ -162,7 +183,7 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None 
     Raises:
         ConfigError: a value is wrong, and the message names every variable at fault; or the file can't be read.
     """
-    found = _read(dotenv) if dotenv is not None and dotenv.is_file() else {}
+    found = _read(dotenv) if dotenv is not None else {}
     found.update(os.environ if environ is None else environ)
     values = {name: value for name in Settings.model_fields if (value := (found.get(name.upper()) or "").strip())}
     try:
@@ -171,7 +192,26 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None 
         raise ConfigError("; ".join(_in_words(detail) for detail in error.errors())) from None
 
 
+def unknown_names(dotenv: Path = _DOTENV) -> dict[str, str | None]:
+    """What a file assigns to that is no setting, each with the setting whose name is nearest, if one is near.
+
+    Raises:
+        ConfigError: the file can't be read.
+    """
+    known = [name.upper() for name in Settings.model_fields]
+    # A line that is not `NAME=value` may be a part of a key.
+    unknown = [
+        name
+        for name, value in _read(dotenv).items()
+        if name not in known and value is not None and _NAME.fullmatch(name)
+    ]
+    return {name: next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_NEAR)), None) for name in unknown}
+
+
 def _read(dotenv: Path) -> dict[str, str | None]:
+    """The variables of a file, in which a name without `=` has no value; none if there is no file."""
+    if not dotenv.is_file():
+        return {}
     try:
         return dict(dotenv_values(dotenv))
     except (OSError, ValueError) as error:

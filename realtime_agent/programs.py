@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from realtime_agent.assembly import check_channel, load_tools, model_address
+from realtime_agent.assembly import check_channel, check_settings, model_address
 from realtime_agent.call import CallOptions, call
-from realtime_agent.config import Settings
+from realtime_agent.config import Settings, unknown_names
 from realtime_agent.control.life import EndReason
 from realtime_agent.errors import ConfigError
 from realtime_agent.fleet.fleet import Fleet
@@ -37,8 +37,7 @@ _FAILURES = (EndReason.MODEL_FAILED, EndReason.RTC_FAILED, EndReason.CRASHED)
 
 async def serve(options: argparse.Namespace, settings: Settings) -> int:
     """The HTTP service, until it is told to end."""
-    check_channel(settings)
-    load_tools(settings)
+    _check(settings)
     listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
     async with embedded_model(settings) as model:
         logger.info("agents talk to the model at %s", model_address(model.settings))
@@ -51,8 +50,7 @@ async def serve(options: argparse.Namespace, settings: Settings) -> int:
 
 async def run_agent(options: argparse.Namespace, settings: Settings) -> int:
     """One agent in this process, with the page for its channel, until it ends."""
-    check_channel(settings)
-    load_tools(settings)
+    _check(settings)
     spec = _start_request(options).to_spec(settings)
     listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
     async with embedded_model(settings) as model:
@@ -101,6 +99,12 @@ def call_options(options: argparse.Namespace) -> CallOptions:
         timeout_s=options.timeout,
         linger_s=options.linger,
     )
+
+
+def _check(settings: Settings) -> None:
+    for name, nearest in unknown_names().items():
+        logger.warning(".env: %r is no setting%s", name, f"; is it {nearest}?" if nearest else "")
+    check_settings(settings)
 
 
 async def _end_of_input() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -219,6 +220,16 @@ async def test_an_error_of_the_model_is_logged_and_harms_nothing(caplog: pytest.
         await here.until(lambda: here.usage)
     assert here.ended == Ended(reason=EndReason.STOPPED)
     assert "no_cards: out of cards" in caplog.text
+
+
+async def test_a_storm_of_errors_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with scene() as here:
+        here.session.does(*[Report(ErrorDetail(type="server_error", message="no"))] * 1000)
+        here.session.does(Report(ErrorDetail(type="other", message="also no")), Spent(Usage()))
+        await here.until(lambda: here.usage)
+    assert caplog.text.count("server_error") == 5
+    assert caplog.text.count("also no") == 1
 
 
 # Functions.

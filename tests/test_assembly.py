@@ -3,21 +3,69 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from realtime_agent.assembly import assemble, check_channel
+from realtime_agent.assembly import assemble, check_channel, check_settings
 from realtime_agent.config import Settings
 from realtime_agent.errors import ConfigError
 from realtime_agent.testing import ScriptedServer
 from tests.specs import agent_spec
+
+REMOTE = Settings(openai_api_key=SecretStr("sk-1"))
 
 
 def test_agora_is_refused_until_it_is_there() -> None:
     check_channel(Settings())
     with pytest.raises(ConfigError, match="AGORA_APP_ID"):
         check_channel(Settings(agora_app_id="a" * 32))
+
+
+def told(settings: Settings, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What a program says at its start."""
+    caplog.set_level(logging.INFO)
+    check_settings(settings)
+    return [f"{record.levelname}: {record.getMessage()}" for record in caplog.records]
+
+
+def test_settings_that_have_nothing_odd_are_checked_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    assert told(Settings(), caplog) == []
+
+
+@pytest.mark.parametrize("wrong", [{"agora_app_id": "a" * 32}, {"agent_tools": "no_such_module"}])
+def test_what_cannot_work_is_refused_at_the_start(wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        check_settings(Settings.model_validate(wrong))
+
+
+def test_a_key_that_would_go_unencrypted_is_warned_of_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    (line,) = told(REMOTE.model_copy(update={"realtime_api_base_uri": "ws://model.example/v1"}), caplog)
+    assert line.startswith("WARNING: the key goes to model.example unencrypted")
+
+
+def test_the_functions_are_named_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    assert told(REMOTE.model_copy(update={"agent_tools": "examples.tools"}), caplog) == [
+        "INFO: examples.tools has the functions current_time, order_status"
+    ]
+
+
+def test_functions_that_the_embedded_model_will_not_call_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    _, line = told(Settings(agent_tools="examples.tools"), caplog)
+    assert line.startswith("WARNING: the embedded model calls no functions")
+
+
+def test_a_function_that_is_not_described_is_warned_of(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mute_shop.py").write_text("from realtime_agent.tools import tool\n@tool\ndef ping() -> None: ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    _, line = told(REMOTE.model_copy(update={"agent_tools": "mute_shop"}), caplog)
+    assert line == "WARNING: function ping has no docstring: the model must guess from its name what it does"
+    monkeypatch.delitem(sys.modules, "mute_shop")
 
 
 @pytest.mark.parametrize(("key", "header"), [("sk-1", "Bearer sk-1"), ("", None)])

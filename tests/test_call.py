@@ -169,6 +169,37 @@ async def test_a_barge_in_reports_the_true_position_and_is_no_answer(clip: Path)
     assert played[-1] == 240_000 + 7200
 
 
+async def test_an_answer_in_text_is_exit_code_0(clip: Path) -> None:
+    async def script(agent: StubAgent) -> None:
+        await agent.until_speech_ends()
+        await agent.final("assistant", "a1", "In writing.")
+
+    async with StubServer.running(script) as server:
+        code, text = await hold(options(server, clip))
+    assert code == 0
+    assert text.splitlines()[1:] == [
+        "agent: In writing.",
+        "the answer came as text only",
+        "call ended: answered; 0.0 s of the agent heard",
+    ]
+
+
+async def test_words_that_turn_out_not_to_have_been_heard_are_marked_as_a_correction(clip: Path) -> None:
+    async def script(agent: StubAgent) -> None:
+        await agent.final("assistant", "g1", "Welcome to our shop!")
+        await agent.final("assistant", "g1", "Welcome", interrupted=True)
+        await agent.until_speech_ends()
+        await agent.final("assistant", "a1", "In writing.")
+
+    async with StubServer.running(script) as server:
+        _, text = await hold(options(server, clip))
+    assert text.splitlines()[1:4] == [
+        "agent: Welcome to our shop!",
+        "agent (corrected): Welcome (interrupted)",
+        "agent: In writing.",
+    ]
+
+
 async def test_a_barge_in_alone_is_exit_code_1(clip: Path) -> None:
     async def script(agent: StubAgent) -> None:
         await agent.say(tone(5000))

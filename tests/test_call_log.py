@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from realtime_agent.audio.speaker import Speaker
 from realtime_agent.call_log import CallLog
 from tests.stub_agent import FRAME, tone
@@ -136,6 +138,47 @@ def test_a_silent_answer_is_none() -> None:
     assert call.log.report(40)["answered"] is False
 
 
+def test_an_answer_in_text_is_an_answer() -> None:
+    call = Call()
+    call.final(1, "assistant", "greeting")
+    call.clip()
+    call.log.add_transcript({"role": "assistant", "item_id": "a1", "delta": "wo"}, 12)
+    assert call.log.report(12)["answered"] is False
+    call.final(13, "assistant", "a1")
+    assert call.log.exit_reason(13.9) is None
+    assert call.log.exit_reason(14) == "answered"
+    report = call.log.report(14)
+    assert (report["answered"], report["latencies"], report["heard_s"]) == (True, {"first_audio_ms": None}, 0)
+
+
+def test_an_answer_in_text_may_follow_a_greeting_that_was_heard() -> None:
+    call = Call()
+    call.final(1, "assistant", "greeting")
+    call.say(1, 2000)
+    call.clip()
+    call.final(12, "assistant", "a1")
+    assert call.log.exit_reason(13) == "answered"
+
+
+@pytest.mark.parametrize("more", [{"text": " "}, {"interrupted": True}])
+def test_words_of_which_nothing_reached_the_user_are_no_answer(more: dict[str, Any]) -> None:
+    call = Call()
+    call.clip()
+    call.final(12, "assistant", "a1", **more)
+    assert call.log.report(20)["answered"] is False
+    assert call.log.exit_reason(20) is None
+
+
+def test_audio_that_follows_its_words_is_heard_to_its_end() -> None:
+    call = Call()
+    call.clip()
+    call.final(12, "assistant", "a1")
+    call.say(12.5, 2000)
+    assert call.log.exit_reason(15.5) is None
+    assert call.log.exit_reason(15.53) == "answered"
+    assert call.log.report(15.53)["latencies"] == {"first_audio_ms": 2520}
+
+
 def test_the_first_reason_to_end_stays() -> None:
     call = Call()
     call.log.end("lost", "the agent ended")
@@ -154,6 +197,14 @@ def test_without_a_clip_anything_heard_is_an_answer_and_only_the_user_ends_the_c
     assert log.report(1000)["latencies"] == {"first_audio_ms": None}
 
 
+def test_without_a_clip_anything_written_is_an_answer_too() -> None:
+    log = CallLog(Speaker(record=False), scripted=False)
+    log.add_transcript({"role": "user", "item_id": "u1", "text": "hello", "final": True}, 1)
+    assert log.report(2)["answered"] is False
+    log.add_transcript({"role": "assistant", "item_id": "a1", "text": "words", "final": True}, 2)
+    assert log.report(2)["answered"] is True
+
+
 def test_deltas_are_gathered_and_the_whole_replaces_them() -> None:
     call = Call()
     parts: list[dict[str, Any]] = [
@@ -169,7 +220,9 @@ def test_deltas_are_gathered_and_the_whole_replaces_them() -> None:
     assert whole.text == "Good morning to you"
     call.log.add_transcript({"role": "assistant", "item_id": "a1", "delta": "late"}, 2)
     assert whole.text == "Good morning to you"
+    assert not whole.corrected
     call.final(3, "assistant", "a1", "Good", interrupted=True)
+    assert whole.corrected
     report = call.log.report(3)
     assert report["transcripts"] == [{"role": "assistant", "item_id": "a1", "text": "Good", "interrupted": True}]
     assert report["interrupted"] is True

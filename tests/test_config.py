@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from realtime_agent.config import Settings, load_settings
+from realtime_agent.config import Settings, load_settings, unknown_names
 from realtime_agent.errors import ConfigError
 
 
@@ -153,6 +153,50 @@ def test_every_wrong_value_is_told_at_once() -> None:
         load(SERVER_PORT="x", MAX_AGENTS="0", REALTIME_API_BASE_URI="x", LOCAL_LLM_URL="x")
     names = [problem.split(":")[0] for problem in str(caught.value).split("; ")]
     assert sorted(names) == ["LOCAL_LLM_URL", "MAX_AGENTS", "REALTIME_API_BASE_URI", "SERVER_PORT"]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("wss://model.example/v1/realtime", "/realtime"),
+        ("wss://model.example/v1/realtime/?model=m", "/realtime"),
+        ("wss://RESOURCE.openai.azure.com/openai/v1", "RESOURCE stands for"),
+    ],
+)
+def test_an_address_that_is_not_yet_or_more_than_the_base_is_told_what_to_do(address: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(REALTIME_API_BASE_URI=address)
+
+
+@pytest.mark.parametrize("address", ["wss://resource.openai.azure.com/v1", "wss://realtime/v1", "wss://h/realtime/v1"])
+def test_an_address_that_only_looks_so_is_taken(address: str) -> None:
+    assert load(REALTIME_API_BASE_URI=address).realtime_api_base_uri == address
+
+
+def test_a_way_to_send_a_key_needs_one() -> None:
+    with pytest.raises(ConfigError, match="REALTIME_API_AUTH is api-key, but OPENAI_API_KEY is empty"):
+        load(REALTIME_API_AUTH="api-key", REALTIME_API_HEADERS='{"X-A": "b"}')
+    load(REALTIME_API_AUTH="api-key", OPENAI_API_KEY="sk-1")
+    load(REALTIME_API_AUTH="api-key", REALTIME_API_HEADERS='{"API-Key": "b"}')
+
+
+def test_what_the_file_has_beside_settings_is_told_with_the_nearest_setting(dotenv: Path) -> None:
+    assert unknown_names(dotenv) == {}
+    dotenv.write_text(
+        "OPENAI_KEY=sk-1\nMAX_AGENTS=7\nserver_port=1\nSSL_CERT_FILE=a.pem\nDATABASE_URL=x\nexport VOICE=a\n"
+    )
+    assert unknown_names(dotenv) == {
+        "OPENAI_KEY": "OPENAI_API_KEY",
+        "server_port": "SERVER_PORT",
+        "SSL_CERT_FILE": None,
+        "DATABASE_URL": None,
+        "VOICE": "VOICES",
+    }
+
+
+def test_a_line_of_the_file_that_names_nothing_is_not_repeated_as_it_may_be_a_key(dotenv: Path) -> None:
+    dotenv.write_text("sk_secret\nOPENAI_API_KEY=a\nsk-secret=\n")
+    assert unknown_names(dotenv) == {}
 
 
 def test_a_file_that_is_no_text_is_told(dotenv: Path) -> None:

@@ -27,7 +27,19 @@ from tests.ports import dead_port
 from tests.processes import command_line, descendants, until_dead
 
 _TIMEOUT_S = 90
-_SETTINGS = ("OPENAI_", "AGORA_", "REALTIME_", "LOCAL_", "SERVER_", "MAX_", "USER_", "IDLE_", "LOG_", "ALLOWED_")
+_SETTINGS = (
+    "OPENAI_",
+    "AGORA_",
+    "REALTIME_",
+    "LOCAL_",
+    "SERVER_",
+    "MAX_",
+    "USER_",
+    "IDLE_",
+    "LOG_",
+    "ALLOWED_",
+    "AGENT_",
+)
 
 
 pytestmark = pytest.mark.usefixtures("logging_as_before")
@@ -147,6 +159,9 @@ def test_a_wrong_argument_is_one_clear_line(
         ("MAX_AGENTS", "many", "MAX_AGENTS"),
         ("DEFAULT_VOICE", "darth", "DEFAULT_VOICE 'darth'"),
         ("REALTIME_API_BASE_URI", "http://x", "REALTIME_API_BASE_URI"),
+        ("REALTIME_API_BASE_URI", "wss://x/v1/realtime", "/realtime"),
+        ("REALTIME_API_AUTH", "api-key", "OPENAI_API_KEY"),
+        ("AGENT_TOOLS", "./shop.py", "such as shop"),
         ("AGORA_APP_ID", "0123456789abcdef0123456789abcdef", "AGORA_APP_ID"),
         ("SERVER_HOST", "192.0.2.1", "192.0.2.1"),
     ],
@@ -166,6 +181,29 @@ def test_a_wrong_setting_is_one_clear_line(
 def test_a_wrong_setting_in_the_file_is_one_clear_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("IDLE_TIMEOUT_S=soon\n")
     assert "IDLE_TIMEOUT_S" in fails_with_one_line(capsys, "server")
+
+
+async def test_what_looks_wrong_is_warned_of_when_the_server_starts(script: ScriptedServer, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_KEY=sk-secret\nDATABASE_URL=x\n")
+    settings = {"REALTIME_API_BASE_URI": script.url, "AGENT_TOOLS": "examples.tools"}
+    async with program("server", **settings) as process:
+        await address(process)
+        process.send_signal(signal.SIGTERM)
+        _, _, errors = await end(process)
+    assert ".env: 'OPENAI_KEY' is no setting; is it OPENAI_API_KEY?\n" in errors
+    assert ".env: 'DATABASE_URL' is no setting\n" in errors
+    assert "examples.tools has the functions current_time, order_status\n" in errors
+    assert "sk-secret" not in errors
+
+
+async def test_what_looks_wrong_is_warned_of_when_an_agent_starts(script: ScriptedServer, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_KEY=sk-secret\n")
+    async with program(*AGENT, REALTIME_API_BASE_URI=script.url, AGENT_TOOLS="examples.tools") as process:
+        await address(process)
+        process.send_signal(signal.SIGTERM)
+        _, _, errors = await end(process)
+    assert errors.count("'OPENAI_KEY' is no setting") == 1
+    assert errors.count("has the functions") == 1
 
 
 @pytest.mark.parametrize("arguments", [["server"], AGENT])

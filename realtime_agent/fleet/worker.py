@@ -104,12 +104,18 @@ class _Worker:
             await agent.control(command_adapter.validate_python(command))
         except RealtimeAgentError as error:
             self._reply(number, error)
+        except Exception:
+            # It is this command's end, and not the agent's.
+            logger.exception("a command failed")
+            self._reply(number, RealtimeAgentError("an error in the agent; see its log"))
         else:
             self._reply(number, None)
 
     def _reply(self, number: int, error: RealtimeAgentError | None) -> None:
         told = None if error is None else {"name": type(error).__name__, "message": str(error)}
-        self._link.send({"reply": number, "error": told})
+        # A server that reads none of these has given up on them.
+        with suppress(QueueFull):
+            self._link.send({"reply": number, "error": told})
 
 
 async def _adopt_connections(pipe: socket.socket, channel: WebChannel) -> None:

@@ -36,6 +36,11 @@ class Agreed:
         """How many changes wait for their answer."""
         return len(self._changes)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the answer to a change."""
+        return any(not change.is_withdrawn for change in self._changes)
+
     def propose(self, config: SessionConfig, command: int) -> None:
         """A command asks for a change."""
         self._changes.append(Change(config, command))

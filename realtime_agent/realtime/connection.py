@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -109,6 +110,9 @@ class Connection:
             )
         except TimeoutError:
             raise SessionTimeout(f"the model did not accept the connection within {timeout:g} s") from None
+        except socket.gaierror as error:
+            # Its words name no host.
+            raise SessionLost(f"the model can't be reached at {urlsplit(url).hostname}: {error.strerror}") from None
         except (OSError, ValueError, ImportError, WebSocketException) as error:
             raise _not_opened(error, secrets) from None
         return cls(websocket, secrets)

@@ -3,26 +3,26 @@
 It outlives the connections that it is held over. When one is lost, `disconnected` puts away what went with it, and
 `connected` tells the model on another one what was said so far and asks again for what was cut off.
 
-Its parts: `Turns` are the user's, `Items` what was said, `Responses` whose turn it is, `Calls` the functions that the
-model calls, `Agreed` the settings.
+Its parts: `Turns` are the user's, `Items` what was said, `Responses` whose turn it is, `Requester` asks for them,
+`Calls` are the functions that the model calls, `Agreed` the settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer, Send
+from realtime_agent.realtime.actions import Action, Answer
 from realtime_agent.realtime.agreed import Agreed, Change
 from realtime_agent.realtime.calls import Calls
 from realtime_agent.realtime.history import History
 from realtime_agent.realtime.items import Items
 from realtime_agent.realtime.outgoing import OnError, Outgoing
 from realtime_agent.realtime.request import Request
+from realtime_agent.realtime.requester import COLLISION, Requester
 from realtime_agent.realtime.responses import Responses
-from realtime_agent.realtime.session import FunctionOutput, Report, Spent, Transcript, UserSpeech
+from realtime_agent.realtime.session import FunctionOutput, Report, Spent, UserSpeech
 from realtime_agent.realtime.turns import Turns
 from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
 from realtime_agent.realtime.uplink import Uplink
@@ -30,18 +30,8 @@ from realtime_agent.text import one_line
 
 __all__ = ["Conversation"]
 
-_COLLISION = "conversation_already_has_active_response"
-
 _BEGINNINGS = (ev.OutputItemAdded, ev.OutputAudioDelta, ev.OutputTranscriptDelta, ev.OutputTextDelta)
 """What shows that a response has begun, where the server does not say so."""
-
-_REQUEST = "request"
-"""Under this name, the metadata of a response tells which request of ours it answers."""
-
-_GO_ON = (
-    "Your last message was cut off by a lost connection. The user has heard it as far as it stands in the "
-    "conversation. Go on from exactly there, without repeating anything."
-)
 
 
 class Conversation:
@@ -67,6 +57,7 @@ class Conversation:
         self._outgoing = Outgoing()
         self._responses = Responses(self._agreed, user_present=user_present)
         self._items = Items(History(replay_tokens), self._responses, self._outgoing)
+        self._requests = Requester(self._agreed, self._responses, self._items, self._outgoing)
         self._calls = Calls(self._items, self._responses)
         self._turns = Turns(self._agreed, self._items.history, self._responses, self._outgoing, self.uplink)
         self._handlers: dict[type[ev.ServerEvent], Callable[[Any], list[Action]]] = {
@@ -119,8 +110,8 @@ class Conversation:
     @property
     def is_settled(self) -> bool:
         """Whether the connection could be exchanged for another one now, and nothing would be lost."""
-        is_idle = self._responses.is_quiet and not self._calls.running and not self.commands_waiting
-        return is_idle and self.uplink.holds_all
+        is_awaited = self._agreed.is_awaited or self._items.adding or self._turns.is_awaited
+        return self._responses.is_quiet and not self._calls.running and not is_awaited and self.uplink.holds_all
 
     @property
     def is_quiet(self) -> bool:
@@ -139,9 +130,9 @@ class Conversation:
             return []
         actions: list[Action] = []
         if isinstance(event, _BEGINNINGS) and self._responses.is_unannounced(event.response_id):
-            actions += self._begun(event.response_id, None)
+            actions += self._requests.begun(event.response_id, None)
         actions += handler(event)
-        return [*actions, *self._next()] if self._responses.has_next else actions
+        return [*actions, *self._requests.next()] if self._responses.has_next else actions
 
     # The connection.
 
@@ -151,15 +142,15 @@ class Conversation:
         self._responses.connected()
         self.uplink.reconnected()
         actions = self._items.connected(self._calls.running)
-        return [*actions, *self._send_changes(), *self._turns.connected(), *self._next()]
+        return [*actions, *self._send_changes(), *self._turns.connected(), *self._requests.next()]
 
     def disconnected(self) -> list[Action]:
         """The connection is gone, and with it whatever the model was about to say."""
         asked = self._responses.asked
-        actions = [*self._turns.disconnected(), *(self._settle(asked) if asked is not None else [])]
+        actions = [*self._turns.disconnected(), *(self._requests.settle(asked) if asked is not None else [])]
         active = self._responses.active
         self._responses.disconnected(
-            self._new_id,
+            self._requests.new_id,
             # Where there are functions, a call might have come.
             is_finished=active is not None and active.is_whole and not self.config.tools,
             can_go_on=active is not None and self.history.is_begun(active.items, in_words=True),
@@ -179,14 +170,14 @@ class Conversation:
     def user_joined(self) -> list[Action]:
         """Somebody is there to hear: ask for what waited for them."""
         self._responses.user_joined()
-        return self._next()
+        return self._requests.next()
 
     def user_left(self) -> list[Action]:
         """Nobody is there: cancel and forget what was asked for, and ask for nothing until somebody comes."""
         actions: list[Action] = [UserSpeech(False)] if self._responses.user_speaking else []
         self._responses.user_left()
         active = self._responses.active
-        return [*actions, self._cancel(active.id)] if active is not None else actions
+        return [*actions, self._requests.cancel(active.id)] if active is not None else actions
 
     def clear(self) -> list[Action]:
         """Forget what the user said since their last turn ended."""
@@ -212,11 +203,11 @@ class Conversation:
 
     def say(self, command: int, text: str) -> list[Action]:
         """Add a text message of the user, and ask for an answer, now or in their turn."""
-        return self._ask(Request(self._new_id(), text=text, command=command))
+        return self._requests.ask(self._requests.new(text=text, command=command))
 
     def create_response(self, command: int | None, config: ResponseConfig | None = None) -> list[Action]:
         """Ask for a response, now or in its turn. The oldest request gives way when too many wait."""
-        return self._ask(Request(self._new_id(), config, command=command))
+        return self._requests.ask(self._requests.new(config=config, command=command))
 
     def commit(self, command: int) -> list[Action]:
         """Make what the user said so far a message. No answer comes by itself."""
@@ -228,23 +219,20 @@ class Conversation:
 
     def give_up(self) -> list[Action]:
         """The model does not begin what it was asked for: let the next request have its turn."""
-        if (asked := self._responses.asked) is None:
-            return []
-        error = ErrorDetail(type="no_response", message="the model was asked for a response and did not begin one")
-        return [*self._request_refused(asked, error), *self._next()]
+        return self._requests.give_up()
 
     # What the agent does by itself.
 
     def greet(self, config: ResponseConfig) -> list[Action]:
         """Ask for the words that open the conversation, which are pointless once the user has spoken."""
-        return self._ask(Request(self._new_id(), config, lapses=True))
+        return self._requests.ask(self._requests.new(config=config, lapses=True))
 
     def give_outputs(self, outputs: Sequence[FunctionOutput]) -> list[Action]:
         """Give the model what came of its calls, and ask it to go on."""
         actions, told = self._calls.made(outputs)
         if not told or not self._responses.user_present:
             return actions
-        return [*actions, *self._ask(Request(self._new_id(), answers=told))]
+        return [*actions, *self._requests.ask(self._requests.new(answers=told))]
 
     # Server events that concern responses and settings.
 
@@ -258,19 +246,13 @@ class Conversation:
         return []
 
     def _created(self, event: ev.ResponseCreated) -> list[Action]:
-        metadata = event.response.metadata or {}
-        return self._begun(event.response.id or "", metadata.get(_REQUEST))
-
-    def _begun(self, response_id: str, request_id: str | None) -> list[Action]:
-        active = self._responses.created(response_id, request_id)
-        actions = self._settle(active.request) if active.request is not None else []
-        return actions if active.is_wanted else [*actions, self._cancel(response_id)]
+        return self._requests.begun(event.response.id or "", event.response.metadata)
 
     def _done(self, event: ev.ResponseDone) -> list[Action]:
         response, response_id = event.response, event.response.id or ""
         active = self._responses.done(response_id)
         request = active.request if active is not None else None
-        actions: list[Action] = self._settle(request) if request is not None else []
+        actions: list[Action] = self._requests.settle(request) if request is not None else []
         if response.usage is not None:
             actions.append(Spent(response.usage))
         if response.status == "failed":
@@ -307,15 +289,15 @@ class Conversation:
         if on_error is not None:
             return on_error(error)
         if error.event_id is not None:
-            return [] if error.code == _COLLISION else [Report(error)]
+            return [] if error.code == COLLISION else [Report(error)]
         # Nobody asked, so it was the user's turn that ended and could not be answered.
         self._responses.owe_nothing()
-        if error.code != _COLLISION:
+        if error.code != COLLISION:
             return [Report(error)]
         if (active := self._responses.active) is not None:
             # It is in its turn; unless that is what the model answers, and it was ours that could not be.
             mistaken = active.request if active.may_answer_turn else None
-            self._responses.collided(mistaken or Request(self._new_id(), answers=set()))
+            self._responses.collided(mistaken or self._requests.new(answers=set()))
         return []
 
     def _guess(self, error: ErrorDetail) -> OnError | None:
@@ -330,52 +312,7 @@ class Conversation:
             return self._on_refusal()
         if asked is None or field in ("item", "item_id"):
             return None
-        return lambda error: self._request_refused(asked, error)
-
-    # Requests and changes.
-
-    def _ask(self, request: Request) -> list[Action]:
-        gone = self._responses.add(request)
-        actions = [*(self._settle(gone) if gone is not None else []), *self._next()]
-        # One that waits for its turn counts as accepted.
-        return actions if request is self._responses.asked else [*actions, *self._settle(request)]
-
-    def _next(self) -> list[Action]:
-        """Ask for the response whose turn it is."""
-        request = self._responses.next() if self._outgoing.is_connected else None
-        if request is None:
-            return []
-        actions: list[Action] = []
-        if request.text is not None:
-            entry, actions = self._items.make("user", request.text, on_refused=partial(self._text_refused, request))
-            actions.append(Transcript("user", entry.id, entry.text, final=True))
-            request.text, request.answers = None, {entry.id}
-        create = ev.ResponseCreate(response=self._config_of(request))
-        return [*actions, self._outgoing.send(create, lambda error: self._request_refused(request, error))]
-
-    def _config_of(self, request: Request) -> ResponseConfig:
-        config = request.config.model_copy() if request.config is not None else ResponseConfig()
-        config.metadata = {_REQUEST: request.id}
-        if request.goes_on:
-            config.instructions = "\n\n".join(filter(None, (config.instructions or self.config.instructions, _GO_ON)))
-        return config
-
-    def _request_refused(self, request: Request, error: ErrorDetail) -> list[Action]:
-        if error.code == _COLLISION:
-            self._responses.collided(request)
-            return self._settle(request)
-        self._responses.refused(request)
-        return self._settle(request, error) or [Report(error)]
-
-    def _text_refused(self, request: Request, error: ErrorDetail) -> list[Action]:
-        """The model does not take the text, so that there is nothing to answer."""
-        request.is_stale = True
-        return self._settle(request, error)
-
-    def _settle(self, request: Request, error: ErrorDetail | None = None) -> list[Action]:
-        """Answer the command that a request came from, once."""
-        command, request.command = request.command, None
-        return [Answer(command, error)] if command is not None else []
+        return lambda error: self._requests.refused(asked, error)
 
     def _send_changes(self) -> list[Action]:
         return [
@@ -389,11 +326,3 @@ class Conversation:
             return [Answer(open_change.command, error)] if open_change is not None else [Report(error)]
 
         return refused
-
-    def _cancel(self, response_id: str) -> Send:
-        """Cancel this response, and none that may have begun since."""
-        cancel = ev.ResponseCancel(response_id=response_id) if response_id else ev.ResponseCancel()
-        return self._outgoing.send(cancel)
-
-    def _new_id(self) -> str:
-        return self._outgoing.new_id("request")

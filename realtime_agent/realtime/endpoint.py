@@ -11,7 +11,7 @@ from realtime_agent.addresses import is_loopback
 from realtime_agent.config import Settings
 from realtime_agent.realtime.connection import Connection
 
-__all__ = ["OPENAI", "Endpoint", "realtime_endpoint"]
+__all__ = ["OPENAI", "Endpoint", "realtime_endpoint", "warn_of_plain_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,15 @@ def realtime_endpoint(settings: Settings, model: str) -> Endpoint:
     """The endpoint that the settings name, for a model by its name, which at Azure is the deployment's."""
     parts = urlsplit(settings.realtime_api_base_uri or OPENAI)
     query = "&".join(filter(None, (parts.query, f"model={quote(model, safe='')}")))
-    headers = _headers(settings)
-    if headers and parts.scheme == "ws" and not is_loopback(parts.hostname or ""):
-        logger.warning("the key goes to %s unencrypted: REALTIME_API_BASE_URI should begin with wss://", parts.hostname)
     url = parts._replace(path=parts.path.rstrip("/") + "/realtime", query=query).geturl()
-    return Endpoint(url, headers, settings.model_timeout_s)
+    return Endpoint(url, _headers(settings), settings.model_timeout_s)
+
+
+def warn_of_plain_key(settings: Settings) -> None:
+    """Log a warning if agents will send the key, or other headers, over a network as plain text."""
+    parts = urlsplit(settings.realtime_api_base_uri)
+    if parts.scheme == "ws" and not is_loopback(parts.hostname or "") and _headers(settings):
+        logger.warning("the key goes to %s unencrypted: REALTIME_API_BASE_URI should begin with wss://", parts.hostname)
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -56,6 +56,7 @@ class Entry:
         known: How much of it the model has by the present connection: nothing, its words, or an assistant's audio too.
         call_id: Of a call, and of its output.
         name: Of the function.
+        is_ours: Whether its id is one that we gave it.
         is_gone: Whether the model was told to forget it. It stays until it has, since others may be told to stand
             behind it.
     """
@@ -69,6 +70,7 @@ class Entry:
     known: Literal["nothing", "words", "audio"] = "nothing"
     call_id: str = ""
     name: str = ""
+    is_ours: bool = False
     is_gone: bool = False
 
     @property

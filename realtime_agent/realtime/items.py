@@ -19,9 +19,6 @@ from realtime_agent.recent import Recent
 
 __all__ = ["Items"]
 
-_MAX_ID = 32
-"""Characters that OpenAI allows for an item's id."""
-
 _MAX_UNANSWERED = 64
 """Items that the model has neither taken nor refused; not every server says so."""
 
@@ -73,6 +70,9 @@ class Items:
         for entry in self.history:
             entry.known = "nothing"
             actions += self._cut_short(entry)
+            if not entry.is_ours:
+                # Another connection may give the same id to something else.
+                self._rename(entry)
         self._playing.clear()
         return actions
 
@@ -90,7 +90,7 @@ class Items:
         A `command` is answered when the model has taken or refused it. `on_refused` decides what comes of a refusal.
         """
         entry = self.history.put(self._outgoing.new_id("output" if kind == "output" else "text"), kind)
-        entry.text, entry.call_id, entry.is_whole = text, call_id, True
+        entry.text, entry.call_id, entry.is_whole, entry.is_ours = text, call_id, True, True
         if command is not None:
             self._adding[entry.id] = command
         if on_refused is not None:
@@ -100,11 +100,12 @@ class Items:
     def withdraw(self, command: int) -> bool:
         """Nobody waits for this command any more. Returns whether it was an item that the model was not told."""
         item_id = next((item_id for item_id, adding in self._adding.items() if adding == command), None)
-        if item_id is None or self._outgoing.is_connected:
+        if item_id is None:
             return False
-        self.history.remove(item_id)
         del self._adding[item_id]
-        return True
+        if not self._outgoing.is_connected:
+            self.history.remove(item_id)
+        return not self._outgoing.is_connected
 
     def refused(self, error: ErrorDetail) -> list[Action]:
         """The server has refused an item and does not say which: it is the one that it was told first."""
@@ -264,11 +265,15 @@ class Items:
         """Correct an assistant's item of which the model has no audio that it could truncate."""
         actions: list[Action] = [self._delete(entry.id)]
         before = self.history.known_before(entry)
-        self.history.rename(entry, self._outgoing.new_id("text"))
+        self._rename(entry)
         entry.known = "nothing"
         if entry.item() is not None:
             actions.append(self._tell(entry, before.id if before is not None else "root"))
         return actions
+
+    def _rename(self, entry: Entry) -> None:
+        self.history.rename(entry, self._outgoing.new_id("text"))
+        entry.is_ours = True
 
     def _delete(self, item_id: str) -> Send:
         # Where it is not there, it need not be deleted.
@@ -276,8 +281,6 @@ class Items:
 
     def _tell(self, entry: Entry, after: str | None = None) -> Send:
         """Tell the model an item, whose words are known."""
-        if len(entry.id) > _MAX_ID:
-            self.history.rename(entry, self._outgoing.new_id("text"))
         entry.known = "words"
         item = entry.item()
         assert item is not None, "only what can be told is told"

@@ -13,28 +13,26 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from realtime_agent.errors import ModelRefused, SessionError, SessionLost, SessionTimeout
+from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.actions import Action, Answer, Send, SendAudio
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.events import ErrorEvent, ServerEvent, SessionCreated, SessionUpdate, SessionUpdated
+from realtime_agent.realtime.events import ErrorEvent, ServerEvent
+from realtime_agent.realtime.handshake import EXPIRED, FINAL, Connector, connect
 from realtime_agent.realtime.renewal import Renewal
 from realtime_agent.realtime.session import FunctionOutput, Lost, Report, Restored, Rotated, SessionEvent
 from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
 
-__all__ = ["Connector", "RealtimeSession"]
+__all__ = ["RealtimeSession"]
 
 logger = logging.getLogger(__name__)
 
-_EXPIRED = "session_expired"
-
-_TRANSIENT = ("server_error", "rate_limit_exceeded", _EXPIRED)
-"""Errors for an answer to the settings that another try may be spared."""
-
 _CONFIRM_S = 2.0
 """How often the model is asked whether it has what it was sent: of audio, so much more is kept."""
+
+_MAX_APPEND = 1000 * BYTES_PER_MS
 
 _LOOK_AGAIN_S = 0.05
 """How soon a connection that was behind is looked at again."""
@@ -44,24 +42,6 @@ _WORDS_S = 30.0
 
 _MAX_COMMANDS = 64
 """Commands that the model has not answered; one that answers none is asked no more."""
-
-
-class Connector(Protocol):
-    """Where the model is."""
-
-    @property
-    def timeout(self) -> float:
-        """Seconds for each step of getting a session."""
-        ...
-
-    async def connect(self) -> Connection:
-        """Open a connection.
-
-        Raises:
-            SessionLost: it can't be had now.
-            SessionError: it can't be had.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +208,9 @@ class RealtimeSession:
 
     def _send_audio(self, connection: Connection, command: int | None = None) -> None:
         pcm = self._conversation.uplink.take(command)
-        if pcm:
-            audio = base64.b64encode(pcm).decode("ascii")
+        # Not every server takes messages of any size.
+        for at in range(0, len(pcm), _MAX_APPEND):
+            audio = base64.b64encode(pcm[at : at + _MAX_APPEND]).decode("ascii")
             connection.send_json('{"type":"input_audio_buffer.append","audio":"' + audio + '"}')
 
     def _use(self, connection: Connection) -> None:
@@ -276,7 +257,7 @@ class RealtimeSession:
             if asked is not None and asked is self._conversation.asked:
                 self._perform(self._conversation.give_up())
 
-    async def _reconnect(self, lost: SessionLost) -> None:
+    async def _reconnect(self, lost: SessionError) -> None:
         """Get another connection for one that is lost.
 
         Raises:
@@ -297,10 +278,13 @@ class RealtimeSession:
                 except SessionLost as again:
                     lost = again
                 except ModelRefused as refused:
-                    if self._conversation.config is self._proven:
+                    if self._conversation.config is not self._proven:
+                        self._report("settings_reverted", str(refused))
+                        self._perform(self._conversation.revert(self._proven))
+                    elif refused.code in FINAL:
                         raise
-                    self._report("settings_reverted", str(refused))
-                    self._perform(self._conversation.revert(self._proven))
+                    # The model has taken these settings before, so it is something else, that may pass.
+                    lost = refused
         self._renewal.opened(_now(), age=_now() - spare.opened)
         self._use(spare.connection)
         self._handle(Restored(_now() - began))
@@ -358,25 +342,10 @@ class RealtimeSession:
         return None
 
     async def _connect(self) -> _Spare:
-        """A connection on which the model has taken the settings.
-
-        Raises:
-            SessionLost, SessionError: as the connector, and when the model does not take them.
-        """
-        connection = await self._connector.connect()
-        self._open.add(connection)
+        """Another connection. Raises as `connect`."""
         config = self._conversation.config
-        timeout = self._connector.timeout
-        try:
-            async with asyncio.timeout(timeout):
-                await _expect(connection, SessionCreated)
-                connection.send(SessionUpdate(session=config))
-                await _expect(connection, SessionUpdated)
-        except BaseException as error:
-            await self._hang_up(connection)
-            if isinstance(error, TimeoutError):
-                raise SessionTimeout(f"the model did not take its settings within {timeout:g} s") from None
-            raise
+        connection = await connect(self._connector, config)
+        self._open.add(connection)
         self._proven = config
         return _Spare(connection, config, _now())
 
@@ -399,28 +368,8 @@ def _check_open(event: ServerEvent) -> None:
     Raises:
         SessionLost: this is such a word.
     """
-    if isinstance(event, ErrorEvent) and event.error.code == _EXPIRED:
+    if isinstance(event, ErrorEvent) and event.error.code == EXPIRED:
         raise SessionLost(event.error.message)
-
-
-async def _expect(connection: Connection, kind: type[ServerEvent]) -> None:
-    """Wait for the one event; what comes before it is of no use yet.
-
-    Raises:
-        ModelRefused: the model sent an error instead.
-        SessionLost: it sent one that may pass.
-    """
-    while True:
-        event = await connection.receive()
-        if isinstance(event, kind):
-            return
-        if isinstance(event, ErrorEvent):
-            error = event.error
-            message = f"the model refused its settings: {error.message}"
-            if error.code in _TRANSIENT or error.type in _TRANSIENT:
-                raise SessionLost(message)
-            raise ModelRefused(message, error.code)
-        logger.debug("before %s came %s", kind.__name__, event.type)
 
 
 def _now() -> float:

@@ -22,6 +22,7 @@ class Request:
         goes_on: Whether it goes on with a response of which something was heard.
         lapses: Whether it is pointless once the user speaks, since they are answered then.
         has_collided: Whether the model has refused it once, since it was making another response.
+        cuts: How often the connection was lost over it.
         is_stale: Whether it is not wanted any more, though it may be on its way: its user has left or been answered.
     """
 
@@ -33,6 +34,7 @@ class Request:
     goes_on: bool = False
     lapses: bool = False
     has_collided: bool = False
+    cuts: int = 0
     is_stale: bool = False
 
     @property
@@ -49,4 +51,6 @@ class Request:
         """The request for the rest of its response, which was cut off; or for all of it, where nothing was heard."""
         goes_on = can_go_on or self.goes_on
         answers = None if self.is_instructed or goes_on else set[str]()
-        return Request(request_id, self.config, answers=answers, goes_on=goes_on, lapses=goes_on or self.lapses)
+        return Request(
+            request_id, self.config, answers=answers, goes_on=goes_on, lapses=goes_on or self.lapses, cuts=self.cuts
+        )

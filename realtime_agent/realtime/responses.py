@@ -20,6 +20,9 @@ __all__ = ["Active", "Responses"]
 _MAX_PENDING = 32
 """Requests that may wait for their turn."""
 
+_MAX_CUTS = 5
+"""After so many lost connections, the response over which they were lost is not asked for again."""
+
 _MAX_REMEMBERED = 64
 """Responses whose late events must still be recognised, and what is remembered of one."""
 
@@ -208,7 +211,7 @@ class Responses:
         active = self._active
         if active is None or active.request is None or is_begun or not active.is_wanted or active.may_answer_turn:
             return
-        if not (active.request.lapses or active.request.is_stale):
+        if not active.request.lapses:
             # They did not speak against this, of which they had heard nothing: it has its turn when they have finished.
             self._add_first(active.request)
 
@@ -314,9 +317,9 @@ class Responses:
         if self._owed and not turn_is_kept:
             self._add_first(Request(new_id(), answers=set()))
         if asked is not None and not asked.is_stale:
-            self._add_first(asked)
+            self._add_again(asked)
         if active is not None and self.is_heard(active.id) and not is_finished:
-            self._add_first((active.request or Request("")).again(new_id(), can_go_on=can_go_on))
+            self._add_again((active.request or Request("")).again(new_id(), can_go_on=can_go_on))
         self._active = self._asked = None
         self._user_speaking = self._blocked = self._owed_to_nobody = False
         self.owe_nothing()
@@ -339,6 +342,12 @@ class Responses:
             self._pending.remove(request)
         if self._asked is not None and self._asked.is_moot(is_instructed=is_instructed):
             self._asked.is_stale = True
+
+    def _add_again(self, request: Request) -> None:
+        """The connection was lost over this; it may be what the model can't bear."""
+        request.cuts += 1
+        if request.cuts < _MAX_CUTS:
+            self._add_first(request)
 
     def _add_first(self, request: Request) -> None:
         """Let a request wait in front of all others, where there is room."""

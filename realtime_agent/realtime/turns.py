@@ -38,6 +38,11 @@ class Turns:
         return len(self._committing)
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the answer to a commit."""
+        return any(self._committing.values())
+
+    @property
     def is_quiet(self) -> bool:
         """Whether the words of the user's last turn are known, or will never be."""
         last = next((entry for entry in reversed(list(self._history)) if entry.kind == "user"), None)

@@ -15,6 +15,9 @@ __all__ = ["Uplink"]
 _LISTENED_BACK_MS = 2000
 """What is kept of silence: a model tells that speech began only after it did."""
 
+_HEARD_AGAIN_MS = 3000
+"""So much must be sent behind what is sent again until the model would have told what it heard in it."""
+
 
 class Uplink:
     """A bounded stretch of the newest audio, with what was sent in front and what was not behind.
@@ -33,6 +36,8 @@ class Uplink:
         self._start = 0
         self._sent = 0
         self._confirmed = 0
+        # As long as less was sent, nothing of what was sent again is forgotten.
+        self._heard_again = 0
         # Where what the model has made no message of begins, and where the turn that it hears begins and ends.
         self._open = 0
         self._turn: int | None = None
@@ -83,6 +88,7 @@ class Uplink:
         """Another connection has been opened, which knows nothing of the audio that is kept here."""
         self._commits = {command: max(0, at - self._start) for command, at in self._commits.items()}
         self._start = self._sent = self._confirmed = self._open = 0
+        self._heard_again = len(self._kept) + _HEARD_AGAIN_MS * BYTES_PER_MS
         self._turn = self._turn_end = None
 
     def speech_started(self, start_ms: int) -> None:
@@ -137,7 +143,7 @@ class Uplink:
     def _forget(self) -> None:
         if self._turn is not None:
             needed = self._turn
-        elif self._keeps_all:
+        elif self._keeps_all or self._sent < self._heard_again:
             needed = self._start
         else:
             needed = min(self._end, self._confirmed) - _LISTENED_BACK_MS * BYTES_PER_MS

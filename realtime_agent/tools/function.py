@@ -10,16 +10,17 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, from_json, to_json
 
 from realtime_agent.realtime.types import FunctionTool
+from realtime_agent.text import one_line
 from realtime_agent.validation import field_path, in_words
 
-__all__ = ["ArgumentsError", "Tool", "one_line", "tool"]
+__all__ = ["ArgumentsError", "Tool", "tool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,8 +29,16 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What OpenAI takes as a function's name."""
 
 
-def tool(function: Callable[P, R]) -> Tool[P, R]:
-    """Let the model call a function, sync or async.
+@overload
+def tool(function: Callable[P, R]) -> Tool[P, R]: ...
+
+
+@overload
+def tool() -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+
+
+def tool(function: Callable[P, R] | None = None) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
+    """Let the model call a function, sync or async; `@tool` and `@tool()` are the same.
 
     The schema of its arguments comes from its signature, and its description from its docstring. What it returns is
     the model's to read: a string as it is, anything else as JSON, None as `null`. A ValueError that it raises is for
@@ -39,7 +48,7 @@ def tool(function: Callable[P, R]) -> Tool[P, R]:
         TypeError: the model could not call it: a parameter has no annotation, or one that JSON can't express, or
             there are `*args`, `**kwargs` or positional-only parameters; or it is no function, or of no fit name.
     """
-    return Tool(function)
+    return Tool if function is None else Tool(function)
 
 
 class Tool(Generic[P, R]):
@@ -61,7 +70,7 @@ class Tool(Generic[P, R]):
             parameters = self._arguments.json_schema(schema_generator=_WithoutTitles)
         except Exception as error:
             # Whatever the author's annotations may do, the message says whose they are.
-            raise TypeError(f"tool {self.name!r}: {one_line(getattr(error, 'message', error))}") from error
+            raise TypeError(f"tool {self.name!r}: {one_line(str(error), limit=1000)}") from error
         self.definition = FunctionTool(name=self.name, parameters=parameters)
         if description := inspect.getdoc(function):
             self.definition.description = description
@@ -116,6 +125,7 @@ def _arguments_of(function: Callable[..., object]) -> TypeAdapter[dict[str, Any]
             raise TypeError(f"parameter {each.name!r} is {each.kind.description}; the model names every argument")
         if each.annotation is each.empty:
             raise TypeError(f"parameter {each.name!r} has no annotation, so that the model can't know its type")
+        _check_type(each)
 
     def collect(**given: Any) -> dict[str, Any]:
         return given
@@ -126,6 +136,15 @@ def _arguments_of(function: Callable[..., object]) -> TypeAdapter[dict[str, Any]
     reader.__signature__ = signature.replace(parameters=by_name)
     reader.__annotations__ = {each.name: each.annotation for each in parameters}
     return TypeAdapter(reader)
+
+
+def _check_type(parameter: inspect.Parameter) -> None:
+    try:
+        TypeAdapter(parameter.annotation).json_schema()
+    except Exception as error:
+        # What pydantic advises after its first sentence would not help here.
+        words = str(getattr(error, "message", error)).partition(". ")[0]
+        raise TypeError(f"parameter {parameter.name!r} is of a type that JSON can't carry: {words}") from error
 
 
 def _fault(raw: dict[str, Any], detail: ErrorDetails) -> str:
@@ -169,9 +188,4 @@ def _text(result: object) -> str:
     try:
         return to_json(result, inf_nan_mode="null").decode()
     except Exception as error:
-        raise ValueError(f"The tool has a result that can't be written as JSON: {one_line(error)}") from error
-
-
-def one_line(error: object) -> str:
-    """An error's words on one line."""
-    return " ".join(str(error).split())
+        raise ValueError(f"The tool has a result that can't be written as JSON: {one_line(str(error))}") from error

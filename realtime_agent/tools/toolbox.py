@@ -15,7 +15,8 @@ from typing import Any, Self
 
 from realtime_agent.errors import ConfigError
 from realtime_agent.realtime.types import FunctionTool
-from realtime_agent.tools.function import ArgumentsError, Tool, one_line
+from realtime_agent.text import one_line
+from realtime_agent.tools.function import ArgumentsError, Tool
 
 __all__ = ["Toolbox"]
 
@@ -66,7 +67,7 @@ class Toolbox:
             timeout_s: Seconds that a call may take.
 
         Raises:
-            ConfigError: there is no such module, its import fails, it holds no tools, or two of one name.
+            ConfigError: there is no module of this name, its import fails, it holds no tools, or two of one name.
         """
         found = {id(each): each for each in vars(_import(module)).values() if isinstance(each, Tool)}
         if not found:
@@ -137,6 +138,9 @@ class Toolbox:
 
 
 def _import(name: str) -> ModuleType:
+    if "/" in name or name.startswith(".") or name.endswith(".py"):
+        likely = name.removesuffix(".py").strip("./").replace("/", ".")
+        raise ConfigError(f"AGENT_TOOLS: {name!r} is a path; write the name of the module, such as {likely}")
     try:
         here = str(Path.cwd())
         if here not in sys.path:
@@ -148,9 +152,14 @@ def _import(name: str) -> ModuleType:
                 f"AGENT_TOOLS: there is no module {name!r}, in the current directory or installed;"
                 " a module is named as in `import examples.tools`"
             ) from None
-        raise ConfigError(
-            f"AGENT_TOOLS: the import of {name!r} failed: {type(error).__name__}: {one_line(error)}"
-        ) from error
+        words = one_line(str(error), limit=1000) + _place(error)
+        raise ConfigError(f"AGENT_TOOLS: the import of {name!r} failed: {type(error).__name__}: {words}") from error
+
+
+def _place(error: BaseException) -> str:
+    """The line at which an import failed: of the innermost module, rather than of a library that it had called."""
+    lines = [each for each in traceback.extract_tb(error.__traceback__) if each.name == "<module>"]
+    return f" ({lines[-1].filename}:{lines[-1].lineno})" if lines else ""
 
 
 def _log_failure(name: str, error: BaseException) -> None:
@@ -162,7 +171,7 @@ def _log_failure(name: str, error: BaseException) -> None:
 
 def _advice(error: BaseException) -> str:
     """A ValueError speaks to the model; the words of any other error may hold what only its author should read."""
-    if isinstance(error, ValueError) and (words := one_line(error)):
+    if isinstance(error, ValueError) and (words := one_line(str(error), _MAX_OUTPUT)):
         return words
     return f"The tool failed ({type(error).__name__}). Do not guess its result."
 

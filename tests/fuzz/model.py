@@ -37,6 +37,7 @@ class Item:
     kind: str
     words: list[str] = field(default_factory=list)
     sent_ms: int = 0
+    call_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -126,10 +127,11 @@ class Model:
             self.refused.add(item.id)
             self._refuse(event, "invalid_value", param="item.content")
             return
-        if item.type == "function_call_output" and not any(each.id == f"item-{item.call_id}" for each in self.items):
+        is_output = item.type == "function_call_output"
+        if is_output and not any((each.kind, each.call_id) == ("call", item.call_id) for each in self.items):
             self.faults.append(f"the output of {item.call_id} has no call")
         kind = {"function_call": "call", "function_call_output": "output"}.get(item.type, str(item.role))
-        new = Item(item.id, kind, text.split())
+        new = Item(item.id, kind, text.split(), call_id=item.call_id)
         before = event.previous_item_id
         index = len(self.items)
         if before == "root":
@@ -243,7 +245,8 @@ class Model:
                 self.active.script.append({"word": (item, word, index == 0)})
             self.active.script.append({"end": item})
         for _ in range(chance.choice([0, 0, 0, 1, 2])):
-            self.active.script.append({"call": Item(self._new_id("item-call"), "call")})
+            item_id = self._new_id("item-call")
+            self.active.script.append({"call": Item(item_id, "call", call_id=item_id.removeprefix("item-"))})
 
     def step(self) -> None:
         """Go on with the response."""
@@ -295,13 +298,12 @@ class Model:
 
     def _call(self, item: Item) -> None:
         assert self.active is not None
-        call_id = item.id.removeprefix("item-")
         item.words = ["{}"]
         self.items.append(item)
         self.active.items.append(item)
         shape = {
             "id": item.id, "type": "function_call", "status": "completed",
-            "call_id": call_id, "name": "look_up", "arguments": "{}",
+            "call_id": item.call_id, "name": "look_up", "arguments": "{}",
         }  # fmt: skip
         self.send("response.output_item.added", response_id=self.active.id, output_index=1, item=shape)
         previous = self.items[-2].id if len(self.items) > 1 else None
@@ -317,7 +319,7 @@ class Model:
         output = [
             {"id": item.id, "type": "message", "role": "assistant"}
             if item.kind == "assistant"
-            else {"id": item.id, "type": "function_call", "call_id": item.id.removeprefix("item-"), "name": "look_up"}
+            else {"id": item.id, "type": "function_call", "call_id": item.call_id, "name": "look_up"}
             for item in self.active.items
         ]
         response = {"id": self.active.id, "status": status, "output": output, "usage": usage}

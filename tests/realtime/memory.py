@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -88,6 +89,11 @@ class MemoryConnection(Connection):
     def of_type(self, kind: type[E]) -> list[E]:
         """What it was sent of one type."""
         return [event for event in self.sent if isinstance(event, kind)]
+
+    @property
+    def audio(self) -> bytes:
+        """The user's voice that it was sent."""
+        return b"".join(base64.b64decode(event.audio) for event in self.of_type(ev.InputAudioBufferAppend))
 
     @property
     def settings(self) -> SessionConfig:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from realtime_agent.errors import SessionError
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.endpoint import Endpoint
-from realtime_agent.realtime.realtime_session import Connector, RealtimeSession
+from realtime_agent.realtime.handshake import Connector
+from realtime_agent.realtime.realtime_session import RealtimeSession
 from realtime_agent.realtime.renewal import Renewal
 from realtime_agent.realtime.session import CallTools, FunctionOutput, Play, SessionEvent
 from realtime_agent.realtime.types import AudioInput, ServerVad, SessionAudio, SessionConfig, Transcription

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from realtime_agent.config import Settings
-from realtime_agent.realtime.endpoint import realtime_endpoint
+from realtime_agent.realtime.endpoint import realtime_endpoint, warn_of_plain_key
 from realtime_agent.testing import ScriptedServer
 
 KEY = "sk-very-secret"
@@ -51,7 +51,6 @@ def test_the_model_is_asked_for_below_the_base(base: str, url: str) -> None:
     ("key", "auth", "extra", "headers"),
     [
         ("", "bearer", "", {}),
-        ("", "api-key", "", {}),
         (KEY, "bearer", "", {"Authorization": f"Bearer {KEY}"}),
         (KEY, "api-key", "", {"api-key": KEY}),
         (KEY, "bearer", '{"X-A": "b"}', {"X-A": "b", "Authorization": f"Bearer {KEY}"}),
@@ -96,10 +95,12 @@ def test_it_shows_no_secret() -> None:
         ("", KEY, "", False),
     ],
 )
-def test_a_key_that_leaves_the_machine_unencrypted_is_warned_of(
+def test_a_key_that_leaves_the_machine_unencrypted_is_warned_of_once_and_not_for_each_agent(
     base: str, key: str, headers: str, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     realtime_endpoint(settings(base, key, headers=headers), "m")
+    assert caplog.records == []
+    warn_of_plain_key(settings(base, key, headers=headers))
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * warned
     assert KEY not in caplog.text
     assert "s3cret" not in caplog.text

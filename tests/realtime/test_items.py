@@ -189,19 +189,21 @@ def test_an_item_that_another_session_knows_by_its_words_is_made_anew_where_it_s
     conversation.disconnected()
     actions = conversation.connected()
     assert told(actions) == ["user: Count.", "assistant: one two three four", "user: More."]
-    drive(conversation, [ev.ItemAdded(item=create.item) for create in sent(actions, ev.ItemCreate)])
+    creates = sent(actions, ev.ItemCreate)
+    first, old_id, second = (create.item.id for create in creates)
+    drive(conversation, [ev.ItemAdded(item=create.item) for create in creates])
     # The user hears the old session's audio still, when they speak to the new one.
     conversation.handle(started("u3"))
     actions = conversation.interrupted([("i1", 0, 1000)])
     assert kinds(actions) == ["Transcript", "conversation.item.delete", "conversation.item.create"]
     assert actions[0] == Transcript("assistant", "i1", "one two", final=True, interrupted=True)
-    assert [delete.item_id for delete in sent(actions, ev.ItemDelete)] == ["i1"]
+    assert [delete.item_id for delete in sent(actions, ev.ItemDelete)] == [old_id]
     (create,) = sent(actions, ev.ItemCreate)
-    assert (create.previous_item_id, told(actions)) == ("u1", ["assistant: one two"])
+    assert (create.previous_item_id, told(actions)) == (first, ["assistant: one two"])
     new_id = create.item.id
-    assert new_id not in (None, "i1")
-    drive(conversation, [ev.ItemDeleted(item_id="i1"), added(new_id or "", "u1", role="assistant")])
-    assert order(conversation) == ["u1", new_id, "u2"]
+    assert new_id not in (None, old_id)
+    drive(conversation, [ev.ItemDeleted(item_id=old_id or ""), added(new_id or "", first, role="assistant")])
+    assert order(conversation) == [first, new_id, second]
     assert replayed(conversation) == ["user: Count.", "assistant: one two", "user: More."]
 
 

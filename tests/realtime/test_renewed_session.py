@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gc
 import weakref
 
@@ -233,8 +232,7 @@ def test_what_the_user_says_into_a_dead_network_is_said_again_on_the_next_connec
         await it.settle(9)
         first.says(GONE)
         await it.settle()
-        (again,) = it.connector.newest.of_type(ev.InputAudioBufferAppend)
-        assert base64.b64decode(again.audio) == said
+        assert it.connector.newest.audio == said
 
     talk(happens)
 
@@ -246,8 +244,7 @@ def test_what_the_model_has_had_of_a_silent_user_is_not_said_again() -> None:
             await asyncio.sleep(0.02)
         it.connector.newest.says(GONE)
         await it.settle()
-        (again,) = it.connector.newest.of_type(ev.InputAudioBufferAppend)
-        assert 2000 <= len(base64.b64decode(again.audio)) // BYTES_PER_MS <= 4100
+        assert 2000 <= len(it.connector.newest.audio) // BYTES_PER_MS <= 4100
 
     talk(happens)
 
@@ -262,8 +259,7 @@ def test_what_waits_while_a_connection_is_behind_is_sent_when_it_is_not() -> Non
         assert not first.of_type(ev.InputAudioBufferAppend)
         first.behind = False
         await it.settle(0.1)
-        (sent,) = first.of_type(ev.InputAudioBufferAppend)
-        assert len(base64.b64decode(sent.audio)) == 1920
+        assert len(first.audio) == 1920
         it.session.append(bytes(960))
         assert len(first.of_type(ev.InputAudioBufferAppend)) == 2
 
@@ -400,15 +396,97 @@ def test_settings_that_were_agreed_to_and_are_refused_on_another_connection_are_
     talk(happens)
 
 
-def test_settings_that_are_refused_though_they_were_taken_before_end_it() -> None:
+def test_settings_that_are_refused_though_they_were_taken_before_are_told_again() -> None:
     async def happens(it: Talk) -> None:
-        it.connector.model = lambda connection, _: connection.says(error("invalid_value"))
+        it.connector.model = lambda connection, _: connection.says(error("engine_overloaded"))
         it.connector.newest.says(GONE)
-        await it.settle(1)
+        await it.settle(10)
+        it.connector.model = take
+        await it.settle(10)
+        assert it.ear.of_type(Restored)
+
+    talk(happens)
+
+
+@pytest.mark.parametrize(("code", "after_s"), [("invalid_api_key", 0), ("engine_overloaded", 30)])
+def test_what_no_other_try_is_spared_ends_it_at_once_and_all_else_in_its_time(code: str, after_s: int) -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = lambda connection, _: connection.says(error(code))
+        it.connector.newest.says(GONE)
+        await it.settle(60)
 
     it = talk(happens)
     assert "refused its settings" in str(it.ear.failure)
-    assert len(it.connector.tries) == 2
+    assert it.connector.tries[-1] == after_s
+
+
+def test_what_waited_in_an_outage_is_not_forgotten_where_the_next_connection_breaks_too() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.failures.extend([GONE] * 7)
+        it.connector.newest.says(GONE)
+        said = b"".join(bytes([number]) * 960 for number in range(200))
+        for at in range(0, len(said), 960):
+            it.session.append(said[at : at + 960])
+            await asyncio.sleep(0.02)
+        await it.settle(5)
+        second = it.connector.newest
+        assert second.audio == said
+        for _ in range(50):
+            it.session.append(bytes(960))
+            await asyncio.sleep(0.02)
+        second.says(GONE)
+        await it.settle()
+        assert it.connector.newest.audio == said + bytes(50 * 960)
+
+    talk(happens)
+
+
+def test_audio_is_sent_in_messages_that_every_server_takes() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.newest.behind = True
+        it.session.append(bytes(25_000 * BYTES_PER_MS))
+        it.connector.newest.behind = False
+        await it.settle(1)
+        assert len(it.connector.newest.audio) == 25_000 * BYTES_PER_MS
+        longest = max(len(event.audio) for event in it.connector.newest.of_type(ev.InputAudioBufferAppend))
+        assert longest < 2**17
+
+    talk(happens)
+
+
+@pytest.mark.parametrize("command", ["tell", "update", "commit"])
+def test_a_command_that_is_never_answered_does_not_stop_rotation(command: str) -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = mute
+        session = it.session
+        asking = {"tell": session.tell("It rains."), "update": session.update(SING), "commit": session.commit()}
+        with pytest.raises(SessionTimeout):
+            await asking.pop(command)
+        for other in asking.values():
+            other.close()
+        it.connector.model = take
+        await it.settle(100)
+        assert it.ear.of_type(Rotated)
+
+    talk(happens, rotate_s=100)
+
+
+def test_a_response_over_which_each_connection_is_lost_is_given_up() -> None:
+    async def happens(it: Talk) -> None:
+        def poisoned(connection: MemoryConnection, event: ev.ClientEvent) -> None:
+            take(connection, event)
+            if isinstance(event, ev.ResponseCreate):
+                asyncio.get_running_loop().call_later(20, connection.says, GONE)
+
+        it.connector.model = poisoned
+        it.session.greet(ResponseConfig(instructions="greet"))
+        it.connector.newest.says(created("r1"))
+        for number in range(2, 9):
+            await it.settle(20)
+            it.connector.newest.says(created(f"r{number}"))
+        assert len(it.connector.connections) == 6
+
+    talk(happens)
 
 
 # A response that does not begin.

@@ -29,6 +29,10 @@ class Address(BaseModel):
     title: str = ""
 
 
+class Shop:
+    """No model, nor anything else that pydantic knows."""
+
+
 @tool
 def order_pizza(
     where: Address,
@@ -69,6 +73,15 @@ def test_an_async_tool_is_still_awaited() -> None:
         return number * 2
 
     assert asyncio.run(double(4)) == 8
+
+
+def test_empty_parentheses_mark_a_tool_too() -> None:
+    @tool()
+    def double(number: int) -> int:
+        return number * 2
+
+    assert isinstance(double, Tool)
+    assert double(4) == 8
 
 
 def test_the_model_is_told_name_docstring_and_parameters() -> None:
@@ -188,6 +201,7 @@ def unannotated(city) -> None: ...  # type: ignore[no-untyped-def] # that is wha
 def unknown_type(city: City) -> None: ...  # type: ignore[name-defined] # noqa: F821 - that is what is refused
 def no_json(call: Callable[[], int]) -> None: ...
 def no_schema(city: asyncio.Queue[int]) -> None: ...
+def not_for_json(number: int, shop: Shop) -> None: ...
 def größe(city: str) -> None: ...
 
 
@@ -199,8 +213,9 @@ def größe(city: str) -> None: ...
         (positional_only, "tool 'positional_only': parameter 'city' is positional-only"),
         (unannotated, "tool 'unannotated': parameter 'city' has no annotation"),
         (unknown_type, "tool 'unknown_type': name 'City' is not defined"),
-        (no_json, "tool 'no_json': Cannot generate a JsonSchema"),
-        (no_schema, "tool 'no_schema': Unable to generate pydantic-core schema"),
+        (no_json, "tool 'no_json': parameter 'call' is of a type that JSON can't carry: Cannot generate a JsonSchema"),
+        (no_schema, "tool 'no_schema': parameter 'city' is of a type that JSON can't carry: .*asyncio.queues.Queue"),
+        (not_for_json, "tool 'not_for_json': parameter 'shop' is of a type that JSON can't carry: .*Shop'>$"),
         (größe, "ASCII"),
         (lambda: None, "ASCII"),
         (functools.partial(positional_only, "x"), "must be a function"),

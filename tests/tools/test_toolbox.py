@@ -543,16 +543,36 @@ def test_a_module_that_is_not_there_is_refused(write: Writer, name: str) -> None
     assert f"there is no module {name!r}" in refusal(name)
 
 
-def test_a_module_named_as_a_file_is_refused(write: Writer) -> None:
-    name = f"{write(FIRST)}.py"
-    message = refusal(name)
-    assert f"there is no module {name!r}" in message
-    assert "named as in `import examples.tools`" in message
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("./shop", "shop"),
+        ("shop.py", "shop"),
+        (".shop", "shop"),
+        ("./shop.py", "shop"),
+        ("../shop.py", "shop"),
+        ("examples/tools.py", "examples.tools"),
+        ("examples/tools/", "examples.tools"),
+    ],
+)
+def test_a_path_in_place_of_a_module_s_name_is_refused_with_the_name(write: Writer, path: str, name: str) -> None:
+    assert refusal(path) == f"AGENT_TOOLS: {path!r} is a path; write the name of the module, such as {name}"
 
 
-@pytest.mark.parametrize("name", ["", ".tools"])
-def test_what_is_no_name_of_a_module_is_refused(write: Writer, name: str) -> None:
-    assert f"the import of {name!r} failed" in refusal(name)
+def test_no_name_at_all_is_refused(write: Writer) -> None:
+    assert "the import of '' failed" in refusal("")
+
+
+def test_a_failing_import_is_told_with_the_line_that_failed(write: Writer, tmp_path: Path) -> None:
+    failing = write("import json\n\njson.loads('{')\n")
+    place = f"{tmp_path / failing}.py:3"
+    assert refusal(failing).endswith(f"(char 1) ({place})")
+    # Of a module that it imports, that one's line.
+    assert refusal(write(f"import {failing}")).endswith(f"(char 1) ({place})")
+    bad = write(HEAD + "\n@tool\ndef bad(x) -> None: ...\n")
+    assert refusal(bad).endswith(f"has no annotation, so that the model can't know its type ({tmp_path / bad}.py:3)")
+    unparsable = write("\ndef")
+    assert refusal(unparsable).endswith(f"({unparsable}.py, line 2)")
 
 
 @pytest.mark.parametrize(
