@@ -17,7 +17,7 @@ from realtime_agent.realtime.session import CallTools, FunctionOutput, Play, Ses
 from realtime_agent.realtime.types import AudioInput, ServerVad, SessionAudio, SessionConfig, Transcription
 from realtime_agent.testing import ScriptedServer
 
-__all__ = ["CONFIG", "KEY", "Ear", "endpoint", "new_session", "running"]
+__all__ = ["CONFIG", "KEY", "Ear", "RotationOnDemand", "endpoint", "new_session", "running"]
 
 E = TypeVar("E")
 
@@ -75,6 +75,29 @@ class Ear:
                 await self._arrived.wait()
 
 
+class RotationOnDemand(Renewal):
+    """A connection grows old when the test says so.
+
+    Attributes:
+        is_due: Whether it is; set it. It is not once there is another one, or none can be had.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(rotate_s=3600, reconnect_timeout_s=TIMEOUT_S, jitter=lambda: 0)
+        self.is_due = False
+
+    def rotate_in(self, now: float) -> float | None:
+        return 0.0 if self.is_due else 0.01
+
+    def opened(self, now: float, *, age: float = 0) -> None:
+        super().opened(now, age=age)
+        self.is_due = False
+
+    def rotation_failed(self, now: float) -> None:
+        super().rotation_failed(now)
+        self.is_due = False
+
+
 def endpoint(model: ScriptedServer, timeout: float = TIMEOUT_S) -> Endpoint:
     return Endpoint(f"{model.url}/realtime?model=m", {"Authorization": f"Bearer {KEY}"}, timeout)
 
@@ -83,12 +106,12 @@ def new_session(
     connector: Connector,
     *,
     config: SessionConfig = CONFIG,
-    rotate_s: float = 0,
+    renewal: Renewal | None = None,
     patience_s: float = 20,
     command_timeout_s: float = TIMEOUT_S,
     **choices: Any,
 ) -> RealtimeSession:
-    renewal = Renewal(rotate_s=rotate_s, reconnect_timeout_s=patience_s, jitter=lambda: 0)
+    renewal = renewal or Renewal(rotate_s=0, reconnect_timeout_s=patience_s, jitter=lambda: 0)
     conversation = Conversation(config, **choices)
     return RealtimeSession(connector, conversation, renewal, command_timeout_s=command_timeout_s)
 

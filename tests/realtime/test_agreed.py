@@ -55,7 +55,7 @@ def test_null_is_a_setting_too() -> None:
     assert told == {"transcription": {"model": "t"}, "turn_detection": None}
 
 
-def test_what_was_refused_is_not_in_force_nor_told_the_next_session() -> None:
+def test_what_was_refused_is_not_in_force_nor_told_the_next_connection() -> None:
     settings = agreed()
     settings.propose(SessionConfig(instructions="Sing."), 1)
     (change,) = settings.to_send()
@@ -79,7 +79,7 @@ def test_answers_are_for_the_changes_in_their_order() -> None:
     assert settings.accepted() is None
 
 
-def test_a_change_without_an_answer_is_told_the_next_session() -> None:
+def test_a_change_without_an_answer_is_told_the_next_connection() -> None:
     settings = agreed()
     settings.propose(SessionConfig(instructions="Sing."), 1)
     settings.to_send()

@@ -18,13 +18,13 @@ from realtime_agent.local_model.server import serve
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.realtime_session import RealtimeSession
-from realtime_agent.realtime.session import Interrupt, Lost, Play, Report, Restored, Transcript, UserSpeech
+from realtime_agent.realtime.session import Interrupt, Lost, Play, Report, Restored, Rotated, Transcript, UserSpeech
 from realtime_agent.realtime.types import AudioInput, ResponseConfig, ServerVad, SessionAudio, SessionConfig
 from realtime_agent.testing import scripted_server
 from tests.local_model.fakes import WORD_MS, Voices, speech
 from tests.realtime.both_servers import SERVERS, TURN, Ears, Serving, embedded, voices
 from tests.realtime.line import Line
-from tests.realtime.sessions import CONFIG, TIMEOUT_S, Ear, new_session, running
+from tests.realtime.sessions import CONFIG, TIMEOUT_S, Ear, RotationOnDemand, new_session, running
 from tests.speech import clip, silence, word_error_rate
 
 UNTRANSCRIBED = SessionConfig(
@@ -65,6 +65,10 @@ class Talk:
         seen = len(self.said())
         await self.session.say(text)
         await self.ear.until(lambda: answer in self.said()[seen:])
+
+    async def rotated(self, count: int) -> None:
+        """Wait until it has had another connection so many times."""
+        await self.ear.until(lambda: len(self.ear.of_type(Rotated)) == count)
 
     async def hear_half(self) -> str:
         """Wait until half of a reply has come, of which no more comes; gives its item's id."""
@@ -175,9 +179,13 @@ async def test_a_session_that_was_ended_for_its_age_goes_on(serving: Serving) ->
 
 
 async def test_a_session_is_replaced_before_its_time_and_nobody_notices(serving: Serving) -> None:
-    async with serving(voices(), max_session_s=60) as url, talking(url, rotate_s=0.2) as talk:
+    renewal = RotationOnDemand()
+    async with serving(voices(), max_session_s=60) as url, talking(url, renewal=renewal) as talk:
         await talk.session.say("My name is Ada.")
-        await until(lambda: len(talk.line.connections) > 2 and talk.line.told())
+        for rotations in (1, 2):
+            renewal.is_due = True
+            await talk.rotated(rotations)
+        assert talk.line.told()
         await talk.ask("What did I say?", "You said: My name is Ada.")
         assert talk.ear.of_type(Lost) == []
 

@@ -308,7 +308,7 @@ def test_a_refused_change_does_not_harm_a_request_that_waits_for_its_answer(conv
     assert answers(conversation.handle(created("r1"))) == [(2, None)]
 
 
-def test_another_session_begins_with_what_was_agreed_last(conversation: Conversation) -> None:
+def test_another_connection_begins_with_what_was_agreed_last(conversation: Conversation) -> None:
     near = SessionConfig(audio=SessionAudio(input=AudioInput(noise_reduction=NoiseReduction(type="near_field"))))
     slow = SessionConfig(audio=SessionAudio(output=AudioOutput(speed=0.5)))
     for command, change in enumerate((SING, near, slow)):
@@ -321,7 +321,7 @@ def test_another_session_begins_with_what_was_agreed_last(conversation: Conversa
     assert config["audio"]["output"] == {"speed": 0.5}
 
 
-def test_a_change_that_was_not_answered_is_told_the_next_session(conversation: Conversation) -> None:
+def test_a_change_that_was_not_answered_is_told_the_next_connection(conversation: Conversation) -> None:
     conversation.update(1, SING)
     assert not conversation.is_quiet
     assert answers(conversation.disconnected()) == []
@@ -473,7 +473,7 @@ def test_the_new_session_s_reply_is_heard(conversation: Conversation) -> None:
     assert conversation.handle(delta("r1", "i9")) == [Play("i9", 0, PCM)]
 
 
-# What another session is told.
+# What another connection is told.
 
 
 def test_the_history_is_told_in_order_before_anything_else(with_tools: Conversation) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from realtime_agent.pcm import BYTES_PER_MS
-from realtime_agent.realtime.session import FunctionOutput, Transcript
+from realtime_agent.realtime.session import FunctionOutput, Restored, Transcript
 from realtime_agent.realtime.types import FunctionTool, SessionConfig
 from realtime_agent.testing import Call, Event, Output, ScriptedConnection, ScriptedServer, Speech
 from tests.realtime.sessions import CONFIG, Ear, endpoint, new_session, running
@@ -24,7 +24,7 @@ _OUTPUT = "rain"
 _WORD_MS = 100
 _WITH_TOOLS = CONFIG.model_copy(update={"tools": [FunctionTool(name="weather")]})
 _RESUMED_S = 2.0
-"""How soon another session has been told everything, by the contract, on this machine."""
+"""How soon another connection has been told everything, by the contract, on this machine."""
 
 
 class Play:
@@ -121,18 +121,18 @@ async def _converse(script: ScriptedServer, cut_after: int | None) -> tuple[Play
     async with running(session, Ear(_OUTPUT)) as ear:
         await play.hear()
         await ear.until(lambda: _heard(ear.audio) == _BEFORE + _AFTER or ear.failure)
-        await script.connected(1 if cut_after is None else 2)
-        async with asyncio.timeout(_RESUMED_S):
-            while session.is_responding or session._connection is None:
-                await asyncio.sleep(0.005)
+        cuts = 0 if cut_after is None else 1
+        await ear.until(lambda: len(ear.of_type(Restored)) == cuts and not session.is_responding)
         assert _heard(ear.audio) == _BEFORE + _AFTER
         assert ear.called == ["weather"]
-        # The next session, too, would be told all of it.
+        # The next connection, too, would be told all of it.
         script.cut()
-        last = await script.connected(len(script.connections) + 1)
+        await ear.until(lambda: len(ear.of_type(Restored)) == cuts + 1)
+        last = await script.connected(cuts + 2)
         async with asyncio.timeout(_RESUMED_S):
             while _summary(list(last.conversation.items.values())) != _WHOLE:
                 await asyncio.sleep(0.005)
+        assert max(restored.after_s for restored in ear.of_type(Restored)) < _RESUMED_S
         shown = [event for event in ear.of_type(Transcript) if event.role == "assistant" and event.final]
         assert " ".join(event.text for event in shown if event.text).split() == _BEFORE + _AFTER
     return play, ear

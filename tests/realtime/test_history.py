@@ -1,4 +1,4 @@
-"""What was said so far, and what of it another session is told."""
+"""What was said so far, and what of it another connection is told."""
 
 from __future__ import annotations
 

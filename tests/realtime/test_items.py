@@ -46,7 +46,7 @@ def order(conversation: Conversation) -> list[str]:
 
 
 def replayed(conversation: Conversation) -> list[str]:
-    """What another session is told."""
+    """What another connection is told."""
     conversation.disconnected()
     return told(conversation.connected())
 
@@ -180,7 +180,7 @@ def test_an_item_that_is_not_the_agent_s_is_not_cut(conversation: Conversation, 
     assert conversation.interrupted([(item_id, 0, 100)]) == []
 
 
-def test_an_item_that_another_session_knows_by_its_words_is_made_anew_where_it_stood(
+def test_an_item_that_another_connection_knows_by_its_words_is_made_anew_where_it_stood(
     conversation: Conversation,
 ) -> None:
     drive(conversation, turn("u1", "Count."))
@@ -284,7 +284,7 @@ def test_a_command_that_comes_while_there_is_no_session_is_told_the_next(convers
     assert answers(conversation.handle(added(item_id))) == [(7, None)]
 
 
-def test_a_command_whose_acknowledgement_was_lost_is_answered_once_by_the_next_session(
+def test_a_command_whose_acknowledgement_was_lost_is_answered_once_by_the_next_connection(
     conversation: Conversation,
 ) -> None:
     conversation.tell(7, "it rains")

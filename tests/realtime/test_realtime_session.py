@@ -13,8 +13,8 @@ from realtime_agent.errors import ModelRefused, SessionError, SessionTimeout
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.session import Lost, Play, Report, Restored, Rotated, Transcript, UserSpeech
 from realtime_agent.realtime.types import ResponseConfig, SessionConfig
-from realtime_agent.testing import Cut, HangUp, Mute, Refuse, RefuseSettings, ScriptedServer
-from tests.realtime.sessions import CONFIG, KEY, TIMEOUT_S, Ear, endpoint, new_session, running
+from realtime_agent.testing import Cut, HangUp, Mute, Refuse, RefuseSettings, ScriptedServer, Speech
+from tests.realtime.sessions import CONFIG, KEY, TIMEOUT_S, Ear, RotationOnDemand, endpoint, new_session, running
 
 
 async def reconnected(script: ScriptedServer, count: int = 2) -> None:
@@ -255,7 +255,7 @@ async def test_a_command_that_comes_meanwhile_is_carried_out_afterwards(script: 
         assert kinds == ["session.update", "conversation.item.create", "session.update"]
 
 
-async def test_a_change_that_was_never_answered_does_not_stop_another_session(script: ScriptedServer) -> None:
+async def test_a_change_that_was_never_answered_does_not_stop_another_connection(script: ScriptedServer) -> None:
     """It may be the very change that the model refuses."""
     session = new_session(endpoint(script))
     async with running(session):
@@ -277,11 +277,13 @@ async def test_a_change_that_was_never_answered_does_not_stop_another_session(sc
 
 
 async def test_a_session_is_replaced_in_good_time_and_nobody_notices(script: ScriptedServer) -> None:
-    session = new_session(endpoint(script), rotate_s=0.2)
+    renewal = RotationOnDemand()
+    session = new_session(endpoint(script), renewal=renewal)
     async with running(session) as ear:
         await script.hear("Hello?")
         await script.speak("Good day.")
         first = script.newest
+        renewal.is_due = True
         second = await script.connected(2)
         told = [await second.expect("conversation.item.create") for _ in range(2)]
         assert [event["item"]["content"][0]["text"] for event in told] == ["Hello?", "Good day."]
@@ -292,11 +294,14 @@ async def test_a_session_is_replaced_in_good_time_and_nobody_notices(script: Scr
 
 
 async def test_a_session_is_not_replaced_in_the_middle_of_a_reply(script: ScriptedServer) -> None:
-    session = new_session(endpoint(script), rotate_s=0.2)
+    renewal = RotationOnDemand()
+    session = new_session(endpoint(script), renewal=renewal)
     async with running(session) as ear:
         first = await script.connected()
-        *most, done = first.reply()
+        *most, done = first.reply(Speech("Good day."))
         await first.send_all(most)
+        await ear.until(lambda: ear.audio)
+        renewal.is_due = True
         second = await script.connected(2)
         await second.expect("session.update")
         await first.send("conversation.item.input_audio_transcription.completed", item_id="u", transcript="Hello?")
@@ -308,9 +313,11 @@ async def test_a_session_is_not_replaced_in_the_middle_of_a_reply(script: Script
 
 
 async def test_where_no_other_session_can_be_had_the_present_one_goes_on(script: ScriptedServer) -> None:
-    session = new_session(endpoint(script), rotate_s=0.2)
+    renewal = RotationOnDemand()
+    session = new_session(endpoint(script), renewal=renewal)
     async with running(session) as ear:
         script.fail(Refuse(HTTPStatus.UNAUTHORIZED))
+        renewal.is_due = True
         async with asyncio.timeout(TIMEOUT_S):
             while not script.refused:
                 await asyncio.sleep(0.01)

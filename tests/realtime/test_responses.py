@@ -442,7 +442,7 @@ def test_a_response_that_begins_after_the_user_left_is_cancelled_too(conversatio
 
 
 @pytest.mark.parametrize("begun", [True, False], ids=["it had begun", "it had not begun"])
-def test_what_was_asked_for_a_user_who_left_is_not_asked_of_another_session(
+def test_what_was_asked_for_a_user_who_left_is_not_asked_of_another_connection(
     conversation: Conversation, begun: bool
 ) -> None:
     ask(conversation, "greet")

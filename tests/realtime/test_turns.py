@@ -156,7 +156,7 @@ def test_words_that_will_never_come_are_closed_once(conversation: Conversation) 
     assert conversation.disconnected() == []
 
 
-def test_another_session_hears_what_was_not_written_down_as_it_was_spoken(conversation: Conversation) -> None:
+def test_another_connection_hears_what_was_not_written_down_as_it_was_spoken(conversation: Conversation) -> None:
     conversation.uplink.append(audio(1000))
     conversation.uplink.take()
     drive(conversation, [started(ms=200), stopped(ms=800), committed()])
@@ -190,7 +190,7 @@ def test_a_turn_that_ended_but_was_not_committed_is_sent_again_and_not_answered_
     drive(conversation, [started(ms=700), stopped(ms=900)])
     conversation.disconnected()
     conversation.uplink.append(PCM)
-    # The next session detects the turn's end again, and answers it by itself.
+    # The next connection detects the turn's end again, and answers it by itself.
     assert asked(conversation.connected()) == []
     assert conversation.uplink.take() == audio(300) + PCM
 
