@@ -136,7 +136,6 @@ class Turns:
         audio = self._uplink.committed(command)
         if not entry.text:
             entry.audio = audio
-            self._history.trim()
         # Its words may come after the reply to them began; its place is here.
         actions: list[Action] = [Transcript("user", event.item_id, "")]
         if by_command:

@@ -155,6 +155,22 @@ def test_an_item_can_be_forgotten_and_known_by_another_id() -> None:
     assert told(history) == ["b"]
 
 
+def test_what_the_model_was_told_to_forget_is_neither_told_nor_stood_behind() -> None:
+    history = History(8000)
+    gone, last = add(history, "a", "user", "Hello?"), add(history, "b", "user", "Hi.")
+    gone.known, gone.is_gone = "words", True
+    assert told(history) == ["b"]
+    assert history.known_before(last) is None
+
+
+def test_an_item_of_endless_parts_does_not_fill_the_memory() -> None:
+    entry = History(8000).put("a", "assistant")
+    for index in range(1000):
+        entry.part(index).add_words("x")
+    assert len(entry.parts) == 64
+    assert entry.part(0).text == "x"
+
+
 def test_an_item_is_found_by_an_id_that_it_had_before() -> None:
     history = History(8000)
     entry = add(history, "a", "assistant", "Hello.")

@@ -110,3 +110,13 @@ def test_words_without_end_do_not_fill_the_memory() -> None:
     assert len(part.text) == 100_000
     part.cut(150)
     assert len(part.heard_text) <= 100_000
+
+
+def test_words_that_come_behind_all_audio_are_spoken_in_the_last_of_it() -> None:
+    part = Spoken()
+    for words, ms in (("aaaaa ", 1000), ("bbbb ", 1000), ("ccccc", 0)):
+        part.add_words(words)
+        part.add_audio(bytes(ms * BYTES_PER_MS))
+    part.complete("aaaaa bbbb ccccc")
+    part.cut(1500)
+    assert part.heard_text == "aaaaa bbbb"

@@ -478,6 +478,8 @@ def test_an_output_is_told_with_its_call_where_that_was_too_old_to_be_told() -> 
     conversation.disconnected()
     assert "call: call_1" not in told(conversation.connected())
     assert told(conversation.give_outputs(outputs("wet"))) == ["call: call_1", "output: wet"]
+    conversation.disconnected()
+    assert told(conversation.connected())[-2:] == ["call: call_1", "output: wet"]
 
 
 @pytest.mark.parametrize("code", ["item_truncate_invalid_item_id", "item_delete_invalid_item_id"])
@@ -581,9 +583,7 @@ def test_after_the_answer_to_a_user_who_has_left_the_next_is_answered(conversati
     drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
     conversation.user_left()
     conversation.user_joined()
-    drive(conversation, [created("r1"), cancelled("r1")])
-    timed_out = ev.InputAudioBufferTimeoutTriggered(audio_start_ms=0, audio_end_ms=5000, item_id="u2")
-    drive(conversation, [timed_out, committed("u2"), created("r2")])
+    drive(conversation, [created("r1"), cancelled("r1"), created("r2")])
     assert conversation.handle(delta("r2")) != []
 
 
@@ -631,3 +631,24 @@ def test_a_refusal_of_a_commit_is_for_the_command_that_it_names() -> None:
     empty = conversation.handle(error("input_audio_buffer_commit_empty", event_id(first, ev.InputAudioBufferCommit)))
     assert kinds(empty) == ["Report"]
     assert answers(conversation.handle(committed("u2"))) == [(2, None)]
+
+
+def test_that_an_item_was_gone_already_is_no_error(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), added("i1", role="assistant"), words("i1", "Hello"), started("u1")])
+    conversation.interrupted([])
+    forget = conversation.handle(cancelled("r1"))
+    assert conversation.handle(error("item_not_found", event_id(forget, ev.ItemDelete))) == []
+
+
+def test_a_turn_that_goes_on_is_no_longer_waited_for(conversation: Conversation) -> None:
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    assert asked(ask(conversation, "then")) == []
+    conversation.handle(started("u2"))
+    conversation.commit(5)
+    assert asked(conversation.handle(committed("u2"))) == ["then"]
+
+
+def test_words_under_the_id_of_what_the_user_said_are_not_theirs(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Hi"), created("r1"), words("u1", "Hello"), done("r1")])
+    conversation.disconnected()
+    assert told(conversation.connected()) == ["user: Hi"]

@@ -243,6 +243,15 @@ def test_a_beginning_that_was_never_sent_is_as_if_it_were_not_told(uplink: Uplin
     assert spans(uplink.take()) == list(range(1020))
 
 
+def test_a_turn_that_has_begun_does_not_end_where_one_before_it_did(uplink: Uplink) -> None:
+    uplink.append(audio(2000))
+    uplink.take()
+    uplink.speech_started(100)
+    uplink.speech_stopped(1500)
+    uplink.speech_started(600)
+    assert spans(uplink.committed(None)) == list(range(600, 2000))
+
+
 @pytest.mark.parametrize("end_ms", [0, 500], ids=["not told", "told to be before the beginning"])
 def test_a_turn_whose_end_is_not_known_is_all_that_was_sent(uplink: Uplink, end_ms: int) -> None:
     uplink.append(audio(2000))
