@@ -128,10 +128,12 @@ class Conversation:
         handler = self._handlers.get(type(event))
         if handler is None:
             return []
-        actions: list[Action] = []
-        if isinstance(event, _BEGINNINGS) and self._responses.is_unannounced(event.response_id):
-            actions += self._requests.begun(event.response_id, None)
-        actions += handler(event)
+        begun: list[Action] = []
+        if self._responses.active is None and isinstance(event, _BEGINNINGS):
+            begun = self._begin_unannounced(event.response_id)
+        actions = handler(event)
+        if begun:
+            actions = [*begun, *actions]
         return [*actions, *self._requests.next()] if self._responses.has_next else actions
 
     # The connection.
@@ -236,6 +238,10 @@ class Conversation:
 
     # Server events that concern responses and settings.
 
+    def _begin_unannounced(self, response_id: str) -> list[Action]:
+        """What shows that a response has begun comes without the server having said so: not every one does."""
+        return self._requests.begun(response_id, None) if self._responses.is_unannounced(response_id) else []
+
     def _output_begun(self, event: ev.OutputItemAdded) -> list[Action]:
         self._items.output(event)
         return []
@@ -259,6 +265,10 @@ class Conversation:
             error = response.status_details.error if response.status_details else None
             message = str((error or {}).get("message") or "the model failed to respond")
             actions.append(Report(ErrorDetail(type="response_failed", message=one_line(message))))
+        if response.status == "incomplete":
+            reason = response.status_details.reason if response.status_details else None
+            message = f"the model broke off its response: {one_line(reason or 'it does not say why')}"
+            actions.append(Report(ErrorDetail(type="response_incomplete", message=message)))
         output = response.output or []
         # Not every server tells at the end all that it told before.
         items = active.items if active is not None else ()

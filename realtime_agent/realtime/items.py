@@ -192,7 +192,9 @@ class Items:
         except ValueError:
             return [Report(ErrorDetail(type="invalid_audio", message="the model sent audio that is not base64"))]
         self._said(event).part(event.content_index).add_audio(pcm)
-        self._playing[event.item_id, event.content_index] = None
+        key = event.item_id, event.content_index
+        if key not in self._playing:
+            self._playing[key] = None
         return [Play(event.item_id, event.content_index, pcm)]
 
     def all_audio(self, event: ev.OutputAudioDone) -> list[Action]:

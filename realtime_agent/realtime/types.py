@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from realtime_agent.lenient import Lenient, OrEmpty
 
@@ -219,6 +219,12 @@ class McpTool(Sent):
     allowed_callers: list[Literal["direct", "programmatic"]] | None = None
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     defer_loading: bool | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if not (self.server_url or self.connector_id or self.tunnel_id):
+            raise ValueError("needs a server_url, a connector_id or a tunnel_id")
+        return self
 
 
 Tool = Annotated[FunctionTool | McpTool, Field(discriminator="type")]

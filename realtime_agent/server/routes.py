@@ -20,6 +20,7 @@ from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import FieldError, InvalidRequest
 from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.realtime.types import McpTool, ToolChoiceFunction, ToolChoiceMcp
 from realtime_agent.server import schemas
 from realtime_agent.server.media import hand_over
 from realtime_agent.server.metrics import as_text
@@ -146,15 +147,23 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 def _check_tools(spec: AgentSpec, tools: Toolbox) -> None:
-    """See whether there are the functions that an agent is to have.
+    """See whether there are the functions that an agent is to have, and those that its model must call.
 
     Raises:
         InvalidRequest: one of them is not there.
     """
     try:
-        tools.select(spec.tools or ())
+        had = tools if spec.tools is None else tools.select(spec.tools)
     except ValueError as error:
         raise InvalidRequest(FieldError("tools", str(error))) from None
+    servers = [each for each in spec.session.tools or () if isinstance(each, McpTool)]
+    match spec.session.tool_choice:
+        case ToolChoiceFunction(name=name) if name not in had.names:
+            raise InvalidRequest(FieldError("tool_choice", f"the agent has no function {name!r}"))
+        case ToolChoiceMcp(server_label=label) if label not in [server.server_label for server in servers]:
+            raise InvalidRequest(FieldError("tool_choice", f"the agent has no MCP server {label!r}"))
+        case "required" if not (had.names or servers):
+            raise InvalidRequest(FieldError("tool_choice", "the agent has no tool that it could be required to use"))
 
 
 async def _read(request: web.Request, adapter: TypeAdapter[T]) -> T:

@@ -74,6 +74,11 @@ class Toolbox:
             raise ConfigError(f"AGENT_TOOLS: module {module!r} holds no function that is marked with @tool")
         return cls(found.values(), timeout_s=timeout_s)
 
+    @property
+    def names(self) -> list[str]:
+        """The tools' names."""
+        return list(self._tools)
+
     def select(self, names: Iterable[str]) -> Toolbox:
         """Only the tools of these names, in the order that they have here.
 

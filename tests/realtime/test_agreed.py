@@ -86,3 +86,25 @@ def test_a_change_without_an_answer_is_told_the_next_connection() -> None:
     settings.disconnected()
     assert settings.accepted() is None
     assert [change.command for change in settings.to_send()] == [1]
+
+
+def test_a_change_that_was_not_answered_in_time_is_not_taken_for_the_next() -> None:
+    settings = agreed()
+    settings.propose(SessionConfig(instructions="Sing."), 1)
+    settings.propose(SessionConfig(instructions="Dance."), 2)
+    first, second = settings.to_send()
+    assert not settings.withdraw(1)
+    assert settings.accepted() is second
+    assert settings.config.instructions == "Dance."
+    assert settings.refused(first) is None
+    assert settings.accepted() is None
+
+
+def test_a_change_that_is_answered_late_is_taken_all_the_same() -> None:
+    settings = agreed()
+    settings.propose(SessionConfig(instructions="Sing."), 1)
+    settings.to_send()
+    settings.withdraw(1)
+    assert not settings.is_awaited
+    assert settings.accepted() is not None
+    assert settings.config.instructions == "Sing."

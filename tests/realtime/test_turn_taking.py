@@ -567,7 +567,7 @@ def test_a_text_that_was_taken_before_the_answer_to_a_turn_is_answered_with_it_w
     (item,) = sent(actions, ev.ItemCreate)
     drive(conversation, [ev.ItemAdded(item=item.item), started("u1"), stopped("u1"), committed("u1"), created("r1")])
     assert conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate))) == []
-    assert asked(conversation.handle(done("r1"))) == []
+    assert asked(drive(conversation, [done("r1"), spoke("u1", "Well?")])) == []
 
 
 def test_a_user_whose_turn_ended_as_they_left_is_not_answered_after_an_outage(conversation: Conversation) -> None:
@@ -652,3 +652,26 @@ def test_words_under_the_id_of_what_the_user_said_are_not_theirs(conversation: C
     drive(conversation, [*turn("u1", "Hi"), created("r1"), words("u1", "Hello"), done("r1")])
     conversation.disconnected()
     assert told(conversation.connected()) == ["user: Hi"]
+
+
+@pytest.mark.parametrize(
+    ("details", "words"),
+    [({"reason": "max_output_tokens"}, "max_output_tokens"), (None, "it does not say why")],
+)
+def test_a_response_that_the_model_broke_off_is_reported(
+    conversation: Conversation, details: dict[str, str] | None, words: str
+) -> None:
+    conversation.handle(created("r1"))
+    (report,) = conversation.handle(done("r1", status="incomplete", status_details=details))
+    assert isinstance(report, Report)
+    assert (report.error.type, report.error.message) == (
+        "response_incomplete", f"the model broke off its response: {words}",
+    )  # fmt: skip
+
+
+def test_what_was_asked_for_one_user_is_not_said_to_the_next_who_speaks(conversation: Conversation) -> None:
+    request = request_of(conversation.create_response(1, ResponseConfig(instructions="for the first")))
+    conversation.user_left()
+    conversation.user_joined()
+    drive(conversation, [created("r1", request), started("u1"), cancelled("r1")])
+    assert asked(answered(conversation, "u1", "r2")) == []

@@ -76,9 +76,29 @@ def test_what_the_model_may_never_have_had_is_sent_again(uplink: Uplink) -> None
     uplink.reconnected()
     assert spans(uplink.take()) == list(range(1000, 8000))
     # Nothing of it is known to be there either.
-    uplink.append(audio(500, 8000))
+    for first in range(8000, 11_000, 500):
+        uplink.append(audio(500, first))
+        uplink.take()
     uplink.reconnected()
-    assert spans(uplink.take()) == list(range(1000, 8500))
+    assert spans(uplink.take()) == list(range(1000, 11_000))
+
+
+def test_what_was_sent_again_is_kept_until_the_model_would_have_told_what_it_heard(uplink: Uplink) -> None:
+    uplink.append(audio(3000))
+    uplink.reconnected()
+    uplink.take()
+    for first in range(3000, 6000, 20):
+        uplink.confirm(uplink.sent)
+        uplink.append(audio(20, first))
+        uplink.take()
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(6000))
+    for first in range(6000, 10_000, 20):
+        uplink.confirm(uplink.sent)
+        uplink.append(audio(20, first))
+        uplink.take()
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(7980, 10_000))
 
 
 def test_a_turn_that_has_begun_is_sent_again_from_its_beginning(uplink: Uplink) -> None:
@@ -119,6 +139,8 @@ def test_without_turn_detection_all_since_the_last_commit_is_kept(uplink: Uplink
     uplink.keep_all(True)
     uplink.append(audio(5000))
     uplink.take()
+    uplink.confirm(uplink.sent)
+    uplink.append(b"")
     uplink.reconnected()
     assert spans(uplink.take()) == list(range(5000))
     uplink.commit(1)
@@ -163,6 +185,10 @@ def test_what_is_cleared_is_neither_sent_nor_sent_again(uplink: Uplink) -> None:
 
 def test_each_commit_that_waited_for_a_connection_is_of_what_was_said_before_it(uplink: Uplink) -> None:
     uplink.keep_all(True)
+    uplink.append(audio(80))
+    uplink.take()
+    uplink.commit(0)
+    uplink.committed(0)
     uplink.append(audio(100))
     uplink.take()
     uplink.commit(1)
@@ -198,6 +224,7 @@ def test_what_is_said_after_a_clear_is_not_of_the_message_that_was_made_before(
     uplink.append(audio(100))
     uplink.take()
     if by_command:
+        uplink.append(audio(50, 90))
         uplink.commit(1)
     else:
         uplink.speech_started(0)
@@ -213,6 +240,7 @@ def test_what_is_said_after_a_clear_is_not_of_the_message_that_was_made_before(
 def test_a_turn_by_push_to_talk_that_is_longer_than_what_is_kept_is_known_to_be(uplink: Uplink) -> None:
     uplink.append(audio(5000))
     uplink.take()
+    uplink.confirm(uplink.sent)
     uplink.append(audio(20, 5000))
     uplink.keep_all(True)
     assert uplink.holds_all

@@ -63,6 +63,10 @@ async def test_an_agent_is_started_once_and_stopped_once(post: Post, start: str,
         ({"tracing": {"workflow": "x"}}, "tracing.workflow"),
         ({"language": "en", "transcription": None}, "language"),
         ({"tools": ["no_such_function"]}, "tools"),
+        ({"tools": [{"type": "mcp", "server_label": "l"}]}, "tools.0"),
+        ({"tool_choice": {"type": "function", "name": "no_such_function"}}, "tool_choice"),
+        ({"tool_choice": {"type": "mcp", "server_label": "l"}}, "tool_choice"),
+        ({"tool_choice": "required"}, "tool_choice"),
     ],
 )
 async def test_a_bad_start_names_the_field(post: Post, change: dict[str, Any], field: str) -> None:
