@@ -211,12 +211,33 @@ def test_a_spare_connection_that_is_ready_during_an_outage_ends_it() -> None:
         it.connector.connect = connect  # type: ignore[method-assign]
         first.says(GONE)
         await it.settle(3)
+        tries = len(it.connector.tries)
         ready.set()
         await it.settle(3)
         assert it.ear.of_type(Restored)
         assert it.ear.failure is None
+        assert len(it.connector.tries) == tries
 
     talk(happens, rotate_s=100)
+
+
+def test_of_two_connections_that_are_ready_after_an_outage_one_is_hung_up() -> None:
+    async def happens(it: Talk) -> None:
+        first, connect = it.connector.newest, it.connector.connect
+
+        async def slowly() -> Connection:
+            await asyncio.sleep(5)
+            return await connect()
+
+        it.connector.connect = slowly  # type: ignore[method-assign]  # a network that takes its time
+        await it.settle(99)
+        first.says(GONE)
+        await it.settle(1)
+        await it.settle(20)
+        assert it.ear.of_type(Restored)
+        assert [connection.is_closed for connection in it.connector.connections].count(False) == 1
+
+    talk(happens, rotate_s=97)
 
 
 def test_what_the_user_says_into_a_dead_network_is_said_again_on_the_next_connection() -> None:
@@ -504,6 +525,21 @@ def test_a_response_that_never_begins_is_given_up_and_the_next_has_its_turn() ->
         ]  # fmt: skip
         await it.settle(20)
         assert not it.session.is_responding
+
+    talk(happens)
+
+
+def test_each_response_has_its_own_time_to_begin() -> None:
+    async def happens(it: Talk) -> None:
+        model = it.connector.newest
+        it.session.greet(ResponseConfig(instructions="greet"))
+        await it.settle(9)
+        model.says(created("r1"), done("r1"))
+        await it.settle()
+        it.session.greet(ResponseConfig(instructions="next"))
+        await it.settle(5)
+        assert not it.ear.of_type(Report)
+        assert it.session.is_responding
 
     talk(happens)
 
