@@ -318,7 +318,8 @@ class Conversation:
         if field == "item" and self._items.adding:
             return self._items.refused
         asked = self._responses.asked
-        if field in ("", "session") and len(self._agreed) and (field or asked is None):
+        is_of_change = field == "session" or (not field and asked is None and error.code != COLLISION)
+        if is_of_change and len(self._agreed):
             return self._on_refusal()
         if asked is None or field in ("item", "item_id"):
             return None

@@ -675,3 +675,12 @@ def test_what_was_asked_for_one_user_is_not_said_to_the_next_who_speaks(conversa
     conversation.user_joined()
     drive(conversation, [created("r1", request), started("u1"), cancelled("r1")])
     assert asked(answered(conversation, "u1", "r2")) == []
+
+
+def test_a_turn_that_could_not_be_answered_is_no_refusal_of_a_change() -> None:
+    conversation = new_conversation(ServerVad(interrupt_response=False))
+    conversation.handle(created("r1"))
+    conversation.update(1, SessionConfig(instructions="Sing."))
+    actions = drive(conversation, [started("u1"), stopped("u1"), committed("u1"), error(COLLISION)])
+    assert answers(actions) == []
+    assert asked(conversation.handle(done("r1"))) == [None]
