@@ -14,9 +14,9 @@ from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.realtime_session import RealtimeSession
 from realtime_agent.realtime.renewal import Renewal
 from realtime_agent.realtime.session import EndPart, Interrupt, Play, UserSpeech
+from tests.realtime.conversation.talk import CALL, created, done
 from tests.realtime.memory import MemoryConnector
 from tests.realtime.sessions import CONFIG
-from tests.realtime.talk import CALL, created, done
 from tests.scene import FRAME, LONG, OTHER, USER, Scene, audio_of, in_virtual_time, listening, scene
 
 HOUR_S = 3600.0

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from realtime_agent.errors import ModelRefused, SessionError, SessionLost, SessionTimeout
 from realtime_agent.pcm import BYTES_PER_MS
-from realtime_agent.realtime.actions import Action, Answer, Send, SendAudio
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.conversation.actions import Action, Answer, Send, SendAudio
 from realtime_agent.realtime.events import ErrorEvent, ServerEvent
 from realtime_agent.realtime.handshake import EXPIRED, FINAL, Connector, connect
 from realtime_agent.realtime.renewal import Renewal

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from realtime_agent.pcm import BYTES_PER_MS
-from realtime_agent.realtime.settings import merge_settings
+from realtime_agent.realtime.conversation.settings import merge_settings
 from realtime_agent.testing.ids import Ids
 from realtime_agent.testing.outputs import Call, Event, Output, Text, words_of
 from realtime_agent.testing.session import new_session

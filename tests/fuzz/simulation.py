@@ -13,8 +13,8 @@ from typing import Any
 from realtime_agent.audio.playout import Playout
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer, Send, SendAudio
 from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.conversation.actions import Action, Answer, Send, SendAudio
 from realtime_agent.realtime.session import CallTools, EndPart, FunctionOutput, Interrupt, Play, UserSpeech
 from realtime_agent.realtime.types import (
     AudioInput,

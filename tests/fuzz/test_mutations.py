@@ -13,7 +13,7 @@ import pytest
 
 from realtime_agent.errors import InvalidEvent
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Send
+from realtime_agent.realtime.conversation.actions import Send
 from tests.fuzz.mutation import mutate
 from tests.fuzz.simulation import Simulation
 

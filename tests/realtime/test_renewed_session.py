@@ -14,8 +14,8 @@ from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.session import Lost, Report, Restored, Rotated, UserSpeech
 from realtime_agent.realtime.types import AudioInput, ErrorDetail, ResponseConfig, SessionAudio, SessionConfig
+from tests.realtime.conversation.talk import committed, created, done, error, spoke, spoken_reply, started, stopped
 from tests.realtime.memory import MemoryConnection, Talk, take, talk
-from tests.realtime.talk import committed, created, done, error, spoke, spoken_reply, started, stopped
 
 SING = SessionConfig(instructions="Sing.")
 GONE = SessionLost("gone")

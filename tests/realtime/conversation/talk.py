@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer, Send
 from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.conversation.actions import Action, Answer, Send
 from realtime_agent.realtime.session import FunctionCall, FunctionOutput
 from realtime_agent.realtime.types import (
     AudioInput,

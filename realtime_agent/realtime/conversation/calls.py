@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action
-from realtime_agent.realtime.items import Items
-from realtime_agent.realtime.responses import Active, Responses
+from realtime_agent.realtime.conversation.actions import Action
+from realtime_agent.realtime.conversation.items import Items
+from realtime_agent.realtime.conversation.responses import Active, Responses
 from realtime_agent.realtime.session import CallTools, FunctionCall, FunctionOutput, Report
 from realtime_agent.realtime.types import ErrorDetail, Item
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Answer
 from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.conversation.actions import Answer
 from realtime_agent.realtime.session import (
     CallTools,
     EndPart,
@@ -24,7 +24,7 @@ from realtime_agent.realtime.types import (
     SessionAudio,
     SessionConfig,
 )
-from tests.realtime.talk import (
+from tests.realtime.conversation.talk import (
     CALL,
     COLLISION,
     PCM,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer, Send
-from realtime_agent.realtime.outgoing import OnError, Outgoing
+from realtime_agent.realtime.conversation.actions import Action, Answer, Send
+from realtime_agent.realtime.conversation.outgoing import OnError, Outgoing
 from realtime_agent.realtime.types import ErrorDetail
 
 REFUSAL = ErrorDetail(type="invalid_request_error", message="no")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.pcm import BYTES_PER_MS
-from realtime_agent.realtime.spoken import Spoken
+from realtime_agent.realtime.conversation.spoken import Spoken
 
 
 def audio(ms: int) -> bytes:

@@ -8,7 +8,7 @@ from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.session import EndPart, Interrupt, Play, Report, Transcript, UserSpeech
 from realtime_agent.realtime.types import SemanticVad, ServerVad, TurnDetection
-from tests.realtime.talk import (
+from tests.realtime.conversation.talk import (
     PCM,
     added,
     all_words,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer
+from realtime_agent.realtime.conversation.actions import Action, Answer
 from realtime_agent.realtime.types import SessionConfig
-from tests.realtime.talk import (
+from tests.realtime.conversation.talk import (
     CALL,
     COLLISION,
     all_words,

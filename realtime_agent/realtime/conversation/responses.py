@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from realtime_agent.realtime.agreed import Agreed
-from realtime_agent.realtime.request import Request
+from realtime_agent.realtime.conversation.agreed import Agreed
+from realtime_agent.realtime.conversation.request import Request
 from realtime_agent.realtime.session import FunctionCall
 from realtime_agent.recent import Recent
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer, Send
-from realtime_agent.realtime.history import Entry, History, Kind
-from realtime_agent.realtime.outgoing import OnError, Outgoing
-from realtime_agent.realtime.responses import Responses
+from realtime_agent.realtime.conversation.actions import Action, Answer, Send
+from realtime_agent.realtime.conversation.history import Entry, History, Kind
+from realtime_agent.realtime.conversation.outgoing import OnError, Outgoing
+from realtime_agent.realtime.conversation.responses import Responses
+from realtime_agent.realtime.conversation.spoken import Spoken
 from realtime_agent.realtime.session import EndPart, Play, Report, Transcript
-from realtime_agent.realtime.spoken import Spoken
 from realtime_agent.realtime.types import ErrorDetail
 from realtime_agent.recent import Recent
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime_agent.realtime.settings import merge_settings
+from realtime_agent.realtime.conversation.settings import merge_settings
 
 SETTINGS = {
     "instructions": "Be brief.",

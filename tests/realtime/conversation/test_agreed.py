@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_agent.realtime.agreed import Agreed
+from realtime_agent.realtime.conversation.agreed import Agreed
 from realtime_agent.realtime.types import (
     AudioInput,
     AudioOutput,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import SendAudio
 from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.conversation.actions import SendAudio
 from realtime_agent.realtime.session import Interrupt, Report, Transcribed, Transcript, UserSpeech
 from realtime_agent.realtime.types import AudioInput, ServerVad, SessionAudio, SessionConfig, TranscriptionUsage
-from tests.realtime.talk import (
+from tests.realtime.conversation.talk import (
     PCM,
     added,
     answers,

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from realtime_agent.pcm import BYTES_PER_MS
-from realtime_agent.realtime.history import Entry, History, Kind
+from realtime_agent.realtime.conversation.history import Entry, History, Kind
 
 
 def add(history: History, item_id: str, kind: Kind, text: str, after: str | None = None) -> Entry:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.agreed import Agreed
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.request import Request
-from realtime_agent.realtime.responses import Responses
+from realtime_agent.realtime.conversation.agreed import Agreed
+from realtime_agent.realtime.conversation.request import Request
+from realtime_agent.realtime.conversation.responses import Responses
 from realtime_agent.realtime.session import Play, Report, Spent
 from realtime_agent.realtime.types import ResponseConfig, ServerVad, SessionConfig
-from tests.realtime.talk import (
+from tests.realtime.conversation.talk import (
     COLLISION,
     PCM,
     all_words,

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer, Send
-from realtime_agent.realtime.agreed import Agreed
-from realtime_agent.realtime.items import Items
-from realtime_agent.realtime.outgoing import Outgoing
-from realtime_agent.realtime.request import Request
-from realtime_agent.realtime.responses import Responses
+from realtime_agent.realtime.conversation.actions import Action, Answer, Send
+from realtime_agent.realtime.conversation.agreed import Agreed
+from realtime_agent.realtime.conversation.items import Items
+from realtime_agent.realtime.conversation.outgoing import Outgoing
+from realtime_agent.realtime.conversation.request import Request
+from realtime_agent.realtime.conversation.responses import Responses
 from realtime_agent.realtime.session import Report, Transcript
 from realtime_agent.realtime.types import ErrorDetail, ResponseConfig
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from realtime_agent.pcm import BYTES_PER_MS
-from realtime_agent.realtime.spoken import Spoken
+from realtime_agent.realtime.conversation.spoken import Spoken
 from realtime_agent.realtime.types import Item
 from realtime_agent.recent import Recent
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer, SendAudio
-from realtime_agent.realtime.agreed import Agreed
-from realtime_agent.realtime.history import History
-from realtime_agent.realtime.outgoing import Outgoing
-from realtime_agent.realtime.responses import Responses
+from realtime_agent.realtime.conversation.actions import Action, Answer, SendAudio
+from realtime_agent.realtime.conversation.agreed import Agreed
+from realtime_agent.realtime.conversation.history import History
+from realtime_agent.realtime.conversation.outgoing import Outgoing
+from realtime_agent.realtime.conversation.responses import Responses
+from realtime_agent.realtime.conversation.uplink import Uplink
 from realtime_agent.realtime.session import Interrupt, Report, Transcribed, Transcript, UserSpeech
 from realtime_agent.realtime.types import ErrorDetail
-from realtime_agent.realtime.uplink import Uplink
 
 __all__ = ["Turns"]
 

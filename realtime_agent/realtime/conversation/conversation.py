@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from realtime_agent.realtime import events as ev
-from realtime_agent.realtime.actions import Action, Answer
-from realtime_agent.realtime.agreed import Agreed, Change
-from realtime_agent.realtime.calls import Calls
-from realtime_agent.realtime.history import History
-from realtime_agent.realtime.items import Items
-from realtime_agent.realtime.outgoing import OnError, Outgoing
-from realtime_agent.realtime.request import Request
-from realtime_agent.realtime.requester import COLLISION, Requester
-from realtime_agent.realtime.responses import Responses
+from realtime_agent.realtime.conversation.actions import Action, Answer
+from realtime_agent.realtime.conversation.agreed import Agreed, Change
+from realtime_agent.realtime.conversation.calls import Calls
+from realtime_agent.realtime.conversation.history import History
+from realtime_agent.realtime.conversation.items import Items
+from realtime_agent.realtime.conversation.outgoing import OnError, Outgoing
+from realtime_agent.realtime.conversation.request import Request
+from realtime_agent.realtime.conversation.requester import COLLISION, Requester
+from realtime_agent.realtime.conversation.responses import Responses
+from realtime_agent.realtime.conversation.turns import Turns
+from realtime_agent.realtime.conversation.uplink import Uplink
 from realtime_agent.realtime.session import FunctionOutput, Report, Spent, UserSpeech
-from realtime_agent.realtime.turns import Turns
 from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
-from realtime_agent.realtime.uplink import Uplink
 from realtime_agent.text import one_line
 
 __all__ = ["Conversation"]

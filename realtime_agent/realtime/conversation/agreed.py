@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from realtime_agent.realtime.settings import merge_settings
+from realtime_agent.realtime.conversation.settings import merge_settings
 from realtime_agent.realtime.types import SessionConfig
 
 __all__ = ["Agreed", "Change"]

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from realtime_agent.pcm import BYTES_PER_MS
-from realtime_agent.realtime.uplink import Uplink
+from realtime_agent.realtime.conversation.uplink import Uplink
 
 
 def audio(ms: int, first: int = 0) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from realtime_agent.realtime.actions import Action, Send
+from realtime_agent.realtime.conversation.actions import Action, Send
 from realtime_agent.realtime.events import ClientEvent
 from realtime_agent.realtime.types import ErrorDetail
 from realtime_agent.recent import Recent
