@@ -36,14 +36,20 @@ DEFAULT_TURN_DETECTION = ServerVad(
 InputText = Annotated[str, Field(min_length=1, max_length=32_000)]
 
 
-def _kind_of_turn_detection(value: object) -> str:
+def _kind_of_turn_detection(value: object) -> str | None:
     # Told apart first, so that whoever sends a wrong object does not hear that it is no boolean.
-    return "object" if isinstance(value, dict | ServerVad | SemanticVad) else "switch"
+    if isinstance(value, bool):
+        return "switch"
+    return "object" if isinstance(value, dict | ServerVad | SemanticVad) else None
 
 
 SwitchOrTurnDetection = Annotated[
     Annotated[StrictBool, Tag("switch")] | Annotated[TurnDetection, Tag("object")],
-    Discriminator(_kind_of_turn_detection),
+    Discriminator(
+        _kind_of_turn_detection,
+        custom_error_type="turn_detection",
+        custom_error_message="Input should be true, false or an object",
+    ),
 ]
 
 

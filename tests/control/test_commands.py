@@ -92,3 +92,10 @@ def test_the_default_turn_detection_is_sent_in_full() -> None:
         "create_response": True,
         "interrupt_response": True,
     }
+
+
+@pytest.mark.parametrize("wrong", ["true", 1, None, []])
+def test_what_is_neither_a_switch_nor_an_object_is_told_what_may_be(wrong: object) -> None:
+    command = {"command": "update_turn_detection", "channel_name": "room", "new_turn_detection": wrong}
+    with pytest.raises(ValidationError, match="should be true, false or an object"):
+        commands.command_adapter.validate_python(command)
