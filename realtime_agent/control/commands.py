@@ -18,6 +18,7 @@ from realtime_agent.realtime.types import (
 
 __all__ = [
     "DEFAULT_TURN_DETECTION",
+    "MAX_COMMANDS",
     "Command",
     "CommitAudioBuffer",
     "CreateResponse",
@@ -32,6 +33,9 @@ DEFAULT_TURN_DETECTION = ServerVad(
     threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500, create_response=True, interrupt_response=True
 )
 """A turn ends after half a second of silence; the user may speak over the agent."""
+
+MAX_COMMANDS = 64
+"""Commands that an agent may be busy with."""
 
 InputText = Annotated[str, Field(min_length=1, max_length=32_000)]
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from realtime_agent.assembly import assemble
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import Command
+from realtime_agent.control.commands import MAX_COMMANDS, Command
 from realtime_agent.control.events import AgentEvent, Ended
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
@@ -19,8 +19,6 @@ from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull
 __all__ = ["InlineLauncher"]
 
 logger = logging.getLogger(__name__)
-
-_MAX_COMMANDS = 64
 
 
 class InlineLauncher:
@@ -66,7 +64,7 @@ class _InlineWorker:
 
     async def control(self, command: Command, *, timeout: float) -> None:
         """Let the agent carry out a command; whoever asked may give up, the command goes on."""
-        if len(self._obeying) >= _MAX_COMMANDS:
+        if len(self._obeying) >= MAX_COMMANDS:
             raise QueueFull("the agent has too many commands waiting")
         task = asyncio.create_task(self._agent.control(command))
         self._obeying.add(task)

@@ -17,7 +17,7 @@ from typing import Any
 from realtime_agent.agent import Agent
 from realtime_agent.assembly import assemble
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import command_adapter
+from realtime_agent.control.commands import MAX_COMMANDS, command_adapter
 from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 _ORPHAN_GRACE_S = 5.0
 """How long a worker whose server died may take to leave its channel."""
-
-_MAX_COMMANDS = 64
 
 
 def run_worker(spec: AgentSpec, settings: Settings, link: socket.socket, connections: socket.socket) -> None:
@@ -90,7 +88,7 @@ class _Worker:
             async for message in self._link.messages():
                 if "stop" in message:
                     agent.stop(EndReason(message["stop"]))
-                elif len(obeying) >= _MAX_COMMANDS:
+                elif len(obeying) >= MAX_COMMANDS:
                     self._reply(message["id"], QueueFull("the agent has too many commands waiting"))
                 else:
                     task = group.create_task(self._obey(agent, message["id"], message["command"]))

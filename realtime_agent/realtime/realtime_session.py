@@ -40,6 +40,15 @@ _LOOK_AGAIN_S = 0.05
 _WORDS_S = 30.0
 """How long a spare connection waits for the words of the user; some servers never tell them."""
 
+_UPLINK_S = 120.0
+"""How long it waits for a commit of more than is kept; a microphone may be open and nobody speak."""
+
+_BEGIN_S = 10.0
+"""How long the model may take to begin a response, or to answer the user's turn."""
+
+_GO_ON_S = 60.0
+"""How long it may say nothing in the middle of a response; a tool of its own may work meanwhile."""
+
 _MAX_COMMANDS = 64
 """Commands that the model has not answered; one that answers none is asked no more."""
 
@@ -100,11 +109,16 @@ class RealtimeSession:
         async with asyncio.TaskGroup() as self._readers:
             self._use(self._connection)
             self._readers.create_task(self._rotate())
-            self._readers.create_task(self._watch())
+            conversation, watch = self._conversation, self._watch
+            self._readers.create_task(watch(lambda: conversation.asking, conversation.give_up_asking, _BEGIN_S))
+            self._readers.create_task(watch(lambda: conversation.waiting, conversation.give_up_waiting, _BEGIN_S))
+            self._readers.create_task(watch(lambda: conversation.making, conversation.give_up_making, _GO_ON_S))
 
     async def close(self) -> None:
         """Hang up."""
         self._connection = self._spare = None
+        if dropped := self._conversation.uplink.dropped_bytes:
+            logger.warning("%d bytes of what the user said were more than could wait, and were dropped", dropped)
         if self._catching_up is not None:
             self._catching_up.cancel()
         await asyncio.gather(*map(self._hang_up, tuple(self._open)))
@@ -174,6 +188,9 @@ class RealtimeSession:
             if self._conversation.withdraw(command):
                 raise SessionTimeout(f"the model is lost and did not come back {within}; it was not told") from None
             raise SessionTimeout(f"the model did not answer the command {within}") from None
+        except asyncio.CancelledError:
+            self._conversation.withdraw(command)
+            raise
         finally:
             del self._answers[command]
         if error is not None:
@@ -232,10 +249,13 @@ class RealtimeSession:
                 self._perform(self._conversation.handle(event))
                 if self._spare is not None:
                     self._rotate_if_quiet(self._spare)
-        except SessionLost as lost:
+        except SessionError as error:
+            # What another one has replaced may end as it likes.
             if connection is self._connection:
+                if not isinstance(error, SessionLost):
+                    raise
                 self._let_go(connection)
-                await self._reconnect(lost)
+                await self._reconnect(error)
 
     async def _confirm(self, connection: Connection) -> None:
         """Learn again and again how much of the user's audio the model has had for certain."""
@@ -249,13 +269,13 @@ class RealtimeSession:
                 self._conversation.uplink.confirm(sent)
             await asyncio.sleep(_CONFIRM_S)
 
-    async def _watch(self) -> None:
-        """Give up a response that was asked for and does not begin, or nothing else would ever have its turn."""
+    async def _watch(self, state: Callable[[], object], give_up: Callable[[], list[Action]], after_s: float) -> None:
+        """Give up what does not change for so long, or nothing else would ever have its turn."""
         while True:
-            asked = self._conversation.asked
-            await asyncio.sleep(self._connector.timeout)
-            if asked is not None and asked is self._conversation.asked:
-                self._perform(self._conversation.give_up())
+            before = state()
+            await asyncio.sleep(after_s)
+            if before is not None and state() == before:
+                self._perform(give_up())
 
     async def _reconnect(self, lost: SessionError) -> None:
         """Get another connection for one that is lost.
@@ -263,7 +283,7 @@ class RealtimeSession:
         Raises:
             SessionError: none can be had.
         """
-        began = _now()
+        began, refusals = _now(), 0
         self._handle(Lost(str(lost)))
         self._connection = None
         self._perform(self._conversation.disconnected())
@@ -278,13 +298,13 @@ class RealtimeSession:
                 except SessionLost as again:
                     lost = again
                 except ModelRefused as refused:
-                    if self._conversation.config is not self._proven:
+                    if refused.code in FINAL:
+                        raise
+                    # The model has taken these settings before, so that it may be something else, that passes.
+                    lost, refusals = refused, refusals + 1
+                    if refusals == 2 and self._conversation.config is not self._proven:
                         self._report("settings_reverted", str(refused))
                         self._perform(self._conversation.revert(self._proven))
-                    elif refused.code in FINAL:
-                        raise
-                    # The model has taken these settings before, so it is something else, that may pass.
-                    lost = refused
         self._renewal.opened(_now(), age=_now() - spare.opened)
         self._use(spare.connection)
         self._handle(Restored(_now() - began))
@@ -308,11 +328,13 @@ class RealtimeSession:
                         await self._spare_is_gone.wait()
 
     def _rotate_if_quiet(self, spare: _Spare) -> None:
-        conversation, old = self._conversation, self._connection
-        waits_for_words = _now() - spare.opened < _WORDS_S
-        if old is None or not (conversation.is_quiet if waits_for_words else conversation.is_settled):
-            return
-        if self._take_spare() is None:
+        conversation, old, waited = self._conversation, self._connection, _now() - spare.opened
+        is_quiet = (
+            conversation.is_quiet
+            or (waited >= _WORDS_S and conversation.is_settled)
+            or (waited >= _UPLINK_S and conversation.is_idle)
+        )
+        if old is None or not is_quiet or self._take_spare() is None:
             return
         self._perform(conversation.disconnected())
         self._let_go(old)

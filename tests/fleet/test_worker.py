@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from realtime_agent.config import Settings
+from realtime_agent.control.commands import MAX_COMMANDS
 from realtime_agent.fleet.link import Link, send_connection
-from realtime_agent.fleet.worker import _MAX_COMMANDS, _Worker
+from realtime_agent.fleet.worker import _Worker
 from realtime_agent.testing import Refuse, ScriptedServer
 from tests.specs import agent_spec
 from tests.web_user import WirePage
@@ -90,14 +91,14 @@ async def test_commands_beyond_the_queue_are_refused(server: Server, monkeypatch
         await may_go_on.wait()
 
     monkeypatch.setattr("realtime_agent.agent.Agent.control", hang)
-    for number in range(_MAX_COMMANDS + 2):
+    for number in range(MAX_COMMANDS + 2):
         server.link.send({"id": number, "command": TEXT})
-    for number in (_MAX_COMMANDS, _MAX_COMMANDS + 1):
+    for number in (MAX_COMMANDS, MAX_COMMANDS + 1):
         refused = await server.next()
         assert (refused["reply"], refused["error"]["name"]) == (number, "QueueFull")
     may_go_on.set()
-    replies = [await server.next() for _ in range(_MAX_COMMANDS)]
-    assert replies == [{"reply": number, "error": None} for number in range(_MAX_COMMANDS)]
+    replies = [await server.next() for _ in range(MAX_COMMANDS)]
+    assert replies == [{"reply": number, "error": None} for number in range(MAX_COMMANDS)]
 
 
 async def test_a_command_to_a_model_that_is_gone_says_so(server: Server, script: ScriptedServer) -> None:

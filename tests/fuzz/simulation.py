@@ -312,6 +312,9 @@ class Simulation:
             for happen in (self.to_client, self.to_server, self.model_goes_on, self.transcribe, self.answer_calls):
                 happen()
                 self.check()
+            if not (self.model.outgoing or self.to_model) and self.conversation.waiting is not None:
+                # As a session does after some seconds.
+                self.perform(self.conversation.give_up_waiting())
             idle = not (self.model.outgoing or self.to_model or self.model.active or self.calls)
             if idle and self.model.speech is None and not self.model.untranscribed:
                 break

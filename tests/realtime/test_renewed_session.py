@@ -14,7 +14,17 @@ from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.session import Lost, Report, Restored, Rotated, UserSpeech
 from realtime_agent.realtime.types import AudioInput, ErrorDetail, ResponseConfig, SessionAudio, SessionConfig
-from tests.realtime.conversation.talk import committed, created, done, error, spoke, spoken_reply, started, stopped
+from tests.realtime.conversation.talk import (
+    committed,
+    created,
+    done,
+    error,
+    spoke,
+    spoken_reply,
+    started,
+    stopped,
+    words,
+)
 from tests.realtime.memory import MemoryConnection, Talk, take, talk
 
 SING = SessionConfig(instructions="Sing.")
@@ -30,7 +40,9 @@ async def wait_with_a_spare_one(it: Talk) -> tuple[MemoryConnection, MemoryConne
     """Let a reply be under way while the time for another connection comes: the one in use, and the spare one."""
     first = it.connector.newest
     first.says(created("r1"))
-    await it.settle(100)
+    for _ in range(5):
+        first.says(words("i1", "and so on "))
+        await it.settle(20)
     assert len(it.connector.connections) == 2
     return first, it.connector.newest
 
@@ -85,7 +97,9 @@ def test_one_spare_connection_is_enough() -> None:
     async def happens(it: Talk) -> None:
         await it.settle(100)
         it.connector.newest.says(created("r1"))
-        await it.settle(1000)
+        for _ in range(50):
+            it.connector.connections[1].says(words("i1", "and so on "))
+            await it.settle(20)
         assert len(it.connector.connections) == 3
 
     talk(happens, rotate_s=100)
@@ -397,6 +411,71 @@ def test_the_end_names_what_went_wrong_last() -> None:
     assert it.connector.tries[-1] == 30
 
 
+def test_settings_that_were_agreed_to_are_told_once_more_when_they_are_refused() -> None:
+    async def happens(it: Talk) -> None:
+        await it.session.update(SING)
+        refusals = iter([error("engine_overloaded")])
+
+        def refuse_once(connection: MemoryConnection, event: ev.ClientEvent) -> None:
+            if refusal := next(refusals, None):
+                connection.says(refusal)
+            else:
+                take(connection, event)
+
+        it.connector.model = refuse_once
+        it.connector.newest.says(GONE)
+        await it.settle(5)
+        assert it.connector.newest.settings.instructions == "Sing."
+        assert not it.ear.of_type(Report)
+
+    talk(happens)
+
+
+def test_what_was_replaced_may_end_as_it_likes() -> None:
+    async def happens(it: Talk) -> None:
+        first = it.connector.newest
+
+        def end_the_first(connection: MemoryConnection, event: ev.ClientEvent) -> None:
+            take(connection, event)
+            if connection is not first and isinstance(event, ev.SessionUpdate):
+                first.says(SessionError("the model closed the connection with 4000"))
+
+        it.connector.model = end_the_first
+        await it.settle(101)
+        assert it.ear.failure is None
+        assert it.ear.of_type(Rotated)
+
+    talk(happens, rotate_s=100)
+
+
+def test_a_command_that_its_caller_gives_up_does_not_stop_rotation() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.model = mute
+        asking = asyncio.create_task(it.session.tell("It rains."))
+        await it.settle(1)
+        asking.cancel()
+        it.connector.model = take
+        await it.settle(100)
+        assert it.ear.of_type(Rotated)
+
+    talk(happens, rotate_s=100)
+
+
+def test_a_microphone_that_is_open_by_push_to_talk_holds_rotation_up_for_two_minutes() -> None:
+    async def happens(it: Talk) -> None:
+        await it.session.update(PUSH_TO_TALK)
+        for _ in range(215):
+            it.session.append(bytes(1000 * BYTES_PER_MS))
+            await asyncio.sleep(1)
+        assert not it.ear.of_type(Rotated)
+        for _ in range(30):
+            it.session.append(bytes(1000 * BYTES_PER_MS))
+            await asyncio.sleep(1)
+        assert it.ear.of_type(Rotated)
+
+    talk(happens, rotate_s=100)
+
+
 def test_settings_that_were_agreed_to_and_are_refused_on_another_connection_are_taken_back() -> None:
     async def happens(it: Talk) -> None:
         await it.session.update(SING)
@@ -593,7 +672,7 @@ def test_a_lost_connection_is_hung_up_while_another_is_sought() -> None:
 def test_a_connection_that_is_over_is_kept_nowhere() -> None:
     async def happens(it: Talk) -> None:
         first = weakref.ref(it.connector.newest)
-        await it.settle(100)
+        await it.settle(105)
         it.connector.connections.clear()
         gc.collect()
         assert first() is None

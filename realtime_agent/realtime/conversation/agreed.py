@@ -57,7 +57,7 @@ class Agreed:
         sent = [change for change in self._changes if change.is_sent]
         change = next((change for change in sent if not change.is_withdrawn), next(iter(sent), None))
         if change is not None:
-            # It answers in order, so that it has not taken what it did not answer in time.
+            # A guess: what it did not answer in time it has not taken. If it has, the next connection does not know.
             del self._changes[: self._changes.index(change) + 1]
             merged = merge_settings(self.config.to_dict(), change.config.to_dict())
             self.config = SessionConfig.model_validate(merged)

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation.actions import Action
 from realtime_agent.realtime.conversation.items import Items
-from realtime_agent.realtime.conversation.responses import Active, Responses
+from realtime_agent.realtime.conversation.responses import MAX_CALLS, Active, Responses
 from realtime_agent.realtime.session import CallTools, FunctionCall, FunctionOutput, Report
 from realtime_agent.realtime.types import ErrorDetail, Item
 
 __all__ = ["Calls"]
 
-_MAX_RUNNING = 64
-"""Calls that may be under way; a model that wants more is not well."""
+_TOO_MANY = '{"error": "Too many calls at a time: this one was not made."}'
 
 
 class Calls:
@@ -40,15 +39,21 @@ class Calls:
         """A response is done, with all of `output`: let the functions be called that it calls."""
         for item in output:
             _note(active, item)
-        if len(self._running) + len(active.calls) > _MAX_RUNNING:
-            message = f"the model calls more than {_MAX_RUNNING} functions at a time; the last ones are not called"
-            return [Report(ErrorDetail(type="too_many_calls", message=message))]
+        actions: list[Action] = []
+        made: list[FunctionCall] = []
         for item_id, call in active.calls.values():
             entry = self._items.history.put(item_id, "call")
             entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
             entry.known, entry.is_whole = "words", True
-            self._running.add(call.call_id)
-        return [CallTools(tuple(call for _, call in active.calls.values()))] if active.calls else []
+            if len(self._running) < MAX_CALLS:
+                self._running.add(call.call_id)
+                made.append(call)
+            else:
+                actions += self._items.make("output", _TOO_MANY, call_id=call.call_id)[1]
+        if len(made) < len(active.calls):
+            message = f"the model calls more than {MAX_CALLS} functions at a time; the last ones are not called"
+            actions.append(Report(ErrorDetail(type="too_many_calls", message=message)))
+        return [*actions, CallTools(tuple(made))] if made else actions
 
     def made(self, outputs: Sequence[FunctionOutput]) -> tuple[list[Action], set[str]]:
         """This came of calls: tell the model. Returns also the ids of their items."""

@@ -10,25 +10,29 @@ Its parts: `Turns` are the user's, `Items` what was said, `Responses` whose turn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 from realtime_agent.realtime import events as ev
+from realtime_agent.realtime import response_events
 from realtime_agent.realtime.conversation.actions import Action, Answer
 from realtime_agent.realtime.conversation.agreed import Agreed, Change
 from realtime_agent.realtime.conversation.calls import Calls
 from realtime_agent.realtime.conversation.history import History
 from realtime_agent.realtime.conversation.items import Items
-from realtime_agent.realtime.conversation.outgoing import OnError, Outgoing
-from realtime_agent.realtime.conversation.request import Request
+from realtime_agent.realtime.conversation.outgoing import Outgoing
 from realtime_agent.realtime.conversation.requester import COLLISION, Requester
 from realtime_agent.realtime.conversation.responses import Responses
 from realtime_agent.realtime.conversation.turns import Turns
 from realtime_agent.realtime.conversation.uplink import Uplink
 from realtime_agent.realtime.session import FunctionOutput, Report, Spent, UserSpeech
-from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
+from realtime_agent.realtime.types import ErrorDetail, Response, ResponseConfig, ResponseStatus, SessionConfig
 from realtime_agent.text import one_line
 
 __all__ = ["Conversation"]
+
+_OF_A_RESPONSE = frozenset(get_args(response_events.ResponseEvent))
+"""What shows that a response goes on."""
 
 _BEGINNINGS = (ev.OutputItemAdded, ev.OutputAudioDelta, ev.OutputTranscriptDelta, ev.OutputTextDelta)
 """What shows that a response has begun, where the server does not say so."""
@@ -103,20 +107,35 @@ class Conversation:
         return self._responses.is_responding or bool(self._calls.running)
 
     @property
-    def asked(self) -> Request | None:
-        """The request that the model was sent and has not begun to answer."""
-        return self._responses.asked
+    def asking(self) -> object:
+        """What the model was asked for and has not begun; another thing whenever it is asked, `None` if nothing."""
+        return self._responses.asking
+
+    @property
+    def making(self) -> object:
+        """What the model makes; another thing whenever it goes on, `None` if nothing."""
+        return self._responses.making
+
+    @property
+    def waiting(self) -> object:
+        """The user's turn behind which all else waits; `None` if nothing does."""
+        return self._responses.waiting
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody speaks or is about to, no function runs and no command waits."""
+        is_awaited = self._agreed.is_awaited or self._items.adding or self._turns.is_awaited
+        return self._responses.is_quiet and not self._calls.running and not is_awaited
 
     @property
     def is_settled(self) -> bool:
         """Whether the connection could be exchanged for another one now, and nothing would be lost."""
-        is_awaited = self._agreed.is_awaited or self._items.adding or self._turns.is_awaited
-        return self._responses.is_quiet and not self._calls.running and not is_awaited and self.uplink.holds_all
+        return self.is_idle and self.uplink.holds_all
 
     @property
     def is_quiet(self) -> bool:
         """Whether nobody would even notice: the words of the user are known too, which could not come any more."""
-        return self.is_settled and (self._turns.is_quiet or not self.config.is_transcribed)
+        return self.is_settled and (self._turns.words_are_known or not self.config.is_transcribed)
 
     @property
     def commands_waiting(self) -> int:
@@ -129,7 +148,10 @@ class Conversation:
         if handler is None:
             return []
         begun: list[Action] = []
-        if self._responses.active is None and isinstance(event, _BEGINNINGS):
+        active = self._responses.active
+        if active is not None and type(event) in _OF_A_RESPONSE:
+            active.events += 1
+        elif active is None and isinstance(event, _BEGINNINGS):
             begun = self._begin_unannounced(event.response_id)
         actions = handler(event)
         if begun:
@@ -142,6 +164,8 @@ class Conversation:
         """There is a connection, and the model has taken `config`: tell it all that came before."""
         self._outgoing.connected()
         self._responses.connected()
+        if self.uplink.holds_turn:
+            self._responses.await_turn()
         self.uplink.reconnected()
         actions = self._items.connected(self._calls.running)
         return [*actions, *self._send_changes(), *self._turns.connected(), *self._requests.next()]
@@ -219,9 +243,25 @@ class Conversation:
         """Nobody waits for this command any more. Returns whether the model was not told, and will not be."""
         return any(part.withdraw(command) for part in (self._agreed, self._items, self._turns))
 
-    def give_up(self) -> list[Action]:
+    # What takes too long.
+
+    def give_up_asking(self) -> list[Action]:
         """The model does not begin what it was asked for: let the next request have its turn."""
         return self._requests.give_up()
+
+    def give_up_making(self) -> list[Action]:
+        """The model does not go on with its response: it counts as broken off."""
+        active = self._responses.active
+        if active is None:
+            return []
+        details = ResponseStatus(reason="nothing more came of it")
+        broken_off = ev.ResponseDone(response=Response(id=active.id, status="incomplete", status_details=details))
+        return [self._requests.cancel(active.id), *self.handle(broken_off)]
+
+    def give_up_waiting(self) -> list[Action]:
+        """The user's turn is not answered, or was none: let the next request have its turn."""
+        self._responses.await_no_longer()
+        return self._requests.next()
 
     # What the agent does by itself.
 
@@ -295,45 +335,50 @@ class Conversation:
         error = event.error
         if error.code == "response_cancel_not_active":
             return []
-        on_error = self._outgoing.on_error(error.event_id) if error.event_id else self._guess(error)
-        if on_error is not None:
-            return on_error(error)
-        if error.event_id is not None:
+        if error.event_id is None:
+            return self._unnamed(error)
+        on_error = self._outgoing.on_error(error.event_id)
+        if on_error is None:
             return [] if error.code == COLLISION else [Report(error)]
-        # Nobody asked, so it was the user's turn that ended and could not be answered.
-        self._responses.owe_nothing()
-        if error.code != COLLISION:
+        return on_error(error)
+
+    def _unnamed(self, error: ErrorDetail) -> list[Action]:
+        """An error that names no event: whose it is can only be guessed, by its code and field and by who waits.
+
+        Often it is our request, while that is not answered. Where nobody has asked for anything, it is about the
+        user's turn, which ended and could not be answered.
+        """
+        field, asked = (error.param or "").partition(".")[0], self._responses.asked
+        if error.code == COLLISION:
+            return self._turn_collided() if asked is None else self._requests.refused(asked, error)
+        if error.code == "input_audio_buffer_commit_empty":
+            return self._turns.commit_empty(error)
+        if field == "item" and self._items.adding:
+            return self._items.refused(error)
+        if field in ("item", "item_id"):
             return [Report(error)]
+        if self._agreed.is_awaited and (field == "session" or (not field and asked is None)):
+            return self._change_refused(None, error)
+        if asked is not None:
+            return self._requests.refused(asked, error)
+        self._responses.owe_nothing()
+        return [Report(error)]
+
+    def _turn_collided(self) -> list[Action]:
+        """The user's turn ended while the model made a response: it is answered in its turn."""
+        self._responses.owe_nothing()
         if (active := self._responses.active) is not None:
-            # It is in its turn; unless that is what the model answers, and it was ours that could not be.
+            # Unless that is what the model answers, and it was our request that could not be.
             mistaken = active.request if active.may_answer_turn else None
             self._responses.collided(mistaken or self._requests.new(answers=set()))
         return []
 
-    def _guess(self, error: ErrorDetail) -> OnError | None:
-        """Whom an error is for that names no event: often it is our request, while that is not answered."""
-        if error.code == "input_audio_buffer_commit_empty":
-            return self._turns.commit_empty
-        field = (error.param or "").partition(".")[0]
-        if field == "item" and self._items.adding:
-            return self._items.refused
-        asked = self._responses.asked
-        is_of_change = field == "session" or (not field and asked is None and error.code != COLLISION)
-        if is_of_change and len(self._agreed):
-            return self._on_refusal()
-        if asked is None or field in ("item", "item_id"):
-            return None
-        return lambda error: self._requests.refused(asked, error)
-
     def _send_changes(self) -> list[Action]:
         return [
-            self._outgoing.send(ev.SessionUpdate(session=change.config), self._on_refusal(change))
+            self._outgoing.send(ev.SessionUpdate(session=change.config), partial(self._change_refused, change))
             for change in self._agreed.to_send()
         ]
 
-    def _on_refusal(self, change: Change | None = None) -> OnError:
-        def refused(error: ErrorDetail) -> list[Action]:
-            open_change = self._agreed.refused(change)
-            return [Answer(open_change.command, error)] if open_change is not None else [Report(error)]
-
-        return refused
+    def _change_refused(self, change: Change | None, error: ErrorDetail) -> list[Action]:
+        refused = self._agreed.refused(change)
+        return [Answer(refused.command, error)] if refused is not None else [Report(error)]

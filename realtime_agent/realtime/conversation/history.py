@@ -23,7 +23,7 @@ _MIN_KEPT = 64
 """Items whose late events must still be recognised, whatever the budget."""
 
 _MOST_OF_ALL = 4
-"""An item is told in at most this part of the budget, or one would leave no room for what it belongs to."""
+"""Where not all fits, an item is told in at most this part of the budget, to leave room for what it belongs to."""
 
 _ITEM_TOKENS = 4
 _BYTES_PER_TOKEN = 4
@@ -211,14 +211,15 @@ class History:
             running: The calls whose outputs are still to come. A call without one is not told, nor is an output
                 without its call: a model may refuse either.
         """
-        most = self._max_tokens // _MOST_OF_ALL
+        if sum(entry.tokens for entry in self._entries) > self._max_tokens:
+            for entry in self._entries:
+                entry.shorten(self._max_tokens // _MOST_OF_ALL)
         answered = {entry.call_id for entry in self._entries if entry.kind == "output"} | running
         left = self._max_tokens
         told: list[Entry] = []
         for entry in reversed(self._entries):
             if entry.is_gone or entry.item() is None or (entry.kind == "call" and entry.call_id not in answered):
                 continue
-            entry.shorten(most)
             if entry.tokens > self._max_tokens:
                 continue  # the others need not go with it
             left -= entry.tokens

@@ -90,7 +90,9 @@ class Items:
         A `command` is answered when the model has taken or refused it. `on_refused` decides what comes of a refusal.
         """
         entry = self.history.put(self._outgoing.new_id("output" if kind == "output" else "text"), kind)
-        entry.text, entry.call_id, entry.is_whole, entry.is_ours = text, call_id, True, True
+        # Half a character can't be sent.
+        entry.text, entry.call_id = text.encode("utf-8", "replace").decode(), call_id
+        entry.is_whole = entry.is_ours = True
         if command is not None:
             self._adding[entry.id] = command
         if on_refused is not None:

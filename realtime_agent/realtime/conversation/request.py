@@ -20,7 +20,7 @@ class Request:
         answers: The items of ours that it answers and the model has not taken yet; empty where it answers what is in
             the conversation already, `None` where it is asked for its own sake.
         goes_on: Whether it goes on with a response of which something was heard.
-        lapses: Whether it is pointless once the user speaks, since they are answered then.
+        lapses: Whether it is pointless once the user has spoken and is answered.
         has_collided: Whether the model has refused it once, since it was making another response.
         cuts: How often the connection was lost over it.
         is_stale: Whether it is not wanted any more, though it may be on its way: its user has left or been answered.

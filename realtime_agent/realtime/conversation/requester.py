@@ -85,8 +85,9 @@ class Requester:
         """The model does not begin what it was asked for, and says nothing of it: the next has its turn."""
         if (asked := self._responses.asked) is None:
             return []
+        self._responses.give_up(asked)
         error = ErrorDetail(type="no_response", message="the model was asked for a response and did not begin one")
-        return [*self.refused(asked, error), *self.next()]
+        return [*(self.settle(asked, error) or [Report(error)]), *self.next()]
 
     def settle(self, request: Request, error: ErrorDetail | None = None) -> list[Action]:
         """Answer the command that a request came from, once."""

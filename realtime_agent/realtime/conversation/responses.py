@@ -15,13 +15,16 @@ from realtime_agent.realtime.conversation.request import Request
 from realtime_agent.realtime.session import FunctionCall
 from realtime_agent.recent import Recent
 
-__all__ = ["Active", "Responses"]
+__all__ = ["MAX_CALLS", "Active", "Responses"]
 
 _MAX_PENDING = 32
 """Requests that may wait for their turn."""
 
 _MAX_CUTS = 5
 """After so many lost connections, the response over which they were lost is not asked for again."""
+
+MAX_CALLS = 64
+"""Calls that may be under way at a time; a model that wants more is not well."""
 
 _MAX_REMEMBERED = 64
 """Responses whose late events must still be recognised, and what is remembered of one."""
@@ -34,6 +37,7 @@ class Active:
     Attributes:
         calls: The calls in it by their ids, each with the id of its item.
         items: Its items, and whether each is whole.
+        events: How many came of it.
         is_wanted: Whether anybody may hear it.
         may_answer_turn: Whether it may not answer our request but the user's turn, since a server does not tell.
         covers_request: Whether it answers our request all the same then.
@@ -41,8 +45,9 @@ class Active:
 
     id: str
     request: Request | None = None
-    calls: Recent[str, tuple[str, FunctionCall]] = field(default_factory=lambda: Recent(_MAX_REMEMBERED + 1))
+    calls: Recent[str, tuple[str, FunctionCall]] = field(default_factory=lambda: Recent(2 * MAX_CALLS))
     items: Recent[str, bool] = field(default_factory=lambda: Recent(_MAX_REMEMBERED))
+    events: int = 0
     is_wanted: bool = True
     may_answer_turn: bool = False
     covers_request: bool = False
@@ -73,6 +78,9 @@ class Responses:
         self._blocked = False
         # Whether the model is known to tell which request a response answers.
         self._tells_request = False
+        # How often something was asked for, and how often a turn was awaited.
+        self._asks = self._waits = 0
+        self._given_up: Recent[str, None] = Recent(_MAX_REMEMBERED)
         self._ended: Recent[str, None] = Recent(_MAX_REMEMBERED)
         self._dropped: Recent[str, None] = Recent(_MAX_REMEMBERED)
         self._unheard: Recent[str, None] = Recent(_MAX_REMEMBERED)
@@ -96,6 +104,21 @@ class Responses:
     def asked(self) -> Request | None:
         """The request that the model has not begun to answer."""
         return self._asked
+
+    @property
+    def asking(self) -> int | None:
+        """Which asking the model has not begun to answer, if it was asked."""
+        return self._asks if self._asked is not None else None
+
+    @property
+    def making(self) -> tuple[str, int] | None:
+        """Which response the model makes, if it does, and how far it has come."""
+        return (self._active.id, self._active.events) if self._active is not None else None
+
+    @property
+    def waiting(self) -> int | None:
+        """Which turn of the user is to be answered or heard before anything else, if one is."""
+        return self._waits if self._awaited else None
 
     @property
     def is_responding(self) -> bool:
@@ -149,12 +172,18 @@ class Responses:
         if not self.has_next:
             return None
         self._asked = self._pending.popleft()
+        self._asks += 1
         return self._asked
 
     def refused(self, request: Request) -> None:
         """The model does not begin what was asked for."""
         if request is self._asked:
             self._asked = None
+
+    def give_up(self, request: Request) -> None:
+        """The model takes too long to begin; if it does after all, nobody wants to hear it."""
+        self._given_up[request.id] = None
+        self.refused(request)
 
     def collided(self, request: Request) -> None:
         """The model can't answer this request now, since it is making another response."""
@@ -169,7 +198,7 @@ class Responses:
         # It may be making one that it has not told us of, or be about to notice that its last one has ended. So it is
         # asked again once; more would collide without end.
         self._blocked = self._active is None and request.has_collided
-        request.has_collided = True
+        request.has_collided = self._active is None
         self._add_first(request)
 
     def item_taken(self, item_id: str) -> None:
@@ -201,8 +230,8 @@ class Responses:
             return
         self._owed_to_nobody = False
         if self.is_interruptible:
-            self._pending = deque(request for request in self._pending if not request.lapses)
-            if self._asked is not None and self._asked.lapses:
+            self._pending = deque(request for request in self._pending if not self._lapses(request))
+            if self._asked is not None and self._lapses(self._asked):
                 self._asked.is_stale = True
 
     def interrupted(self, *, is_begun: bool) -> None:
@@ -211,14 +240,21 @@ class Responses:
         active = self._active
         if active is None or active.request is None or is_begun or not active.is_wanted or active.may_answer_turn:
             return
-        if not active.request.lapses:
+        if not self._lapses(active.request):
             # They did not speak against this, of which they had heard nothing: it has its turn when they have finished.
             self._add_first(active.request)
 
     def owe(self) -> None:
         """The user's turn has ended, and the model answers it by itself: what waits has its turn behind that."""
-        self._owed = self._awaited = self._user_present
+        self._owed = self._user_present
         self._owed_to_nobody = not self._user_present
+        if self._user_present:
+            self.await_turn()
+
+    def await_turn(self) -> None:
+        """What waits has its turn behind a turn of the user that is to be answered, or is being heard again."""
+        self._awaited = True
+        self._waits += 1
 
     def await_no_longer(self) -> None:
         """The model should have begun to answer the user's turn by now: nothing waits for that any more."""
@@ -247,7 +283,7 @@ class Responses:
         self._active = active = Active(
             response_id,
             request,
-            is_wanted=self._is_wanted(request),
+            is_wanted=self._is_wanted(request) and request_id not in self._given_up,
             may_answer_turn=self._owed and not self._tells_request,
             covers_request=request is not None and request.is_moot(is_instructed=False),
         )
@@ -276,6 +312,8 @@ class Responses:
     def done(self, response_id: str) -> Active | None:
         """A response ended: the one that was being made, or `None` where it was another."""
         self._blocked = False
+        if response_id and response_id in self._ended:
+            return None
         self._ended[response_id] = None
         active = self._active
         if active is None:
@@ -334,6 +372,10 @@ class Responses:
             return not self._owed_to_nobody
         # While the model owes an answer to the user's turn, only its own word tells that this is not that.
         return not request.is_stale or (self._owed and not self._tells_request)
+
+    def _lapses(self, request: Request) -> bool:
+        """Whether a request is pointless now that the user speaks."""
+        return request.goes_on or (request.lapses and self.answers_turns)
 
     def _forget_moot(self, active: Active) -> None:
         is_instructed = active.request is not None and active.request.is_instructed

@@ -43,7 +43,7 @@ class Turns:
         return any(self._committing.values())
 
     @property
-    def is_quiet(self) -> bool:
+    def words_are_known(self) -> bool:
         """Whether the words of the user's last turn are known, or will never be."""
         last = next((entry for entry in reversed(list(self._history)) if entry.kind == "user"), None)
         return last is None or last.is_whole
@@ -73,7 +73,7 @@ class Turns:
 
     def commit_empty(self, error: ErrorDetail) -> list[Action]:
         """There was nothing to commit; by which command, the error does not say."""
-        command = next(iter(self._committing), None)
+        command = self._next_commit()
         return [Report(error)] if command is None else self._answer(command, error)
 
     def withdraw(self, command: int) -> bool:
@@ -116,7 +116,7 @@ class Turns:
         """The user stopped speaking."""
         self._uplink.speech_stopped(event.audio_end_ms)
         # A commit by command ends a turn too, and no answer comes by itself then.
-        if not self._committing:
+        if not self.is_awaited:
             self._end(event.item_id)
         return self.silence()
 
@@ -132,7 +132,7 @@ class Turns:
         by_command = event.item_id != self._ended
         entry = self._history.put(event.item_id, "user", event.previous_item_id)
         entry.known = "audio"
-        command = next(iter(self._committing), None) if by_command else None
+        command = self._next_commit() if by_command else None
         audio = self._uplink.committed(command)
         if not entry.text:
             entry.audio = audio
@@ -172,6 +172,11 @@ class Turns:
         self._ended = item_id
         if self._responses.answers_turns:
             self._responses.owe()
+
+    def _next_commit(self) -> int | None:
+        """The commit that the model answers next: the first that somebody waits for, or else the first."""
+        awaited = (command for command, is_awaited in self._committing.items() if is_awaited)
+        return next(awaited, next(iter(self._committing), None))
 
     def _answer(self, command: int, error: ErrorDetail | None = None) -> list[Action]:
         """The model has committed what this command is about, or has refused to."""

@@ -7,7 +7,16 @@ import pytest
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.conversation.actions import Action
-from realtime_agent.realtime.session import CallTools, FunctionCall, Interrupt, Play, Report, Transcript, UserSpeech
+from realtime_agent.realtime.session import (
+    CallTools,
+    FunctionCall,
+    FunctionOutput,
+    Interrupt,
+    Play,
+    Report,
+    Transcript,
+    UserSpeech,
+)
 from realtime_agent.realtime.types import (
     AudioInput,
     ErrorDetail,
@@ -122,6 +131,13 @@ def test_a_greeting_collides_with_the_answer_to_a_user_who_spoke_first_and_is_dr
     assert conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate))) == []
     assert conversation.handle(delta("r1")) != []
     assert asked(conversation.handle(done("r1"))) == []
+
+
+def test_a_greeting_comes_after_the_user_who_spoke_first_where_nobody_answers_them() -> None:
+    conversation = new_conversation(ServerVad(create_response=False))
+    request = request_of(conversation.greet(GREET))
+    drive(conversation, [started("u1"), created("r1", request), cancelled("r1")])
+    assert asked(drive(conversation, [stopped("u1"), committed("u1")])) == ["greet"]
 
 
 def test_a_greeting_is_not_dropped_where_the_user_cannot_interrupt() -> None:
@@ -463,7 +479,13 @@ def test_more_calls_than_can_be_made_are_reported() -> None:
     calls = [FunctionCall(f"call_{number}", "look_up", "{}") for number in range(65)]
     actions = drive(conversation, [created("r1"), done("r1", *calls)])
     assert [action.error.type for action in actions if isinstance(action, Report)] == ["too_many_calls"]
-    assert not conversation.is_responding
+    (made,) = (action for action in actions if isinstance(action, CallTools))
+    assert [call.call_id for call in made.calls] == [f"call_{number}" for number in range(64)]
+    # The model hears of the others at once, and is asked to go on when those are made.
+    (output,) = sent(actions, ev.ItemCreate)
+    assert (output.item.call_id, "Too many calls" in (output.item.output or "")) == ("call_64", True)
+    outcome = conversation.give_outputs([FunctionOutput(call.call_id, "42") for call in made.calls])
+    assert asked(outcome) == [None]
 
 
 def test_an_output_is_told_with_its_call_where_that_was_too_old_to_be_told() -> None:
@@ -684,3 +706,94 @@ def test_a_turn_that_could_not_be_answered_is_no_refusal_of_a_change() -> None:
     actions = drive(conversation, [started("u1"), stopped("u1"), committed("u1"), error(COLLISION)])
     assert answers(actions) == []
     assert asked(conversation.handle(done("r1"))) == [None]
+
+
+def test_an_unnamed_error_is_not_swallowed_by_a_change_that_nobody_waits_for(conversation: Conversation) -> None:
+    conversation.update(1, SessionConfig(instructions="Sing."))
+    conversation.withdraw(1)
+    assert kinds(conversation.handle(error("server_error"))) == ["Report"]
+
+
+def test_what_was_given_up_is_not_said_when_it_comes_after_all(conversation: Conversation) -> None:
+    request = request_of(ask(conversation, "Say exactly: hello Ann"))
+    assert kinds(conversation.give_up_asking()) == ["Report"]
+    conversation.user_left()
+    conversation.user_joined()
+    assert kinds(conversation.handle(created("r1", request))) == ["response.cancel"]
+
+
+def test_a_response_that_does_not_go_on_is_broken_off_and_the_next_has_its_turn(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), delta("r1")])
+    assert conversation.create_response(1, GREET) != []
+    before = conversation.making
+    conversation.handle(delta("r1"))
+    assert conversation.making != before
+    actions = conversation.give_up_making()
+    assert kinds(actions) == ["response.cancel", "Report", "EndPart", "response.create"]
+    # What comes of it after all does no harm.
+    assert conversation.handle(done("r1")) == []
+    assert conversation.is_responding
+
+
+def test_a_turn_that_nobody_answers_does_not_hold_what_waits_for_ever() -> None:
+    conversation = new_conversation(words=False)
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    assert asked(ask(conversation, "then")) == []
+    assert conversation.waiting is not None
+    assert asked(conversation.give_up_waiting()) == ["then"]
+    assert conversation.waiting is None
+
+
+def test_what_waits_does_not_come_over_a_turn_that_is_heard_again(conversation: Conversation) -> None:
+    conversation.uplink.append(audio(3000))
+    conversation.uplink.take()
+    conversation.handle(started("u1", 1000))
+    ask(conversation, "then")
+    conversation.disconnected()
+    assert asked(conversation.connected()) == []
+    assert asked(answered(conversation, "u1", "r1")) == ["then"]
+
+
+def test_a_commit_that_was_lost_does_not_take_a_turn_for_its_own(conversation: Conversation) -> None:
+    conversation.commit(5)
+    conversation.withdraw(5)
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    conversation.disconnected()
+    assert asked(conversation.connected()) == [None]
+
+
+def test_a_commit_answers_whoever_waits_for_it() -> None:
+    conversation = new_conversation(None)
+    conversation.commit(1)
+    conversation.withdraw(1)
+    conversation.commit(2)
+    assert answers(conversation.handle(committed("u1"))) == [(2, None)]
+
+
+def test_the_end_of_a_response_that_is_told_twice_is_not_the_end_of_the_next(conversation: Conversation) -> None:
+    drive(conversation, [created("r1"), done("r1")])
+    ask(conversation, "next")
+    conversation.handle(done("r1"))
+    assert conversation.is_responding
+
+
+def test_a_collision_that_a_reply_explains_leaves_another_try() -> None:
+    conversation = new_conversation(None)
+    drive(conversation, [created("r0", request_of(ask(conversation, "zero"))), done("r0")])
+    actions = ask(conversation, "one")
+    drive(conversation, [created("r1", "another's"), error(COLLISION, event_id(actions, ev.ResponseCreate))])
+    actions = conversation.handle(done("r1"))
+    # The model is late to notice that it has ended.
+    assert asked(conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate)))) == ["one"]
+
+
+def test_half_a_character_is_told_as_none(conversation: Conversation) -> None:
+    (create,) = sent(conversation.tell(1, "caf\ud83d"), ev.ItemCreate)
+    assert create.item.to_dict()["content"][0]["text"] == "caf?"
+
+
+def test_a_long_text_that_fits_is_told_whole(conversation: Conversation) -> None:
+    conversation.tell(1, "x" * 20_000)
+    conversation.disconnected()
+    (create,) = sent(conversation.connected(), ev.ItemCreate)
+    assert create.item.to_dict()["content"][0]["text"] == "x" * 20_000
