@@ -195,6 +195,12 @@ class History:
         """The function call of this id."""
         return next((entry for entry in self._entries if entry.kind == "call" and entry.call_id == call_id), None)
 
+    def answered_calls(self) -> list[tuple[Entry, Entry]]:
+        """The calls that have their outputs, each with its own."""
+        outputs = {entry.call_id: entry for entry in self._entries if entry.kind == "output"}
+        calls = [entry for entry in self._entries if entry.kind == "call"]
+        return [(entry, outputs[entry.call_id]) for entry in calls if entry.call_id in outputs]
+
     def trim(self) -> None:
         """Drop the oldest while there is more than the budget, and the audio of the user that is more than a minute."""
         self._trim_audio()

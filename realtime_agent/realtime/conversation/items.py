@@ -73,6 +73,8 @@ class Items:
             if not entry.is_ours:
                 # Another connection may give the same id to something else.
                 self._rename(entry)
+        for call, output in self.history.answered_calls():
+            call.call_id = output.call_id = self._outgoing.new_id("answered")
         self._playing.clear()
         return actions
 

@@ -252,7 +252,8 @@ def told(actions: list[Action]) -> list[str]:
 def _in_short(item: dict[str, Any]) -> str:
     match item:
         case {"type": "function_call", "call_id": call_id}:
-            return f"call: {call_id}"
+            # Under an id of ours, once it has its output.
+            return "call: answered" if call_id.startswith("answered_") else f"call: {call_id}"
         case {"type": "function_call_output", "output": text}:
             return f"output: {text}"
         case {"role": role, "content": [{"text": text}]}:

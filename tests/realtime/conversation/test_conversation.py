@@ -194,7 +194,7 @@ def test_outputs_that_the_replay_told_are_answered_by_the_response_that_was_cut(
     with_tools.give_outputs(outputs("wet"))
     with_tools.disconnected()
     actions = with_tools.connected()
-    assert told(actions) == ["call: call_1", "output: wet"]
+    assert told(actions) == ["call: answered", "output: wet"]
     assert asked(actions) == [None]
     with_tools.handle(created("r3"))
     assert asked(with_tools.handle(done("r3"))) == []
@@ -241,7 +241,7 @@ def test_outputs_that_were_told_and_not_answered_are_told_and_asked_for_again_on
     with_tools.give_outputs(outputs("wet"))
     with_tools.disconnected()
     actions = with_tools.connected()
-    assert told(actions) == ["call: call_1", "output: wet"]
+    assert told(actions) == ["call: answered", "output: wet"]
     assert asked(actions) == [None]
 
 
@@ -487,7 +487,7 @@ def test_the_history_is_told_in_order_before_anything_else(with_tools: Conversat
     with_tools.commit(3)
     actions = with_tools.connected()
     assert told(actions) == [
-        "system: it rains", "user: Rain?", "call: call_1", "output: wet", "assistant: Yes, rain.", "user: Thanks.",
+        "system: it rains", "user: Rain?", "call: answered", "output: wet", "assistant: Yes, rain.", "user: Thanks.",
     ]  # fmt: skip
     assert kinds(actions)[6:] == ["SendAudio", "input_audio_buffer.commit", "SendAudio", "response.create"]
 

@@ -471,7 +471,7 @@ def test_a_call_that_is_told_twice_is_made_once() -> None:
     assert [call.call_id for call in make.calls] == ["call_1"]
     conversation.give_outputs(outputs("wet"))
     conversation.disconnected()
-    assert told(conversation.connected()) == ["call: call_1", "output: wet"]
+    assert told(conversation.connected()) == ["call: answered", "output: wet"]
 
 
 def test_more_calls_than_can_be_made_are_reported() -> None:
@@ -501,7 +501,7 @@ def test_an_output_is_told_with_its_call_where_that_was_too_old_to_be_told() -> 
     assert "call: call_1" not in told(conversation.connected())
     assert told(conversation.give_outputs(outputs("wet"))) == ["call: call_1", "output: wet"]
     conversation.disconnected()
-    assert told(conversation.connected())[-2:] == ["call: call_1", "output: wet"]
+    assert told(conversation.connected())[-2:] == ["call: answered", "output: wet"]
 
 
 @pytest.mark.parametrize("code", ["item_truncate_invalid_item_id", "item_delete_invalid_item_id"])
@@ -797,3 +797,16 @@ def test_a_long_text_that_fits_is_told_whole(conversation: Conversation) -> None
     conversation.disconnected()
     (create,) = sent(conversation.connected(), ev.ItemCreate)
     assert create.item.to_dict()["content"][0]["text"] == "x" * 20_000
+
+
+def test_a_call_s_id_may_be_given_again_on_another_connection() -> None:
+    conversation = new_conversation(tools=True)
+    for number, text in enumerate(["sun", "rain"], 1):
+        call = FunctionCall("call_1", "look_up", f'{{"day": {number}}}')
+        drive(conversation, [created(f"r{number}"), done(f"r{number}", call)])
+        conversation.give_outputs(outputs(text))
+        conversation.disconnected()
+        creates = sent(conversation.connected(), ev.ItemCreate)
+    said = {create.item.call_id: create.item.output for create in creates if create.item.output}
+    made = {create.item.arguments: said[create.item.call_id] for create in creates if create.item.arguments}
+    assert made == {'{"day": 1}': "sun", '{"day": 2}': "rain"}
