@@ -623,16 +623,58 @@ def test_each_response_has_its_own_time_to_begin() -> None:
     talk(happens)
 
 
-def test_a_response_that_takes_long_is_not_given_up() -> None:
+def test_a_response_that_is_asked_for_again_has_its_time_again() -> None:
+    async def happens(it: Talk) -> None:
+        await it.settle(9.9)
+        it.session.greet(ResponseConfig(instructions="greet"))
+        await it.settle(0.2)
+        it.connector.failures.extend([GONE] * 5)
+        it.connector.newest.says(GONE)
+        await it.settle(11)
+        assert it.connector.newest.of_type(ev.ResponseCreate)
+        assert not it.ear.of_type(Report)
+
+    talk(happens)
+
+
+def test_a_response_that_goes_on_is_not_given_up_and_one_that_does_not_is() -> None:
     async def happens(it: Talk) -> None:
         model = it.connector.newest
         it.session.greet(ResponseConfig(instructions="greet"))
         model.says(created("r1"))
-        await it.settle(100)
+        for _ in range(20):
+            model.says(words("i1", "and so on "))
+            await it.settle(30)
         assert it.session.is_responding
         assert not it.ear.of_type(Report)
+        await it.settle(120)
+        assert not it.session.is_responding
+        assert [event.error.type for event in it.ear.of_type(Report)] == ["response_incomplete"]
 
     talk(happens)
+
+
+def test_a_turn_that_is_never_answered_holds_what_waits_for_some_seconds() -> None:
+    async def happens(it: Talk) -> None:
+        model = it.connector.newest
+        model.says(started(), stopped(), committed())
+        await it.settle(1)
+        it.session.greet(ResponseConfig(instructions="greet"))
+        assert not model.of_type(ev.ResponseCreate)
+        await it.settle(20)
+        assert model.of_type(ev.ResponseCreate)
+
+    talk(happens)
+
+
+def test_a_connection_that_the_model_ends_for_good_ends_it() -> None:
+    async def happens(it: Talk) -> None:
+        it.connector.newest.says(SessionError("the model closed the connection with 4000"))
+        await it.settle(10)
+
+    it = talk(happens)
+    assert str(it.ear.failure) == "the model closed the connection with 4000"
+    assert len(it.connector.tries) == 1
 
 
 # Hanging up.
