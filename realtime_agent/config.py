@@ -38,6 +38,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEAR = 0.65
 """How alike two names must be for one to be taken for the other misspelt; DATABASE_URL is like none of ours."""
 
+_AGORA_KEY = re.compile(r"[0-9a-fA-F]{32}")
+
 _OWN_HEADERS = ("host", "connection", "upgrade", "content-length", "transfer-encoding")
 """Those that the client sets itself, beside `Sec-WebSocket-…`: others would break the request, or lead it elsewhere."""
 
@@ -76,6 +78,9 @@ class Settings(BaseModel):
 
     agora_app_id: str = ""
     agora_app_cert: SecretStr = SecretStr("")
+    agora_timeout_s: Timeout = 10
+    agora_log_dir: str = ""
+    agora_web_sdk: str = "node_modules/agora-rtc-sdk-ng/AgoraRTC_N-production.js"
     token_ttl_s: Timeout = 3600
 
     user_wait_timeout_s: Seconds = 120
@@ -128,6 +133,21 @@ class Settings(BaseModel):
             raise ValueError("must be printable ASCII characters on one line")
         return value
 
+    @field_validator("agora_app_id")
+    @classmethod
+    def _check_app_id(cls, value: str) -> str:
+        if value and not _AGORA_KEY.fullmatch(value):
+            raise ValueError("must be 32 hex digits, as Agora's console shows it")
+        return value
+
+    @field_validator("agora_app_cert")
+    @classmethod
+    def _check_app_cert(cls, value: SecretStr) -> SecretStr:
+        # Agora's token builder makes an empty token of any other, without a word.
+        if value.get_secret_value() and not _AGORA_KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("must be 32 hex digits, as Agora's console shows it")
+        return value
+
     @field_validator("realtime_api_headers")
     @classmethod
     def _check_headers(cls, value: SecretStr) -> SecretStr:
@@ -156,6 +176,12 @@ class Settings(BaseModel):
         has_key = self.openai_api_key.get_secret_value() or "api-key" in map(str.lower, self.extra_headers)
         if self.realtime_api_auth == "api-key" and not has_key:
             raise ValueError("REALTIME_API_AUTH is api-key, but OPENAI_API_KEY is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _check_agora(self) -> Settings:
+        if self.agora_app_cert.get_secret_value() and not self.agora_app_id:
+            raise ValueError("AGORA_APP_CERT is set, but AGORA_APP_ID is empty")
         return self
 
     @property

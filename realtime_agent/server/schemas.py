@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +18,7 @@ from realtime_agent.validation import field_path, in_words
 __all__ = [
     "AgentInfo",
     "AgentList",
+    "AgoraToken",
     "CommandSent",
     "Detail",
     "Error",
@@ -91,12 +92,23 @@ class CommandSent(BaseModel):
 class Token(BaseModel):
     """What a user needs to join a channel of this server."""
 
-    rtc: str = "web"
+    rtc: Literal["web"] = "web"
     channel_name: str
     uid: int
     token: str
     url: str = Field(description="Open this as a websocket.")
     expires_at: int = Field(description="Unix seconds.")
+
+
+class AgoraToken(BaseModel):
+    """What a user needs to join a channel of Agora SD-RTN."""
+
+    rtc: Literal["agora"] = "agora"
+    channel_name: str
+    uid: int
+    app_id: str
+    token: str = Field(description="Empty where there is no AGORA_APP_CERT: the project must take users without one.")
+    expires_at: int | None = Field(description="Unix seconds; null where there is no token.")
 
 
 class AgentInfo(BaseModel):
