@@ -25,7 +25,16 @@ from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import session as model
 from realtime_agent.realtime.session import FunctionCall, FunctionOutput, Session, SessionEvent
 from realtime_agent.realtime.types import ResponseConfig, SessionConfig
-from realtime_agent.rtc.channel import AudioFrame, Channel, ChannelLost, Played, UserJoined, UserLeft
+from realtime_agent.rtc.channel import (
+    AudioFrame,
+    Channel,
+    ChannelLost,
+    Played,
+    Reconnected,
+    Reconnecting,
+    UserJoined,
+    UserLeft,
+)
 from realtime_agent.tools import Toolbox
 
 __all__ = ["Agent"]
@@ -76,6 +85,7 @@ class Agent:
         self._present: dict[int, None] = {}
         self._user: int | None = None
         self._greeted = False
+        self._is_away = False
         self._last_heard = clock()
         self._usage = TotalUsage()
         # The kind of error that the model reported last, and how often in a row.
@@ -191,6 +201,13 @@ class Agent:
                     self._user_joined(uid)
                 case UserLeft(uid):
                     self._user_left(uid)
+                case Reconnecting(cause):
+                    self._is_away = True
+                    logger.warning("the agent in %r lost its channel: %s", self._spec.channel_name, cause)
+                case Reconnected():
+                    self._is_away = False
+                    self._to_say.set()
+                    logger.info("the agent in %r has its channel again", self._spec.channel_name)
                 case ChannelLost(cause):
                     raise ChannelError(cause)
 
@@ -210,14 +227,15 @@ class Agent:
         """Give the channel its frames when they are due."""
         playout, clock = self._playout, self._clock
         while True:
-            due = playout.next_due()
+            # While nobody hears us, what is to be said waits.
+            due = None if self._is_away else playout.next_due()
             if due is None:
                 self._to_say.clear()
                 await self._to_say.wait()
                 continue
             if (delay := due - clock()) > 0:
                 await asyncio.sleep(delay)
-            while (frame := playout.take(clock())) is not None:
+            while not self._is_away and (frame := playout.take(clock())) is not None:
                 self._channel.push(frame)
                 self._life.agent_speaks(clock())
 

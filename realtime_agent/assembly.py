@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar, overload
 
 from realtime_agent.agent import Agent
@@ -11,7 +12,6 @@ from realtime_agent.audio.playout import Playout
 from realtime_agent.config import Settings
 from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.spec import AgentSpec
-from realtime_agent.errors import ConfigError
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.endpoint import OPENAI, realtime_endpoint, warn_of_plain_key
 from realtime_agent.realtime.realtime_session import RealtimeSession
@@ -32,10 +32,15 @@ def check_channel(settings: Settings) -> None:
     """Fail early where the configured channel can't work.
 
     Raises:
-        ConfigError: Agora is configured; its adapter is not part of this version.
+        ConfigError: Agora is configured, but its packages are not there.
     """
-    if settings.uses_agora:
-        raise ConfigError("AGORA_APP_ID is set, but this version has no Agora channel yet: leave it empty")
+    if not settings.uses_agora:
+        return
+    from realtime_agent.rtc.agora import check_installed
+
+    check_installed()
+    if not settings.agora_app_cert.get_secret_value():
+        logger.warning("AGORA_APP_CERT is empty: agents and users join without tokens, if the project allows that")
 
 
 def check_settings(settings: Settings) -> None:
@@ -58,7 +63,7 @@ def check_settings(settings: Settings) -> None:
 
 
 @overload
-def assemble(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None]) -> tuple[Agent, WebChannel]: ...
+def assemble(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None]) -> tuple[Agent, Channel]: ...
 
 
 @overload
@@ -99,9 +104,28 @@ def load_tools(settings: Settings) -> Toolbox:
     return Toolbox.load(settings.agent_tools, timeout_s=settings.tool_timeout_s)
 
 
-def _channel(spec: AgentSpec, settings: Settings) -> WebChannel:
-    check_channel(settings)
-    return WebChannel(spec.channel_name, spec.uid)
+def _channel(spec: AgentSpec, settings: Settings) -> Channel:
+    if not settings.uses_agora:
+        return WebChannel(spec.channel_name, spec.uid)
+    from realtime_agent.rtc.agora import AgoraChannel, AgoraEngine, build_token
+
+    async def token() -> str:
+        certificate = settings.agora_app_cert.get_secret_value()
+        return build_token(settings.agora_app_id, certificate, spec.channel_name, spec.uid, settings.token_ttl_s)
+
+    engine = AgoraEngine(
+        settings.agora_app_id,
+        Path(settings.agora_log_dir) if settings.agora_log_dir else None,
+        timeout_s=settings.agora_timeout_s,
+    )
+    return AgoraChannel(
+        engine,
+        spec.channel_name,
+        spec.uid,
+        token,
+        timeout_s=settings.agora_timeout_s,
+        reconnect_timeout_s=settings.reconnect_timeout_s,
+    )
 
 
 def _session(spec: AgentSpec, settings: Settings, tools: Toolbox) -> Session:

@@ -21,6 +21,8 @@ from realtime_agent.call_line import CallLine, ClipSource, MicrophoneSource
 from realtime_agent.call_log import LINGER_S, TIMEOUT_S, CallLog, Transcript
 from realtime_agent.config import Settings
 from realtime_agent.errors import AudioFileError, ChannelError, ConfigError
+from realtime_agent.rtc.channel import UserChannel
+from realtime_agent.rtc.server_client import ServerClient
 from realtime_agent.rtc.web_client import WebUser
 
 __all__ = ["CallOptions", "call", "server_url"]
@@ -81,7 +83,7 @@ async def _call(options: CallOptions, settings: Settings, out: TextIO, headset: 
         raise ConfigError("exactly one of --wav and --mic is needed")
     if options.save is not None and not options.save.absolute().parent.is_dir():
         raise AudioFileError(f"{options.save} cannot be written: there is no such directory")
-    user = WebUser(options.server_url or server_url(settings), options.channel_name, options.uid)
+    user = await _user(ServerClient(options.server_url or server_url(settings)), options)
     if options.wav is None:
         async with headset() as worn:
             return await _hold(options, user, MicrophoneSource(worn), out)
@@ -91,7 +93,17 @@ async def _call(options: CallOptions, settings: Settings, out: TextIO, headset: 
     return await _hold(options, user, ClipSource(clip, asyncio.get_running_loop().time), out)
 
 
-async def _hold(options: CallOptions, user: WebUser, source: ClipSource | MicrophoneSource, out: TextIO) -> int:
+async def _user(server: ServerClient, options: CallOptions) -> UserChannel:
+    """Whoever we are in the kind of channel that the server has."""
+    token = await server.ask_token(options.channel_name, options.uid)
+    if token.rtc == "agora":
+        from realtime_agent.rtc.agora_user import AgoraUser
+
+        return AgoraUser(server, token)
+    return WebUser(token)
+
+
+async def _hold(options: CallOptions, user: UserChannel, source: ClipSource | MicrophoneSource, out: TextIO) -> int:
     """Join, speak and listen until the call is over, leave, save and report."""
 
     def say(text: str) -> None:
@@ -125,9 +137,9 @@ async def _hold(options: CallOptions, user: WebUser, source: ClipSource | Microp
     return 0 if report["answered"] else 1
 
 
-async def _join(options: CallOptions, user: WebUser) -> None:
+async def _join(options: CallOptions, user: UserChannel) -> None:
     await user.join()
-    if not user.joined.get("heard", True):
+    if not user.is_heard:
         raise ChannelError(f"the agent in channel {options.channel_name!r} listens to another user")
 
 

@@ -15,8 +15,7 @@ from realtime_agent.audio.wav import speech_end
 from realtime_agent.call_log import CallLog, Transcript
 from realtime_agent.errors import ConfigError
 from realtime_agent.pcm import BYTES_PER_MS, BYTES_PER_SAMPLE
-from realtime_agent.rtc.channel import AudioFrame, ChannelLost, Flushed, Message
-from realtime_agent.rtc.web_client import WebUser
+from realtime_agent.rtc.channel import AudioFrame, ChannelLost, Flushed, Message, UserChannel
 from realtime_agent.rtc.wire import FRAME_MS
 
 __all__ = ["CallLine", "ClipSource", "MicrophoneSource"]
@@ -31,7 +30,7 @@ _SILENCE = bytes(_FRAME_BYTES)
 class CallLine:
     """What the user's end needs in order to speak and listen."""
 
-    user: WebUser
+    user: UserChannel
     speaker: Speaker
     log: CallLog
     clock: Callable[[], float]

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from realtime_agent.assembly import check_channel, check_settings, model_address
+from realtime_agent.assembly import check_settings, model_address
 from realtime_agent.call import CallOptions, call
 from realtime_agent.config import Settings, unknown_names
 from realtime_agent.control.life import EndReason
@@ -82,7 +82,6 @@ async def run_model(options: argparse.Namespace, settings: Settings) -> int:
 
 async def run_call(options: argparse.Namespace, settings: Settings) -> int:
     """The user's side of a channel."""
-    check_channel(settings)
     return await call(call_options(options), settings, out=sys.stdout)
 
 

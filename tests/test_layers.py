@@ -39,7 +39,7 @@ WIRE = {"realtime.events", NOUNS}
 
 ALLOWED = {
     "multiprocessing": {"fleet"},
-    "aiohttp": {"server", "main", "programs", "rtc.web_client", "local_model.chat"},
+    "aiohttp": {"server", "main", "programs", "rtc.server_client", "rtc.web_client", "local_model.chat"},
     "prometheus_client": {"server"},
     "websockets": {"server", "realtime.connection", "rtc.websocket", "local_model", "testing"},
     "agora": {"rtc.agora"},

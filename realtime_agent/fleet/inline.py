@@ -14,7 +14,8 @@ from realtime_agent.control.commands import MAX_COMMANDS, Command
 from realtime_agent.control.events import AgentEvent, Ended
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
-from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull
+from realtime_agent.errors import AgentNotFound, ChannelError, ControlTimeout, QueueFull
+from realtime_agent.rtc.web import WebChannel
 
 __all__ = ["InlineLauncher"]
 
@@ -83,6 +84,8 @@ class _InlineWorker:
 
     def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
         """Let a user in."""
+        if not isinstance(self._channel, WebChannel):
+            raise ChannelError("the agent is in a channel of another kind")
         task = asyncio.create_task(self._channel.adopt(connection.dup(), uid, answer))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)

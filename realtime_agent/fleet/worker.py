@@ -61,10 +61,9 @@ class _Worker:
         self._link = await Link.open(link_end)
         agent, channel = assemble(self._spec, self._settings, self._notify)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
-        helpers: list[Coroutine[Any, Any, None]] = [
-            self._read_queue(agent),
-            _adopt_connections(connections, channel),
-        ]
+        helpers: list[Coroutine[Any, Any, None]] = [self._read_queue(agent)]
+        if isinstance(channel, WebChannel):
+            helpers.append(_adopt_connections(connections, channel))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(helper) for helper in helpers]
             try:

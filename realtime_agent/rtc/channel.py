@@ -17,6 +17,9 @@ __all__ = [
     "Flushed",
     "Message",
     "Played",
+    "Reconnected",
+    "Reconnecting",
+    "UserChannel",
     "UserJoined",
     "UserLeft",
 ]
@@ -68,13 +71,27 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconnecting:
+    """The channel's connection is interrupted: nobody hears us, nobody is heard."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnected:
+    """The connection is there again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelLost:
     """The channel broke and will bring no more; the last event."""
 
     cause: str
 
 
-ChannelEvent = UserJoined | UserLeft | AudioFrame | Played | Flushed | Message | ChannelLost
+ChannelEvent = (
+    UserJoined | UserLeft | AudioFrame | Played | Flushed | Message | Reconnecting | Reconnected | ChannelLost
+)
 
 
 class Channel(Protocol):
@@ -115,4 +132,52 @@ class Channel(Protocol):
 
     def send(self, body: Mapping[str, Any]) -> None:
         """Send a small message to every other participant. Never blocks; whoever is far behind misses it."""
+        ...
+
+
+class UserChannel(Protocol):
+    """A user's presence in a channel, as a program has it: the other side of `Channel`. Joins once."""
+
+    @property
+    def uid(self) -> int:
+        """The user's number."""
+        ...
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the agent listens to this user, or to whoever comes first."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """The position of the first sample of the agent that came after `join`."""
+        ...
+
+    @property
+    def dropped_frames(self) -> int:
+        """How many frames of the user's speech the network was too slow for."""
+        ...
+
+    async def join(self) -> None:
+        """Enter the channel and find the agent there.
+
+        Raises:
+            ChannelError: there is none, or we are not let in.
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Say goodbye and free everything; harmless when repeated. `events` ends."""
+        ...
+
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        """What the agent does, in order, until `leave` or `ChannelLost`. One reader at a time."""
+        ...
+
+    def push(self, frame: bytes) -> None:
+        """Hand over 20 ms of microphone. Never blocks."""
+        ...
+
+    def report_played(self, position: int) -> None:
+        """Tell the agent that its audio was played up to `position` samples since it joined."""
         ...

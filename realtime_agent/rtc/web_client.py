@@ -1,7 +1,7 @@
 """The user's side of the embedded browser channel, without a browser.
 
-What a page does, done here: POST /token, open the websocket that it names, then speak as in `wire.py`. The agent's side
-is `web.py`.
+What a page does, done here: open the websocket that a token names, then speak as in `wire.py`. The agent's side is
+`web.py`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
-from urllib.parse import quote
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
+from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
 from aiohttp import WSServerHandshakeError as HandshakeError
 
 from realtime_agent.errors import ChannelError, TokenInvalid
 from realtime_agent.pcm import BYTES_PER_SAMPLE
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, ChannelLost, Flushed, Message
+from realtime_agent.rtc.server_client import UserToken, no_agent
 from realtime_agent.rtc.wire import CLOSE_ENDED, CLOSE_FULL, CLOSE_REPLACED, natural, parse_object
 
 __all__ = ["WebUser"]
@@ -49,17 +49,15 @@ class WebUser:
     `state`, as on the wire), `Flushed` and `ChannelLost`.
 
     Args:
-        server_url: Where the server is, like "http://127.0.0.1:8080".
-        channel_name: The channel to join.
-        uid: 0..4294967295; 0 lets the server choose.
+        token: Where to join as whom.
         timeout_s: The bound on each step of `join`.
     """
 
-    def __init__(self, server_url: str, channel_name: str, uid: int = 0, *, timeout_s: float = 10) -> None:
-        self._server_url = server_url.rstrip("/")
-        self._channel_name = channel_name
+    def __init__(self, token: UserToken, *, timeout_s: float = 10) -> None:
+        self._url = token.url
+        self._channel_name = token.channel_name
         self._timeout_s = timeout_s
-        self._uid = uid
+        self._uid = token.uid
         self._agent_uid = 0
         self._joined: Mapping[str, Any] = {}
         self._ws: ClientWebSocketResponse | None = None
@@ -73,8 +71,13 @@ class WebUser:
 
     @property
     def uid(self) -> int:
-        """The user's number; the one that the server chose, once joined with 0."""
+        """The user's number."""
         return self._uid
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the agent listens to us, or to whoever comes first."""
+        return bool(self._joined.get("heard", True))
 
     @property
     def joined(self) -> Mapping[str, Any]:
@@ -91,14 +94,13 @@ class WebUser:
 
         Raises:
             TokenInvalid: the server refused the token that it gave.
-            ChannelError: no server, no agent in the channel, no room, or no answer in time.
+            ChannelError: no agent in the channel, no room, or no answer in time.
         """
         if self._ws is not None or self._left:
             raise ChannelError("this user joined already")
         async with AsyncExitStack() as resources:
             session = await resources.enter_async_context(ClientSession())
-            url = await self._ask_token(session)
-            ws = await self._open(session, url)
+            ws = await self._open(session)
             resources.push_async_callback(_close, ws)
             await self._welcome(ws)
             self._ws = ws
@@ -155,31 +157,11 @@ class WebUser:
         """Tell the agent that its audio was played up to `position` samples since it joined."""
         self.send({"type": "played", "position": position})
 
-    async def _ask_token(self, session: ClientSession) -> str:
-        """Ask for a token; the websocket's URL, which contains it."""
-        body = {"channel_name": self._channel_name, "uid": self._uid}
-        try:
-            timeout = ClientTimeout(total=self._timeout_s)
-            async with session.post(f"{self._server_url}/token", json=body, timeout=timeout) as response:
-                answer = parse_object(await response.text(errors="replace"))
-        except (ClientError, OSError, TimeoutError):
-            where = self._server_url
-            raise ChannelError(f"no server answers at {where}: is `realtime-agent server` running there?") from None
-        if answer is None:
-            raise ChannelError(f"{self._server_url} is not a realtime-agent server: POST /token gave no JSON object")
-        if response.status != 200:
-            raise ChannelError(f"the server gave no token: {_in_words(answer)}")
-        url, uid = answer.get("url"), natural(answer.get("uid"))
-        if not isinstance(url, str) or uid is None:
-            raise ChannelError(f"the server at {self._server_url} has no embedded channel to join")
-        self._uid = uid
-        return url
-
-    async def _open(self, session: ClientSession, url: str) -> ClientWebSocketResponse:
+    async def _open(self, session: ClientSession) -> ClientWebSocketResponse:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await session.ws_connect(
-                    url,
+                    self._url,
                     heartbeat=_HEARTBEAT_S,
                     max_msg_size=_MAX_MESSAGE_BYTES,
                     timeout=ClientWSTimeout(ws_close=_LEAVE_TIMEOUT_S),
@@ -196,10 +178,7 @@ class WebUser:
             case 401:
                 return TokenInvalid(f"the server refused its token for channel {name!r}")
             case 404:
-                return ChannelError(
-                    f"no agent runs in channel {name!r}: start one with POST /start_agent; "
-                    f"GET /agents/{quote(name, safe='')} tells how the last one ended"
-                )
+                return ChannelError(no_agent(name))
             case 503:
                 return ChannelError(f"channel {name!r} is full")
             case _:
@@ -263,14 +242,6 @@ async def _close(ws: ClientWebSocketResponse) -> None:
             await ws.close()
     except TimeoutError:
         logger.debug("the far end did not close in time")
-
-
-def _in_words(answer: Mapping[str, Any]) -> str:
-    """An error answer {"error", "details"} as one line."""
-    error, details = str(answer.get("error", "no reason given")), answer.get("details")
-    if isinstance(details, list):
-        details = "; ".join(f"{d.get('field')}: {d.get('message')}" for d in details if isinstance(d, dict))
-    return f"{error} ({details})" if details else error
 
 
 def _close_cause(code: int | None, reason: str | None) -> str:

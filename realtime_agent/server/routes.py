@@ -25,7 +25,7 @@ from realtime_agent.server import schemas
 from realtime_agent.server.media import hand_over
 from realtime_agent.server.metrics import as_text
 from realtime_agent.server.start_agent import StartAgent
-from realtime_agent.server.tokens import TokenSigner
+from realtime_agent.server.tokens import TokenSigner, agora_token
 from realtime_agent.tools import Toolbox
 
 __all__ = ["ROUTES", "Route", "Services", "services"]
@@ -101,8 +101,11 @@ async def control_agent(request: web.Request) -> web.Response:
 async def token(request: web.Request) -> web.Response:
     """Let a user join a channel."""
     body = await _read(request, _token_request)
+    have = request.app[services]
     uid = body.uid or schemas.random_uid()
-    signed, expires_at = request.app[services].tokens.sign(body.channel_name, uid)
+    if have.settings.uses_agora:
+        return _answer(agora_token(have.settings, body.channel_name, uid))
+    signed, expires_at = have.tokens.sign(body.channel_name, uid)
     secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
     url = f"{'wss' if secure else 'ws'}://{request.host}/rtc/{quote(body.channel_name, safe='')}?token={signed}"
     return _answer(schemas.Token(channel_name=body.channel_name, uid=uid, token=signed, url=url, expires_at=expires_at))
@@ -125,6 +128,8 @@ async def join_channel(request: web.Request) -> web.Response:
     """A user's websocket."""
     have = request.app[services]
     channel_name = request.match_info["channel"]
+    if have.settings.uses_agora:
+        raise InvalidRequest(FieldError("channel", "it is one of Agora's: join it there, with what POST /token gives"))
     uid = have.tokens.check(request.query.get("token", ""), channel_name)
     return hand_over(request, have.fleet, channel_name, uid)
 

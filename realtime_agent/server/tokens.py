@@ -1,4 +1,4 @@
-"""Tokens for the embedded channel: who may join which channel as whom, until when; signed, nothing stored."""
+"""Tokens: who may join which channel as whom, until when; signed, nothing stored."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ import secrets
 import time
 from collections.abc import Callable
 
+from realtime_agent.config import Settings
 from realtime_agent.errors import TokenInvalid
+from realtime_agent.server.schemas import AgoraToken
 
-__all__ = ["TokenSigner"]
+__all__ = ["TokenSigner", "agora_token"]
+
+
+def agora_token(settings: Settings, channel_name: str, uid: int) -> AgoraToken:
+    """A token for a channel of Agora's; without a certificate there is none, and users join with the app id alone."""
+    from realtime_agent.rtc.agora import build_token
+
+    certificate = settings.agora_app_cert.get_secret_value()
+    token = build_token(settings.agora_app_id, certificate, channel_name, uid, settings.token_ttl_s)
+    expires_at = int(time.time() + settings.token_ttl_s) if token else None
+    return AgoraToken(
+        channel_name=channel_name, uid=uid, app_id=settings.agora_app_id, token=token, expires_at=expires_at
+    )
 
 
 class TokenSigner:
-    """Makes and checks tokens with a key of its own, so that they end with the server.
+    """Makes and checks tokens of the embedded channel with a key of its own, so that they end with the server.
 
     Args:
         ttl_s: How long a token is good for.

@@ -11,6 +11,7 @@ import pytest
 from realtime_agent.audio.speaker import Speaker
 from realtime_agent.call_line import CallLine, ClipSource
 from realtime_agent.call_log import CallLog
+from realtime_agent.rtc.server_client import ServerClient
 from realtime_agent.rtc.web_client import WebUser
 from tests.e2e.program import call, get, post, run, running, write_wav
 from tests.speech import clip, word_error_rate
@@ -39,7 +40,7 @@ class UntilAnswerHeard(CallLine):
 async def interrupt(server: str, channel_name: str, first: bytes, second: bytes) -> dict[str, Any]:
     """Call an agent, speak, speak again over the answer; gives the call's report."""
     clock = asyncio.get_running_loop().time
-    user = WebUser(server, channel_name)
+    user = WebUser(await ServerClient(server).ask_token(channel_name, 0))
     await user.join()
     speaker = Speaker(user.position)
     log = CallLog(speaker)

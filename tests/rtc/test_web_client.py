@@ -6,6 +6,7 @@ import pytest
 
 from realtime_agent.errors import ChannelError, TokenInvalid
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, ChannelLost, Flushed, Message
+from realtime_agent.rtc.server_client import ServerClient
 from realtime_agent.rtc.web_client import WebUser
 from tests.ports import dead_port
 from tests.stub_agent import AGENT_UID, FRAME, StubAgent, StubServer, tone
@@ -13,6 +14,10 @@ from tests.stub_agent import AGENT_UID, FRAME, StubAgent, StubServer, tone
 
 async def silent(agent: StubAgent) -> None:
     """An agent that says nothing."""
+
+
+async def user_of(server: StubServer, uid: int = 0, *, timeout_s: float = 30) -> WebUser:
+    return WebUser(await ServerClient(server.url).ask_token("room", uid), timeout_s=timeout_s)
 
 
 async def gather(user: WebUser) -> list[ChannelEvent]:
@@ -32,7 +37,7 @@ async def refusal(user: WebUser) -> str:
 
 async def test_a_user_joins_with_the_uid_that_the_server_chose() -> None:
     async with StubServer.running(silent) as server:
-        user = WebUser(server.url, "room", 0)
+        user = await user_of(server, 0)
         await user.join()
         assert server.asked == [{"channel_name": "room", "uid": 0}]
         assert (user.uid, user.joined["agent_uid"], user.joined["heard"]) == (4321, AGENT_UID, True)
@@ -48,7 +53,7 @@ async def test_events_come_in_order_and_end_after_leave() -> None:
         await agent.tell(type="state", state="paused", reason=None)
 
     async with StubServer.running(script) as server:
-        user = WebUser(server.url, "room", 5)
+        user = await user_of(server, 5)
         await user.join()
         events: list[ChannelEvent] = []
         async with asyncio.timeout(30):
@@ -74,7 +79,7 @@ async def test_events_come_in_order_and_end_after_leave() -> None:
 
 async def test_leaving_from_another_task_ends_the_events_without_a_loss() -> None:
     async with StubServer.running(silent) as server:
-        user = WebUser(server.url, "room", 5)
+        user = await user_of(server, 5)
         await user.join()
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(gather(user))
@@ -86,7 +91,7 @@ async def test_leaving_from_another_task_ends_the_events_without_a_loss() -> Non
 
 async def test_pushed_frames_and_reports_reach_the_agent() -> None:
     async with StubServer.running(silent) as server:
-        user = WebUser(server.url, "room", 5)
+        user = await user_of(server, 5)
         await user.join()
         user.push(tone(20))
         user.report_played(480)
@@ -99,7 +104,7 @@ async def test_pushed_frames_and_reports_reach_the_agent() -> None:
 
 async def test_the_last_report_is_sent_before_the_goodbye() -> None:
     async with StubServer.running(silent) as server:
-        user = WebUser(server.url, "room", 5)
+        user = await user_of(server, 5)
         await user.join()
         user.report_played(960)
         await user.leave()
@@ -109,7 +114,7 @@ async def test_the_last_report_is_sent_before_the_goodbye() -> None:
 
 async def test_the_oldest_frames_are_dropped_when_the_network_stalls() -> None:
     async with StubServer.running(silent) as server:
-        user = WebUser(server.url, "room", 5)
+        user = await user_of(server, 5)
         await user.join()
         frames = [n.to_bytes(2, "little") * (FRAME // 2) for n in range(60)]
         for frame in frames:
@@ -130,7 +135,7 @@ async def test_unknown_and_broken_messages_are_ignored() -> None:
         await agent.close(4002, "stopped")
 
     async with StubServer.running(script) as server:
-        user = WebUser(server.url, "room", 5)
+        user = await user_of(server, 5)
         await user.join()
         events = await gather(user)
         await user.leave()
@@ -150,27 +155,16 @@ async def test_an_unexpected_close_is_a_loss_with_its_cause(code: int, cause: st
         await agent.close(code, "")
 
     async with StubServer.running(script) as server:
-        user = WebUser(server.url, "room", 5)
+        user = await user_of(server, 5)
         await user.join()
         assert (await gather(user))[-1] == ChannelLost(cause)
         await user.leave()
 
 
-async def test_a_server_that_is_not_there_is_named() -> None:
-    with dead_port() as port:
-        url = f"http://127.0.0.1:{port}"
-        why = f"no server answers at {url}: is `realtime-agent server` running there?"
-        assert await refusal(WebUser(url, "room")) == why
-
-
-async def test_an_address_that_is_none_is_a_channel_error() -> None:
-    assert "no server answers at nowhere" in await refusal(WebUser("nowhere", "room"))
-
-
 async def test_a_channel_without_an_agent_says_how_to_start_one() -> None:
     async with StubServer.running(silent) as server:
         server.upgrade_status = 404
-        assert await refusal(WebUser(server.url, "room")) == (
+        assert await refusal(await user_of(server)) == (
             "no agent runs in channel 'room': start one with POST /start_agent; "
             "GET /agents/room tells how the last one ended"
         )
@@ -180,30 +174,14 @@ async def test_a_refused_token_has_its_own_error() -> None:
     async with StubServer.running(silent) as server:
         server.upgrade_status = 401
         with pytest.raises(TokenInvalid, match="refused its token for channel 'room'"):
-            await WebUser(server.url, "room").join()
+            await (await user_of(server)).join()
 
 
 @pytest.mark.parametrize(("status", "words"), [(503, "channel 'room' is full"), (500, "HTTP status 500")])
 async def test_other_refusals_are_named(status: int, words: str) -> None:
     async with StubServer.running(silent) as server:
         server.upgrade_status = status
-        assert words in await refusal(WebUser(server.url, "room"))
-
-
-@pytest.mark.parametrize(
-    ("status", "answer", "words"),
-    [
-        (400, {"error": "bad request", "details": [{"field": "uid", "message": "too large"}]}, "uid: too large"),
-        (503, {"error": "busy", "details": "later"}, "the server gave no token: busy (later)"),
-        (200, [1], "is not a realtime-agent server"),
-        (200, {"rtc": "agora", "token": "t", "uid": 1}, "has no embedded channel to join"),
-        (200, {"rtc": "web", "url": "ws://127.0.0.1:1", "uid": True}, "has no embedded channel to join"),
-    ],
-)
-async def test_an_answer_without_a_token_is_explained(status: int, answer: object, words: str) -> None:
-    async with StubServer.running(silent) as server:
-        server.token_answer = (status, answer)
-        assert words in await refusal(WebUser(server.url, "room"))
+        assert words in await refusal(await user_of(server))
 
 
 async def test_a_channel_that_cannot_be_opened_does_not_show_the_token() -> None:
@@ -211,13 +189,13 @@ async def test_a_channel_that_cannot_be_opened_does_not_show_the_token() -> None
         with dead_port() as port:
             url = f"ws://127.0.0.1:{port}/rtc/room?token=secret"
             server.token_answer = (200, {"rtc": "web", "uid": 1, "url": url})
-            assert await refusal(WebUser(server.url, "room")) == "the channel 'room' could not be opened"
+            assert await refusal(await user_of(server)) == "the channel 'room' could not be opened"
 
 
 async def test_a_server_that_hangs_is_given_up() -> None:
     async with StubServer.running(silent) as server:
         server.welcome = None
-        assert "gave no sign in time" in await refusal(WebUser(server.url, "room", timeout_s=2))
+        assert "gave no sign in time" in await refusal(await user_of(server, timeout_s=2))
 
 
 async def test_a_close_in_place_of_the_welcome_is_a_refusal() -> None:
@@ -226,7 +204,7 @@ async def test_a_close_in_place_of_the_welcome_is_a_refusal() -> None:
 
     async with StubServer.running(script) as server:
         server.welcome = None
-        assert await refusal(WebUser(server.url, "room")) == "the channel has too many participants"
+        assert await refusal(await user_of(server)) == "the channel has too many participants"
 
 
 async def test_a_wrong_welcome_is_a_refusal() -> None:
@@ -235,12 +213,12 @@ async def test_a_wrong_welcome_is_a_refusal() -> None:
 
     async with StubServer.running(script) as server:
         server.welcome = None
-        assert "something else than a welcome" in await refusal(WebUser(server.url, "room"))
+        assert "something else than a welcome" in await refusal(await user_of(server))
 
 
 async def test_events_need_a_join_and_a_user_joins_once() -> None:
     async with StubServer.running(silent) as server:
-        user = WebUser(server.url, "room")
+        user = await user_of(server)
         with pytest.raises(ChannelError, match="join the channel before"):
             await gather(user)
         await user.join()

@@ -1,0 +1,102 @@
+"""The user's side of a channel of Agora's, without a browser; the agent's side is `agora.py`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from realtime_agent.rtc.agora import AgoraChannel, AgoraEngine
+from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, ChannelLost, Message, UserLeft
+from realtime_agent.rtc.server_client import ServerClient, UserToken
+from realtime_agent.rtc.wire import natural
+
+__all__ = ["AgoraUser"]
+
+
+class AgoraUser:
+    """A user in a channel of Agora's. Joins once: make another to come back.
+
+    Its events are `AudioFrame` (the agent's audio), `Message` (`transcript`, `listening`, `state`) and `ChannelLost`.
+    Agora carries no positions, so the agent does not learn what was played here.
+
+    Args:
+        server: Knows who the agent is, and gives more tokens.
+        token: Where to join as whom.
+        timeout_s: The bound on each step of `join`.
+    """
+
+    position = 0
+    dropped_frames = 0
+
+    def __init__(self, server: ServerClient, token: UserToken, *, timeout_s: float = 10) -> None:
+        self._server = server
+        self._next_token: UserToken | None = token
+        self._channel_name = token.channel_name
+        self._uid = token.uid
+        self._agent: Mapping[str, Any] = {}
+        self._agent_uid = 0
+        self._timeout_s = timeout_s
+        self._channel = AgoraChannel(
+            AgoraEngine(token.app_id, timeout_s=timeout_s),
+            token.channel_name,
+            token.uid,
+            self._take_token,
+            timeout_s=timeout_s,
+        )
+        self._left = False
+
+    @property
+    def uid(self) -> int:
+        """The user's number."""
+        return self._uid
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the agent listens to us, or to whoever comes first."""
+        return self._agent.get("user_uid") in (None, self._uid)
+
+    async def join(self) -> None:
+        """Enter the channel.
+
+        Raises:
+            ChannelError: no agent there, or Agora refused.
+            ConfigError: Agora's packages can't be used.
+        """
+        self._agent = await self._server.find_agent(self._channel_name)
+        self._agent_uid = natural(self._agent.get("uid")) or 0
+        self._channel.hear(self._agent_uid)
+        await self._channel.join()
+
+    async def leave(self) -> None:
+        """Leave, and free everything; harmless when repeated. `events` ends."""
+        self._left = True
+        await self._channel.leave()
+
+    async def events(self) -> AsyncIterator[ChannelEvent]:
+        """What the agent does, in order, until `leave` or `ChannelLost`. One reader at a time."""
+        reason = ""
+        async for event in self._channel.events():
+            match event:
+                case AudioFrame() | ChannelLost():
+                    yield event
+                case Message(uid, body) if uid == self._agent_uid:
+                    if body.get("type") == "state" and body.get("state") == "ended":
+                        reason = f": {body.get('reason')}"
+                    yield event
+                case UserLeft(uid) if uid == self._agent_uid:
+                    yield ChannelLost(f"the agent ended{reason}")
+                    return
+
+    def push(self, frame: bytes) -> None:
+        """Hand over 20 ms of microphone."""
+        self._channel.push(frame)
+
+    def report_played(self, position: int) -> None:
+        """Nothing: there is no way to tell."""
+
+    async def _take_token(self) -> str:
+        """The token that we have, and later another one."""
+        token, self._next_token = self._next_token, None
+        if token is None:
+            token = await self._server.ask_token(self._channel_name, self._uid)
+        return token.token
