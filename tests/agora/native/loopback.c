@@ -104,6 +104,7 @@ typedef struct conn {
     char subscribed[MAX_MEMBERS][MAX_UID];
     int subscribed_count, subscribed_all;
     int lose_every, delay_ms;
+    size_t under_way; /* bytes that were taken from the sender and are not sent yet */
     unsigned sent_frames, lost_frames, sent_messages;
     track *published;
     event *first, *last;
@@ -425,6 +426,9 @@ static void obey(conn *c, const char *text)
         c->away = 1;
         c->state = failed ? FAILED : DISCONNECTED;
         tell_state(c, failed ? ON_FAILURE : ON_DISCONNECTED, c->state, a);
+    } else if (!strcmp(word, "vanish")) {
+        c->away = 1;
+        unlink(c->path); /* as if the process were gone: the others find nobody there */
     } else if (!strcmp(word, "state")) {
         tell_state(c, a, b, d);
     } else if (!strcmp(word, "error")) {
@@ -455,10 +459,10 @@ static void answer_query(conn *c, const struct sockaddr_un *to, socklen_t size)
 {
     char text[MAX_TOKEN + 512];
     pthread_mutex_lock(&c->lock);
-    size_t queued = 0;
+    size_t queued = c->under_way;
     if (c->published) {
         pthread_mutex_lock(&c->published->from->lock);
-        queued = c->published->from->size;
+        queued += c->published->from->size;
         pthread_mutex_unlock(&c->published->from->lock);
     }
     int n = snprintf(
@@ -556,7 +560,7 @@ static void *send_all(void *of)
     while (!c->leaving) {
         int32_t rate = 0;
         pthread_mutex_lock(&c->lock);
-        size_t size = now_ms() >= due ? take_frame(c, datagram + 4, &rate) : 0;
+        size_t size = c->under_way = now_ms() >= due ? take_frame(c, datagram + 4, &rate) : 0;
         pthread_mutex_unlock(&c->lock);
         if (size) {
             memcpy(datagram, &rate, 4);
