@@ -83,14 +83,14 @@ async def _call(options: CallOptions, settings: Settings, out: TextIO, headset: 
         raise ConfigError("exactly one of --wav and --mic is needed")
     if options.save is not None and not options.save.absolute().parent.is_dir():
         raise AudioFileError(f"{options.save} cannot be written: there is no such directory")
-    user = await _user(ServerClient(options.server_url or server_url(settings)), options)
+    server = ServerClient(options.server_url or server_url(settings))
     if options.wav is None:
         async with headset() as worn:
-            return await _hold(options, user, MicrophoneSource(worn), out)
+            return await _hold(options, await _user(server, options), MicrophoneSource(worn), out)
     clip = await asyncio.to_thread(read_wav, options.wav)
     if not speech_end(clip):
         raise AudioFileError(f"{options.wav} is silent: there is nothing to say")
-    return await _hold(options, user, ClipSource(clip, asyncio.get_running_loop().time), out)
+    return await _hold(options, await _user(server, options), ClipSource(clip, asyncio.get_running_loop().time), out)
 
 
 async def _user(server: ServerClient, options: CallOptions) -> UserChannel:

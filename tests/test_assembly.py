@@ -19,10 +19,20 @@ from tests.specs import agent_spec
 REMOTE = Settings(openai_api_key=SecretStr("sk-1"))
 
 
-def test_agora_is_refused_until_it_is_there() -> None:
+AGORA = Settings(agora_app_id="a" * 32, agora_app_cert=SecretStr("b" * 32))
+
+
+def test_agora_is_refused_where_its_packages_are_not_installed() -> None:
     check_channel(Settings())
-    with pytest.raises(ConfigError, match="AGORA_APP_ID"):
-        check_channel(Settings(agora_app_id="a" * 32))
+    with pytest.raises(ConfigError, match="AGORA_APP_ID is set, but agora-realtime-ai-api is not installed"):
+        check_channel(AGORA)
+
+
+def test_agora_without_a_certificate_is_warned_of(agora_site: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert told(AGORA, caplog) == []
+    assert told(Settings(agora_app_id="a" * 32), caplog) == [
+        "WARNING: AGORA_APP_CERT is empty: agents and users join without tokens, if the project allows that"
+    ]
 
 
 def told(settings: Settings, caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -239,11 +239,14 @@ def test_secrets_are_not_shown() -> None:
     settings = load(
         OPENAI_API_KEY="sk-secret",
         LOCAL_LLM_API_KEY="llm-secret",
-        AGORA_APP_CERT="cert-secret",
+        AGORA_APP_ID="a" * 32,
+        AGORA_APP_CERT="5ec2e7" + "0" * 26,
         REALTIME_API_HEADERS='{"X-A": "header-secret"}',
     )
     assert settings.openai_api_key.get_secret_value() == "sk-secret"
-    assert "secret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+    shown = f"{settings!r} {settings} {settings.model_dump_json()}"
+    assert "secret" not in shown
+    assert "5ec2e7" not in shown
 
 
 def test_an_error_does_not_show_secrets() -> None:
@@ -264,6 +267,20 @@ def test_an_error_does_not_show_secrets() -> None:
 )
 def test_the_embedded_model_is_used_where_no_other_is_named(environ: dict[str, str], local: bool) -> None:
     assert load(**environ).uses_local_model is local
+
+
+@pytest.mark.parametrize("wrong", ["my-app", "a" * 31, "a" * 33, "g" * 32, "a" * 30 + "  a"])
+def test_agora_s_keys_are_32_hex_digits(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="AGORA_APP_ID: must be 32 hex digits"):
+        load(AGORA_APP_ID=wrong)
+    with pytest.raises(ConfigError, match="AGORA_APP_CERT: must be 32 hex digits") as caught:
+        load(AGORA_APP_ID="a" * 32, AGORA_APP_CERT=wrong)
+    assert wrong not in str(caught.value)
+
+
+def test_a_certificate_without_an_app_id_is_refused() -> None:
+    with pytest.raises(ConfigError, match="AGORA_APP_CERT is set, but AGORA_APP_ID is empty"):
+        load(AGORA_APP_CERT="b" * 32)
 
 
 def test_agora_is_used_where_it_is_named() -> None:

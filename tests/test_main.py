@@ -162,7 +162,8 @@ def test_a_wrong_argument_is_one_clear_line(
         ("REALTIME_API_BASE_URI", "wss://x/v1/realtime", "/realtime"),
         ("REALTIME_API_AUTH", "api-key", "OPENAI_API_KEY"),
         ("AGENT_TOOLS", "./shop.py", "such as shop"),
-        ("AGORA_APP_ID", "0123456789abcdef0123456789abcdef", "AGORA_APP_ID"),
+        ("AGORA_APP_ID", "my-app", "AGORA_APP_ID"),
+        ("AGORA_APP_CERT", "0123456789abcdef0123456789abcdef", "AGORA_APP_ID is empty"),
         ("SERVER_HOST", "192.0.2.1", "192.0.2.1"),
     ],
 )
@@ -265,12 +266,12 @@ async def test_a_model_that_cannot_be_reached_is_502_with_the_cause() -> None:
     assert "can't be reached" in body["details"]
 
 
-@pytest.mark.parametrize("arguments", [["server"], AGENT, ["call", "--channel_name=room", "--mic"]])
+@pytest.mark.parametrize("arguments", [["server"], AGENT])
 def test_no_program_starts_where_its_channel_cannot_work(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     monkeypatch.setenv("AGORA_APP_ID", "0123456789abcdef0123456789abcdef")
-    assert "no Agora channel yet" in fails_with_one_line(capsys, *arguments)
+    assert "agora-realtime-ai-api is not installed" in fails_with_one_line(capsys, *arguments)
 
 
 async def test_a_program_may_have_many_descriptors(script: ScriptedServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from realtime_agent.errors import ChannelError
@@ -23,18 +24,23 @@ async def in_thread(call: Callable[[], T], timeout_s: float, what: str) -> T:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def tell(settle: Callable[[], None]) -> None:
+    def settle(how: Callable[[], None]) -> None:
         if not done.done():
-            settle()
+            how()
+
+    def tell(how: Callable[[], None]) -> None:
+        # Where the loop is closed, nobody waits any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, how)
 
     def run() -> None:
         try:
             result = call()
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             failure = error
-            loop.call_soon_threadsafe(tell, lambda: done.set_exception(failure))
+            tell(lambda: done.set_exception(failure))
         else:
-            loop.call_soon_threadsafe(tell, lambda: done.set_result(result))
+            tell(lambda: done.set_result(result))
 
     threading.Thread(target=run, name=what, daemon=True).start()
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +14,14 @@ from tests.agora.site import build_site, has_compiler
 __all__ = ["agora_site", "network"]
 
 
-@pytest.fixture(scope="session")
-def agora_site() -> Iterator[Path]:
-    """Agora's packages over the loopback library, to be imported here."""
+@pytest.fixture
+def agora_site(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Agora's packages over the loopback library, installed as far as this test can tell."""
     if not has_compiler():
         pytest.skip("the loopback library needs a C compiler (cc)")
     site = build_site()
-    sys.path.insert(0, str(site))
-    yield site
-    sys.path.remove(str(site))
+    monkeypatch.syspath_prepend(site)
+    return site
 
 
 @pytest.fixture

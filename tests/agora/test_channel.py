@@ -1,0 +1,510 @@
+"""What of Agora's packages is guarded against: each of these fails without its guard in rtc/agora.py."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+from realtime_agent.errors import ChannelError
+from realtime_agent.rtc.agora import AgoraChannel, AgoraEngine, build_token
+from realtime_agent.rtc.channel import (
+    AudioFrame,
+    ChannelLost,
+    Message,
+    Reconnected,
+    Reconnecting,
+    UserJoined,
+    UserLeft,
+)
+from tests.agora.network import LoopbackNetwork
+from tests.agora.stays import APP_ID, CERTIFICATE, TIMEOUT_S, channel_of, next_of, staying
+
+pytestmark = pytest.mark.usefixtures("network")
+
+FRAME = b"\1\0" * 480
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AgoraEngine:
+    return AgoraEngine(APP_ID, tmp_path / "logs", timeout_s=TIMEOUT_S)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def threads() -> int:
+    """All of this process, the library's too."""
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+# --- joining
+
+
+async def refusal(channel: AgoraChannel) -> str:
+    with pytest.raises(ChannelError) as caught:
+        await channel.join()
+    await channel.leave()
+    return str(caught.value)
+
+
+async def test_a_library_that_never_answers_is_given_up(engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_CONNECT", "silent")
+    assert await refusal(channel_of(engine, timeout_s=0.2)) == "Agora did not let us join within 0.2 s"
+
+
+async def test_a_library_that_takes_no_channel_is_no_wait(engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_CONNECT", "error:-7")
+    assert await refusal(channel_of(engine)) == "Agora's library does not take channel 'room': it answers -7"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (6, "AGORA_APP_ID is no app id that Agora knows"),
+        (8, "Agora did not accept the token: does AGORA_APP_CERT belong to AGORA_APP_ID?"),
+        (9, "the token has expired"),
+        (99, "reason 99 of Agora's"),
+    ],
+)
+async def test_a_refusal_says_why(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, reason: int, words: str
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_CONNECT", f"refuse:{reason}")
+    assert await refusal(channel_of(engine)) == f"Agora refused channel 'room': {words}"
+
+
+async def test_whoever_is_told_twice_that_it_is_connected_has_joined_once(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_CONNECT", "twice")
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    async with staying(agent, user):
+        assert await next_of(agent.events(), UserJoined) == UserJoined(5)
+
+
+async def test_a_service_that_does_not_begin_is_an_error_and_may_begin_later(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_INITIALIZE", "-5")
+    assert await refusal(channel_of(engine)) == "Agora's service does not begin: its library answers -5"
+    monkeypatch.delenv("AGORA_LOOPBACK_INITIALIZE")
+    async with staying(channel_of(engine)):
+        pass
+
+
+async def test_channels_of_a_process_share_its_one_service(engine: AgoraEngine) -> None:
+    for _ in range(2):
+        async with staying(channel_of(engine, 1), channel_of(engine, 2), channel_of(engine, 3)):
+            pass
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.001, 0.01, 0.05])
+async def test_a_join_that_is_given_up_leaves_nothing_behind(engine: AgoraEngine, moment: float) -> None:
+    before = threads()
+    channel = channel_of(engine)
+    joining = asyncio.create_task(channel.join())
+    await asyncio.sleep(moment)
+    joining.cancel()
+    await asyncio.wait([joining])
+    await channel.leave()
+    async with staying(channel_of(engine)):
+        pass
+    async with asyncio.timeout(TIMEOUT_S):
+        while threads() > before:
+            await asyncio.sleep(0.01)
+
+
+async def test_only_our_own_tasks_run_while_we_stay(engine: AgoraEngine) -> None:
+    before = asyncio.all_tasks()
+    async with staying(channel_of(engine)):
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+
+
+async def test_the_second_with_a_uid_takes_the_first_one_s_place(engine: AgoraEngine) -> None:
+    first, second = channel_of(engine), channel_of(engine)
+    async with staying(first, second):
+        lost = await next_of(first.events(), ChannelLost)
+        assert lost == ChannelLost("another participant joined with the same uid")
+
+
+# --- leaving
+
+
+async def test_leaving_before_joining_ends_the_events(engine: AgoraEngine) -> None:
+    channel = channel_of(engine)
+    await channel.leave()
+    assert [event async for event in channel.events()] == []
+
+
+@pytest.mark.parametrize("how", ["silent", "noisy"])
+async def test_leaving_ends_whatever_the_library_says_of_it(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_DISCONNECT", how)
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    await agent.join()
+    await user.join()
+    async with asyncio.timeout(TIMEOUT_S):
+        await user.leave()
+        events = agent.events()
+        assert [await anext(events), await anext(events)] == [UserJoined(5), UserLeft(5)]
+        await agent.leave()
+        assert [event async for event in events] == []
+
+
+async def test_the_last_words_are_sent_before_leaving(engine: AgoraEngine) -> None:
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    async with staying(user):
+        await agent.join()
+        for number in range(5):
+            agent.send({"type": "state", "state": "ended", "reason": number})
+        await agent.leave()
+        events = user.events()
+        assert await next_of(events, UserJoined) == UserJoined(7)
+        reasons = [await next_of(events, Message) for _ in range(5)]
+        assert [event.body["reason"] for event in reasons if isinstance(event, Message)] == [0, 1, 2, 3, 4]
+        assert await next_of(events, UserLeft) == UserLeft(7)
+
+
+async def test_what_the_library_tells_afterwards_is_not_heard(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        observer = channel._line.connection.con_observer.conn_observer
+    observer.on_user_joined(None, "5")
+    observer.on_token_privilege_will_expire(None, "t")
+    await asyncio.sleep(0)
+    assert [event async for event in channel.events()] == []
+
+
+def test_what_the_library_tells_when_the_loop_is_closed_does_no_harm(tmp_path: Path) -> None:
+    async def stay() -> object:
+        channel = channel_of(AgoraEngine(APP_ID, tmp_path))
+        async with staying(channel):
+            return channel._mailbox
+
+    mailbox = asyncio.run(stay())
+    mailbox._closed = False  # type: ignore[attr-defined] # as if the loop had ended before we left
+    mailbox.put(UserJoined(5))  # type: ignore[attr-defined]
+    assert mailbox._closed  # type: ignore[attr-defined]
+
+
+# --- who is there and who is heard
+
+
+async def test_frames_that_come_before_a_subscription_are_heard(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        network.tell(7, "frames", 5, 24_000, 2)
+        events = channel.events()
+        heard = [await next_of(events, AudioFrame), await next_of(events, AudioFrame)]
+        assert heard == [AudioFrame(5, b"\1" * 480), AudioFrame(5, b"\2" * 480)]
+
+
+async def test_what_is_told_twice_counts_once(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        for words in ("joined 5", "joined 5", "left 6", "left 5", "left 5", "joined 5"):
+            network.tell(7, words)
+        events = channel.events()
+        told = [await anext(events) for _ in range(3)]
+        assert told == [UserJoined(5), UserLeft(5), UserJoined(5)]
+
+
+async def test_participants_without_a_number_are_nobody(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        for words in ("joined somebody", "frames somebody 24000 1", "message somebody a|1|1|e30=", "left somebody"):
+            network.tell(7, words)
+        network.tell(7, "joined", 5)
+        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+
+
+async def test_another_s_subscription_says_nothing_of_ours(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        for state in (0, 1, 2, 3):
+            network.tell(7, "subscribed", 9, state)
+        network.tell(7, "joined", 5)
+        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+        assert network.ask(7)["heard"] == "5,"
+
+
+async def test_a_voice_that_can_t_be_had_is_told_and_asked_for_again(
+    engine: AgoraEngine, network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_SUBSCRIBE", "-2")
+    channel = channel_of(engine)
+    async with staying(channel):
+        network.tell(7, "joined", 5)
+        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+        assert warnings(caplog) == ["uid 5 can't be heard in 'room': Agora answers -2"]
+        monkeypatch.delenv("AGORA_LOOPBACK_SUBSCRIBE")
+        channel.hear(5)
+        assert network.ask(7)["heard"] == "5,"
+
+
+async def test_audio_in_another_format_is_not_passed_on(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        network.tell(7, "frames", 5, 16_000, 1)
+        network.tell(7, "joined", 5)
+        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+
+
+async def test_a_process_that_stood_still_skips_what_was_said_first(
+    engine: AgoraEngine, network: LoopbackNetwork, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        network.tell(7, "frames", 5, 24_000, 250)
+        network.tell(7, "joined", 5)
+        while channel._mailbox.dropped < 150:
+            time.sleep(0.01)  # noqa: ASYNC251 - the loop stands still
+        events = channel.events()
+        heard = [await anext(events) for _ in range(101)]
+        assert heard == [AudioFrame(5, bytes([number + 1]) * 480) for number in range(150, 250)] + [UserJoined(5)]
+    assert "'room': 150 frames and messages from Agora were dropped, because this process was behind" in warnings(
+        caplog
+    )
+
+
+# --- speaking
+
+
+async def test_a_frame_that_the_library_refuses_is_told_once_and_counted(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_SEND", "-3")
+    channel = channel_of(engine)
+    async with staying(channel):
+        for _ in range(3):
+            channel.push(FRAME)
+    assert warnings(caplog) == [
+        "Agora's library takes no audio in 'room': it answers -3",
+        "'room': 3 frames were refused by Agora's library",
+    ]
+
+
+async def test_lost_and_late_frames_arrive_as_the_rest_of_the_voice(
+    engine: AgoraEngine, network: LoopbackNetwork
+) -> None:
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    async with staying(agent, user):
+        await network.until(7, lambda now: now["heard"] == "5,", "the agent to hear the user")
+        network.tell(5, "loss", 4)
+        network.tell(7, "delay", 30)
+        events = agent.events()
+        assert await next_of(events, UserJoined) == UserJoined(5)
+        for level in range(1, 5):
+            user.push(bytes([level]) * 960)
+        heard = [await next_of(events, AudioFrame) for _ in range(6)]
+        assert heard == [AudioFrame(5, bytes([level]) * 480) for level in (1, 1, 2, 3, 3, 4)]
+        assert network.ask(5)["lost_frames"] == "2"
+
+
+async def test_nothing_is_sent_to_a_channel_that_was_not_joined(engine: AgoraEngine) -> None:
+    channel = channel_of(engine)
+    channel.push(FRAME)
+    channel.flush(0)
+    channel.hear(5)
+    channel.send({"type": "state", "state": "connecting"})
+    await channel.leave()
+
+
+# --- messages
+
+
+async def test_a_library_without_data_streams_is_told_of_and_the_voice_goes_on(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_STREAM", "-1")
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    async with staying(agent, user):
+        agent.send({"type": "state", "state": "active"})
+        agent.push(FRAME)
+        events = user.events()
+        assert await next_of(events, UserJoined) == UserJoined(7)
+        assert await next_of(events, AudioFrame) == AudioFrame(7, FRAME[:480])
+    assert warnings(caplog) == ["Agora's library gave no data stream: there will be no transcripts"] * 2
+
+
+async def test_whoever_comes_is_told_the_state(engine: AgoraEngine) -> None:
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    async with staying(agent):
+        agent.send({"type": "state", "state": "waiting", "reason": None})
+        async with staying(user):
+            events = user.events()
+            assert await next_of(events, UserJoined) == UserJoined(7)
+            assert await next_of(events, Message) == Message(7, {"type": "state", "state": "waiting", "reason": None})
+
+
+async def test_broken_messages_are_ignored(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        for part in ("", "x", "a|1|1|", "a|0|1|e30=", "a|2|1|e30=", "a|1|1|W10=", "a|1|1|e30"):
+            network.tell(7, "message", 5, part)
+        network.tell(7, "message", 5, "a|1|1|e30=")
+        assert await next_of(channel.events(), Message) == Message(5, {})
+
+
+# --- the connection
+
+
+async def test_an_interruption_is_told_and_so_is_its_end(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        network.tell(7, "joined", 5)
+        for words in ("away", "away", "lost", "back", "back"):
+            network.tell(7, words)
+        network.tell(7, "joined", 6)
+        events = channel.events()
+        told = [await anext(events) for _ in range(4)]
+        assert told == [UserJoined(5), Reconnecting("the connection was interrupted"), Reconnected(), UserJoined(6)]
+        await network.until(7, lambda now: now["heard"] == "5,6,", "both to be heard")
+
+
+async def test_a_connection_that_does_not_come_back_is_lost(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine, reconnect_timeout_s=0.1)
+    async with staying(channel):
+        network.tell(7, "away")
+        events = channel.events()
+        assert await next_of(events, Reconnecting) == Reconnecting("the connection was interrupted")
+        cause = "Agora was gone for 0.1 s: the connection was interrupted"
+        assert await next_of(events, ChannelLost) == ChannelLost(cause)
+
+
+async def test_a_connection_that_came_back_in_time_is_not_lost(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine, reconnect_timeout_s=0.2)
+    async with staying(channel):
+        network.tell(7, "away")
+        network.tell(7, "back")
+        events = channel.events()
+        assert await next_of(events, Reconnecting) == Reconnecting("the connection was interrupted")
+        assert await next_of(events, Reconnected) == Reconnected()
+        await asyncio.sleep(0.4)
+        network.tell(7, "joined", 5)
+        assert await next_of(events, UserJoined) == UserJoined(5)
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ("failed 9", "the token has expired"),
+        ("failed 2", "the connection was interrupted"),
+        ("disconnected 3", "Agora's server has banned this participant"),
+        ("disconnected 10", "Agora's server refused"),
+    ],
+)
+async def test_an_end_from_outside_says_why(
+    engine: AgoraEngine, network: LoopbackNetwork, words: str, cause: str
+) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        network.tell(7, words)
+        assert [event async for event in channel.events()] == [ChannelLost(cause)]
+
+
+async def test_an_error_of_the_library_is_logged(
+    engine: AgoraEngine, network: LoopbackNetwork, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        network.tell(7, "error", 17)
+        network.tell(7, "joined", 5)
+        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+    assert warnings(caplog) == ["Agora's library reports error 17 in 'room': an error"]
+
+
+# --- tokens
+
+
+async def test_a_token_is_renewed_before_it_expires(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    given: list[str] = []
+
+    async def token() -> str:
+        given.append(build_token(APP_ID, CERTIFICATE, "room", 7, 60))
+        return given[-1]
+
+    async with staying(channel_of(engine, token=token)):
+        assert network.ask(7)["token"] == given[0]
+        network.tell(7, "token_will_expire")
+        await network.until(7, lambda now: now["token"] != given[0], "another token")
+        assert network.ask(7)["token"] == given[1]
+        network.tell(7, "token_did_expire")
+        await network.until(7, lambda now: now["token"] != given[1], "a third token")
+        assert len(given) == len(set(given)) == 3
+
+
+async def test_a_token_that_could_not_be_had_or_given_is_tried_again(
+    engine: AgoraEngine,
+    network: LoopbackNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("realtime_agent.rtc.agora._RENEW_AGAIN_S", 0.01)
+    monkeypatch.setenv("AGORA_LOOPBACK_RENEW", "-4")
+    tries = 0
+
+    async def token() -> str:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            raise ChannelError("no server answers")
+        if tries == 4:
+            monkeypatch.delenv("AGORA_LOOPBACK_RENEW")
+        return f"token{tries}"
+
+    async with staying(channel_of(engine, token=token)):
+        network.tell(7, "token_will_expire")
+        network.tell(7, "token_will_expire")
+        await network.until(7, lambda now: now["token"] == "token4", "the token that was taken")
+    assert warnings(caplog) == [
+        "there is no new token for 'room': no server answers",
+        "Agora did not take a new token for 'room': it answers -4",
+    ]
+
+
+async def test_neither_tokens_nor_the_certificate_are_logged(
+    engine: AgoraEngine,
+    network: LoopbackNetwork,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    given: list[str] = []
+
+    async def token() -> str:
+        given.append(build_token(APP_ID, CERTIFICATE, "room", 7, 60))
+        return given[-1]
+
+    async with staying(channel_of(engine, token=token)):
+        network.tell(7, "token_will_expire")
+        await network.until(7, lambda now: now["token"] != given[0], "another token")
+    written = caplog.text + "".join(capfd.readouterr())
+    assert "the token for 'room' was renewed" in written
+    assert [secret for secret in (*given, CERTIFICATE) if secret in written] == []
+
+
+# --- the library's log
+
+
+async def test_the_library_s_log_is_in_a_folder_of_ours(engine: AgoraEngine, tmp_path: Path, agora_site: Path) -> None:
+    async with staying(channel_of(engine)):
+        (log,) = (tmp_path / "logs").iterdir()
+        assert log.read_text() == "loopback\n"
+        assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
+    assert await asyncio.to_thread(lambda: list(agora_site.rglob("*.log"))) == []
+
+
+async def test_of_many_logs_the_oldest_go(engine: AgoraEngine, tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    for number in range(30):
+        (tmp_path / "logs" / f"agora-{number}x.log").touch()
+    async with staying(channel_of(engine)):
+        assert len(list((tmp_path / "logs").iterdir())) == 20

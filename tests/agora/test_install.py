@@ -1,0 +1,162 @@
+"""What is said where Agora's packages or its native library are missing, and what importing them must not do."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from realtime_agent.errors import ConfigError
+from realtime_agent.rtc import agora
+from realtime_agent.rtc.agora import build_token, check_installed
+from tests.agora.network import LoopbackNetwork
+from tests.agora.site import original_sdk
+from tests.agora.stays import APP_ID, CERTIFICATE, channel_of, staying
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_packages_that_are_there_are_found_without_importing_them(agora_site: Path) -> None:
+    code = """
+from realtime_agent.rtc.agora import check_installed
+check_installed()
+assert "agora.rtc" not in sys.modules
+"""
+    assert python(code, agora_site) == (0, "")
+
+
+def test_packages_that_are_not_there_are_named_with_how_to_install_them() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_installed()
+    assert str(caught.value) == (
+        "AGORA_APP_ID is set, but agora-realtime-ai-api is not installed: install Agora's packages with "
+        "pip install -r requirements-agora.txt (or pip install '.[agora]')"
+    )
+
+
+def test_another_version_is_refused(agora_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(agora._WORKS_WITH, "agora-python-server-sdk", "2.4.10")
+    with pytest.raises(ConfigError, match=r"agora-python-server-sdk is 2\.1\.7, but only 2\.4\.10 works here"):
+        check_installed()
+
+
+def test_a_platform_that_agora_has_no_library_for_is_told_so(agora_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigError, match="no library for win32, only for Linux on x86-64 and macOS"):
+        check_installed()
+
+
+def site_of_the_original(tmp_path: Path, agora_site: Path, *, with_library: bool = True) -> Path:
+    """The SDK as pip installs it, with a file where its native library should be."""
+    site = tmp_path / "site"
+    copytree(agora_site, site, ignore=lambda folder, _: {"agora", "sdk"} if folder == str(agora_site) else set())
+    copytree(original_sdk(agora_site), site, dirs_exist_ok=True)
+    if with_library:
+        library = site / "agora" / "rtc" / "agora_sdk" / "libagora_rtc_sdk.so"
+        library.parent.mkdir()
+        library.write_bytes(b"broken off in the middle")
+    return site
+
+
+def python(code: str, *sites: Path) -> tuple[int, str]:
+    """Run a program of its own; gives its exit code and the last line that it printed."""
+    path = [str(ROOT), *map(str, sites)]
+    code = f"import sys; sys.path[:0] = {path!r}\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, (done.stdout or done.stderr).strip().rpartition("\n")[2]
+
+
+LOAD = """
+import ssl
+from urllib import request
+from realtime_agent.errors import ConfigError
+from realtime_agent.rtc import agora
+before = ssl._create_default_https_context
+def download(url, target):
+    {download}
+request.urlretrieve = download
+try:
+    agora._load()
+except ConfigError as error:
+    print("refused:", error)
+else:
+    print("loaded")
+assert ssl._create_default_https_context is before
+"""
+
+
+def test_a_missing_library_is_one_clear_error_and_nothing_is_downloaded(tmp_path: Path, agora_site: Path) -> None:
+    site = site_of_the_original(tmp_path, agora_site, with_library=False)
+    code, said = python(LOAD.format(download="raise AssertionError('a download')"), site)
+    assert (code, said.startswith("refused: Agora's native library is not at ")) == (0, True), said
+    assert "python -c 'import agora.rtc' downloads it" in said
+
+
+def test_a_download_that_fails_is_one_clear_error(tmp_path: Path, agora_site: Path) -> None:
+    site = site_of_the_original(tmp_path, agora_site)
+    code, said = python(LOAD.format(download="raise OSError('no route to host')"), site)
+    assert (code, said.startswith("refused: Agora's native library can't be loaded (no route to host): install")) == (
+        0,
+        True,
+    ), said
+
+
+def archive(tmp_path: Path, library: bytes) -> Path:
+    path = tmp_path / "agora_rtc_sdk.zip"
+    with zipfile.ZipFile(path, "w") as zipped:
+        for name in ("libagora_rtc_sdk.so", "libagora-fdkaac.so", "libaosl.so"):
+            zipped.writestr(f"agora_sdk/{name}", library)
+    return path
+
+
+def test_a_library_that_does_not_load_is_one_clear_error_instead_of_an_exit(tmp_path: Path, agora_site: Path) -> None:
+    site = site_of_the_original(tmp_path, agora_site)
+    zipped = archive(tmp_path, b"no library at all")
+    code, said = python(LOAD.format(download=f"import shutil; shutil.copy({str(zipped)!r}, target)"), site)
+    assert (code, said.startswith("refused: Agora's native library can't be loaded (1): ")) == (0, True), said
+
+
+def test_the_sdk_as_it_comes_loads_the_loopback_library_too(tmp_path: Path, agora_site: Path) -> None:
+    site = site_of_the_original(tmp_path, agora_site)
+    library = (agora_site / "agora" / "rtc" / "agora_sdk" / "libagora_rtc_sdk.so").read_bytes()
+    zipped = archive(tmp_path, library)
+    assert python(LOAD.format(download=f"import shutil; shutil.copy({str(zipped)!r}, target)"), site) == (0, "loaded")
+
+
+async def test_certificates_are_checked_as_before_once_agora_is_loaded(
+    network: LoopbackNetwork, tmp_path: Path
+) -> None:
+    before = ssl._create_default_https_context
+    async with staying(channel_of(agora.AgoraEngine(APP_ID, tmp_path))):
+        assert ssl._create_default_https_context is before
+        assert "unverified" not in ssl._create_default_https_context.__name__
+
+
+def test_a_token_lets_its_holder_join_speak_and_send_messages(agora_site: Path) -> None:
+    from agora_realtime_ai_api.token_builder.AccessToken2 import AccessToken
+
+    token = build_token(APP_ID, CERTIFICATE, "a room", 7, 90.5)
+    assert token.startswith("007")
+    read = AccessToken()
+    assert read.from_string(token)
+    assert read._AccessToken__app_id == APP_ID.encode()
+    assert read._AccessToken__expire == 90
+    service = read._AccessToken__service[1]
+    assert (service._ServiceRtc__channel_name, service._ServiceRtc__uid) == (b"a room", b"7")
+    assert service._Service__privileges == dict.fromkeys((1, 2, 3, 4), 90)
+
+
+def test_without_a_certificate_the_token_is_empty(agora_site: Path) -> None:
+    assert build_token(APP_ID, "", "a room", 7, 60) == ""
+
+
+def test_what_no_token_can_be_made_of_is_an_error(agora_site: Path) -> None:
+    with pytest.raises(Exception, match="made no token"):
+        build_token(APP_ID, "no certificate", "a room", 7, 60)
