@@ -14,6 +14,7 @@ from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.realtime_session import RealtimeSession
 from realtime_agent.realtime.renewal import Renewal
 from realtime_agent.realtime.session import EndPart, Interrupt, Play, UserSpeech
+from realtime_agent.rtc.channel import ChannelLost, Reconnected, Reconnecting
 from tests.realtime.conversation.talk import CALL, created, done
 from tests.realtime.memory import MemoryConnector
 from tests.realtime.sessions import CONFIG
@@ -235,3 +236,52 @@ def test_speech_that_was_dropped_is_told_in_the_log(caplog: pytest.LogCaptureFix
 
     check()
     assert "4800 bytes of speech" in caplog.text
+
+
+# Its channel is interrupted.
+
+
+@in_virtual_time
+async def test_what_is_to_be_said_waits_while_nobody_hears_it() -> None:
+    async with scene() as here:
+        user = await here.user_joins()
+        async with listening(user) as events:
+            here.session.does(Play("i1", 0, bytes(range(1, 251)) * 192), EndPart("i1", 0))
+            await asyncio.sleep(0.3)
+            here.channel.inbox.put(Reconnecting("the network is gone"))
+            await asyncio.sleep(0.1)
+            before = audio_of(events)
+            assert 0.3 <= len(before) / 48_000 <= 0.5
+            await asyncio.sleep(20)
+            assert audio_of(events) == before
+            here.channel.inbox.put(Reconnected())
+            await asyncio.sleep(0.2)
+            assert len(before) < len(audio_of(events)) < 48_000
+            await asyncio.sleep(1)
+            assert audio_of(events) == bytes(range(1, 251)) * 192
+        assert here.ended is None
+
+
+@in_virtual_time
+async def test_what_the_model_says_during_an_interruption_is_heard_after_it() -> None:
+    async with scene() as here:
+        user = await here.user_joins()
+        async with listening(user) as events:
+            here.channel.inbox.put(Reconnecting("the network is gone"))
+            await asyncio.sleep(0.1)
+            here.session.does(Play("i1", 0, b"\1\0" * 480), EndPart("i1", 0))
+            await asyncio.sleep(5)
+            assert audio_of(events) == b""
+            here.channel.inbox.put(Reconnected())
+            await asyncio.sleep(0.1)
+            assert audio_of(events) == b"\1\0" * 480
+
+
+@in_virtual_time
+async def test_an_interruption_that_lasts_ends_it() -> None:
+    async with scene() as here:
+        await here.user_joins()
+        here.channel.inbox.put(Reconnecting("the network is gone"))
+        here.channel.inbox.put(ChannelLost("it did not come back"))
+        await asyncio.sleep(1)
+        assert here.ended == Ended(reason=EndReason.RTC_FAILED, cause="it did not come back")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from realtime_agent.rtc.data_stream import DataStream
@@ -45,7 +46,9 @@ class MessageSender:
     async def drain(self, timeout_s: float) -> None:
         """Wait until everything is sent, but not for longer than `timeout_s`."""
         if self._is_open:
-            await asyncio.wait([asyncio.ensure_future(self._is_empty.wait())], timeout=timeout_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._is_empty.wait()
 
     def close(self) -> None:
         """Send nothing more."""

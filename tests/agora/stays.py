@@ -24,12 +24,13 @@ def channel_of(
     engine: AgoraEngine,
     uid: int = 7,
     *,
+    channel_name: str = "room",
     token: Callable[[], Awaitable[str]] = no_token,
     timeout_s: float = TIMEOUT_S,
     reconnect_timeout_s: float = TIMEOUT_S,
 ) -> AgoraChannel:
     """One participant, who has not joined yet."""
-    return AgoraChannel(engine, "room", uid, token, timeout_s=timeout_s, reconnect_timeout_s=reconnect_timeout_s)
+    return AgoraChannel(engine, channel_name, uid, token, timeout_s=timeout_s, reconnect_timeout_s=reconnect_timeout_s)
 
 
 @asynccontextmanager
