@@ -38,6 +38,8 @@ class Taken:
     threads: int
     descriptors: int
     memory_kib: int
+    objects: int
+    """Of the library, given back or not."""
 
     @classmethod
     def now(cls) -> Taken:
@@ -45,7 +47,10 @@ class Taken:
         process = Path("/proc/self")
         lines = (process / "smaps_rollup").read_text().splitlines()
         memory = sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty", "Private_Clean")))
-        return cls(len(list((process / "task").iterdir())), len(list((process / "fd").iterdir())), memory)
+        from agora.rtc import agora_lib
+
+        threads, descriptors = (len(list((process / kind).iterdir())) for kind in ("task", "fd"))
+        return cls(threads, descriptors, memory, agora_lib.loopback_alive())
 
 
 async def settled(before: Taken) -> Taken:

@@ -18,9 +18,10 @@ def test_200_rounds_and_50_agents_at_once_leave_nothing_behind(agora_site: Path)
     assert done.returncode == 0, done.stderr
     taken = json.loads(done.stdout)
     for before, after in ((part["before"], part["after"]) for part in taken.values()):
-        assert (after["threads"], after["descriptors"]) == (before["threads"], before["descriptors"])
+        for kind in ("threads", "descriptors", "objects"):
+            assert after[kind] == before[kind], kind
     assert taken["agents"]["during"]["threads"] > 300
     grown = {name: part["after"]["memory_kib"] - part["before"]["memory_kib"] for name, part in taken.items()}
-    # A participant that stayed behind would cost more than a hundred.
-    assert grown["rounds"] < 4 * ROUNDS, taken
+    # A participant that stayed behind costs some 100 KiB; the interpreter's own heap varies by a few in all.
+    assert grown["rounds"] < 20 * ROUNDS, taken
     assert grown["agents"] < 50 * AGENTS, taken

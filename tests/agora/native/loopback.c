@@ -114,6 +114,7 @@ typedef struct conn {
 
 static pthread_mutex_t service_lock = PTHREAD_MUTEX_INITIALIZER;
 static int service_runs;
+static int alive; /* objects that were made and not given back */
 static char a_handle; /* something to point to for handles with nothing behind them */
 static __thread int inside_callback;
 
@@ -145,6 +146,18 @@ static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
 static void copy(char *to, size_t room, const char *from)
 {
     snprintf(to, room, "%s", from ? from : "");
+}
+
+static void *made(void *object)
+{
+    __atomic_add_fetch(&alive, 1, __ATOMIC_SEQ_CST);
+    return object;
+}
+
+static void given_back(void *object)
+{
+    __atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST);
+    free(object);
 }
 
 /* AGORA_LOOPBACK_<name>, or "". */
@@ -688,8 +701,8 @@ EXPORT int agora_service_release(void *service)
 }
 
 EXPORT void *agora_service_get_agora_parameter(void *service) { ENTER; return service; }
-EXPORT void *agora_service_create_media_node_factory(void *service) { ENTER; (void)service; return malloc(1); }
-EXPORT int agora_media_node_factory_destroy(void *factory) { ENTER; free(factory); return 0; }
+EXPORT void *agora_service_create_media_node_factory(void *service) { ENTER; (void)service; return made(malloc(1)); }
+EXPORT int agora_media_node_factory_destroy(void *factory) { ENTER; given_back(factory); return 0; }
 
 EXPORT void *agora_media_node_factory_create_audio_pcm_data_sender(void *factory)
 {
@@ -697,7 +710,7 @@ EXPORT void *agora_media_node_factory_create_audio_pcm_data_sender(void *factory
     (void)factory;
     sender *s = calloc(1, sizeof *s);
     pthread_mutex_init(&s->lock, NULL);
-    return s;
+    return made(s);
 }
 
 EXPORT int agora_audio_pcm_data_sender_destroy(void *of)
@@ -705,7 +718,7 @@ EXPORT int agora_audio_pcm_data_sender_destroy(void *of)
     ENTER;
     sender *s = of;
     free(s->pcm);
-    free(s);
+    given_back(s);
     return 0;
 }
 
@@ -749,11 +762,11 @@ EXPORT void *agora_service_create_custom_audio_track_pcm(void *service, void *fr
     (void)service;
     track *t = calloc(1, sizeof *t);
     t->from = from;
-    return t;
+    return made(t);
 }
 
 EXPORT int agora_local_audio_track_set_enabled(void *of, int enabled) { ENTER; ((track *)of)->enabled = enabled; return 0; }
-EXPORT void agora_local_audio_track_destroy(void *of) { ENTER; free(of); }
+EXPORT void agora_local_audio_track_destroy(void *of) { ENTER; given_back(of); }
 
 EXPORT int agora_local_audio_track_clear_sender_buffer(void *of)
 {
@@ -781,7 +794,7 @@ EXPORT void *agora_rtc_conn_create(void *service, const void *config)
     pthread_cond_init(&c->to_send, &monotonic);
     c->state = DISCONNECTED;
     c->has_caller = !pthread_create(&c->calling, NULL, call_observers, c);
-    return c;
+    return made(c);
 }
 
 EXPORT void *agora_rtc_conn_get_local_user(void *of) { ENTER; return of; }
@@ -854,7 +867,10 @@ EXPORT void agora_rtc_conn_destroy(void *of)
         next = e->next;
         free(e);
     }
-    free(c);
+    /* Whose observers are still there may be called, or is kept from being collected. */
+    if (c->conn_observer[0] || c->user_observer[0] || c->audio_observer[0] || c->published)
+        made(NULL);
+    given_back(c);
 }
 
 EXPORT int agora_rtc_conn_renew_token(void *of, const char *token)
@@ -953,6 +969,11 @@ EXPORT int agora_local_user_subscribe_all_audio(void *of) { ENTER; ((conn *)of)-
 EXPORT int agora_local_user_unsubscribe_all_audio(void *of) { ENTER; ((conn *)of)->subscribed_all = 0; return 0; }
 
 /* ---- for tests ----------------------------------------------------------------------------------------------- */
+
+EXPORT int loopback_alive(void)
+{
+    return __atomic_load_n(&alive, __ATOMIC_SEQ_CST);
+}
 
 EXPORT size_t loopback_sizeof(const char *name)
 {
