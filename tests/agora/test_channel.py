@@ -25,6 +25,7 @@ from tests.agora.stays import APP_ID, CERTIFICATE, TIMEOUT_S, channel_of, next_o
 
 pytestmark = pytest.mark.usefixtures("network")
 
+_TOKEN_BUILDER = "agora_realtime_ai_api.token_builder.realtimekit_token_builder"
 FRAME = b"\1\0" * 480
 
 
@@ -489,6 +490,18 @@ async def test_neither_tokens_nor_the_certificate_are_logged(
     written = caplog.text + "".join(capfd.readouterr())
     assert "the token for 'room' was renewed" in written
     assert [secret for secret in (*given, CERTIFICATE) if secret in written] == []
+
+
+async def test_agora_s_packages_write_warnings_into_our_log_and_nothing_else(
+    engine: AgoraEngine, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with staying(channel_of(engine)):
+        for name in ("agora.rtc.rtc_connection", "agora_realtime_ai_api.rtc", _TOKEN_BUILDER):
+            logging.getLogger(name).info("a token")
+            logging.getLogger(name).warning("from %s", name.partition(".")[0])
+    assert warnings(caplog) == ["from agora", "from agora_realtime_ai_api", "from agora_realtime_ai_api"]
+    assert "a token" not in caplog.text
+    assert "".join(capfd.readouterr()) == ""
 
 
 # --- the library's log

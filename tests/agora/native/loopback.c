@@ -694,6 +694,10 @@ EXPORT int agora_service_release(void *service)
 {
     ENTER;
     (void)service;
+    if (alive) {
+        fprintf(stderr, "loopback: the service was released while %d of its objects were in use\n", alive);
+        abort();
+    }
     pthread_mutex_lock(&service_lock);
     service_runs = 0;
     pthread_mutex_unlock(&service_lock);
