@@ -179,7 +179,9 @@ async def test_what_the_library_tells_afterwards_is_not_heard(engine: AgoraEngin
         observer = channel._line.connection.con_observer.conn_observer
     observer.on_user_joined(None, "5")
     observer.on_token_privilege_will_expire(None, "t")
+    tasks = asyncio.all_tasks()
     await asyncio.sleep(0)
+    assert asyncio.all_tasks() == tasks
     assert [event async for event in channel.events()] == []
 
 
