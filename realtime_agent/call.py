@@ -97,7 +97,7 @@ async def _user(server: ServerClient, options: CallOptions) -> UserChannel:
     """Whoever we are in the kind of channel that the server has."""
     token = await server.ask_token(options.channel_name, options.uid)
     if token.rtc == "agora":
-        from realtime_agent.rtc.agora_user import AgoraUser
+        from realtime_agent.rtc.agora.user import AgoraUser
 
         return AgoraUser(server, token)
     return WebUser(token)

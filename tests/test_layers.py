@@ -42,8 +42,8 @@ ALLOWED = {
     "aiohttp": {"server", "main", "programs", "rtc.server_client", "rtc.web_client", "local_model.chat"},
     "prometheus_client": {"server"},
     "websockets": {"server", "realtime.connection", "rtc.websocket", "local_model", "testing"},
-    "agora": {"rtc.agora"},
-    "agora_realtime_ai_api": {"rtc.agora"},
+    "agora": {"rtc.agora.sdk"},
+    "agora_realtime_ai_api": {"rtc.agora.sdk"},
 }
 """Who may import what only some should know."""
 

@@ -10,7 +10,7 @@ import pytest
 from realtime_agent.audio.speaker import Speaker
 from realtime_agent.call_line import CallLine, ClipSource
 from realtime_agent.call_log import CallLog
-from realtime_agent.rtc.agora_user import AgoraUser
+from realtime_agent.rtc.agora.user import AgoraUser
 from realtime_agent.rtc.server_client import ServerClient
 from tests.agora.network import LoopbackNetwork
 from tests.agora.stays import APP_ID, CERTIFICATE

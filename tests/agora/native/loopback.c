@@ -426,6 +426,7 @@ static void obey(conn *c, const char *text)
     } else if (!strcmp(word, "away")) {
         c->away = 1;
         c->state = RECONNECTING;
+        c->subscribed_count = 0; /* it may forget whom it was to hear */
         tell_state(c, ON_RECONNECTING, RECONNECTING, INTERRUPTED);
     } else if (!strcmp(word, "back")) {
         c->away = 0;

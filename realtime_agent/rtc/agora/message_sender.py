@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from realtime_agent.rtc.data_stream import DataStream
+from realtime_agent.rtc.agora.data_stream import DataStream
 
 __all__ = ["MessageSender"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
-from realtime_agent.rtc.data_stream import Assembler
-from realtime_agent.rtc.message_sender import MessageSender
+from realtime_agent.rtc.agora.data_stream import Assembler
+from realtime_agent.rtc.agora.message_sender import MessageSender
 from tests.scene import in_virtual_time
 
 

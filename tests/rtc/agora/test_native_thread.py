@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from realtime_agent.errors import ChannelError
-from realtime_agent.rtc.native_thread import in_thread
+from realtime_agent.rtc.agora.native_thread import in_thread
 
 
 async def test_it_gives_what_the_call_gives_from_another_thread() -> None:
