@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, overload
+from urllib.parse import urlsplit
 
 from realtime_agent.agent import Agent
 from realtime_agent.audio.playout import Playout
@@ -89,8 +90,9 @@ def assemble(
 
 
 def model_address(settings: Settings) -> str:
-    """Where agents find their model; not what follows a `?`, since that may be a key."""
-    return (settings.realtime_api_base_uri or OPENAI).partition("?")[0]
+    """Where agents find their model, without what may be secret: a name and password in it, and what follows a `?`."""
+    parts = urlsplit(settings.realtime_api_base_uri or OPENAI)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def load_tools(settings: Settings) -> Toolbox:

@@ -97,9 +97,10 @@ async def _user(server: ServerClient, options: CallOptions) -> UserChannel:
     """Whoever we are in the kind of channel that the server has."""
     token = await server.ask_token(options.channel_name, options.uid)
     if token.rtc == "agora":
+        from realtime_agent.rtc.agora import AgoraEngine
         from realtime_agent.rtc.agora.user import AgoraUser
 
-        return AgoraUser(server, token)
+        return AgoraUser(server, AgoraEngine(token.app_id), token)
     return WebUser(token)
 
 

@@ -301,7 +301,7 @@ async def test_lost_and_late_frames_arrive_as_the_rest_of_the_voice(
 ) -> None:
     agent, user = channel_of(engine), channel_of(engine, 5)
     async with staying(agent, user):
-        await network.until(7, lambda now: now["heard"] == "5,", "the agent to hear the user")
+        await network.met(5, 7)
         network.tell(5, "loss", 4)
         network.tell(7, "delay", 30)
         events = agent.events()
@@ -326,11 +326,15 @@ async def test_nothing_is_sent_to_a_channel_that_was_not_joined(engine: AgoraEng
 
 
 async def test_a_library_without_data_streams_is_told_of_and_the_voice_goes_on(
-    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: AgoraEngine,
+    network: LoopbackNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("AGORA_LOOPBACK_STREAM", "-1")
     agent, user = channel_of(engine), channel_of(engine, 5)
     async with staying(agent, user):
+        await network.met(5, 7)
         agent.send({"type": "state", "state": "active"})
         agent.push(FRAME)
         events = user.events()
