@@ -24,7 +24,7 @@ AGORA = Settings(agora_app_id="a" * 32, agora_app_cert=SecretStr("b" * 32))
 
 def test_agora_is_refused_where_its_packages_are_not_installed() -> None:
     check_channel(Settings())
-    with pytest.raises(ConfigError, match="AGORA_APP_ID is set, but agora-realtime-ai-api is not installed"):
+    with pytest.raises(ConfigError, match="channels of Agora need agora-realtime-ai-api, which is not installed"):
         check_channel(AGORA)
 
 

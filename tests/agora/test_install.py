@@ -33,7 +33,7 @@ def test_packages_that_are_not_there_are_named_with_how_to_install_them() -> Non
     with pytest.raises(ConfigError) as caught:
         check_installed()
     assert str(caught.value) == (
-        "AGORA_APP_ID is set, but agora-realtime-ai-api is not installed: install Agora's packages with "
+        "channels of Agora need agora-realtime-ai-api, which is not installed: install Agora's packages with "
         "pip install -r requirements-agora.txt (or pip install '.[agora]')"
     )
 

@@ -35,7 +35,7 @@ def check_installed() -> None:
         try:
             found = version(package)
         except PackageNotFoundError:
-            raise ConfigError(f"AGORA_APP_ID is set, but {package} is not installed: {_INSTALL}") from None
+            raise ConfigError(f"channels of Agora need {package}, which is not installed: {_INSTALL}") from None
         if found != wanted:
             raise ConfigError(f"{package} is {found}, but only {wanted} works here: {_INSTALL}")
     library = _LIBRARIES.get(sys.platform)
