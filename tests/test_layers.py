@@ -18,6 +18,7 @@ FLOORS: list[set[str]] = [
     {"agent", "assembly", "call", "call_line", "call_log", "local_model"},
     {"fleet"},
     {"server"},
+    {"doctor"},
     {"main", "programs", "testing"},
 ]
 """The rooms of the house, ground floor first."""
@@ -39,9 +40,17 @@ WIRE = {"realtime.events", NOUNS}
 
 ALLOWED = {
     "multiprocessing": {"fleet"},
-    "aiohttp": {"server", "main", "programs", "rtc.server_client", "rtc.web_client", "local_model.chat"},
+    "aiohttp": {
+        "server",
+        "main",
+        "programs",
+        "doctor.probe",
+        "rtc.server_client",
+        "rtc.web_client",
+        "local_model.chat",
+    },
     "prometheus_client": {"server"},
-    "websockets": {"server", "realtime.connection", "rtc.websocket", "local_model", "testing"},
+    "websockets": {"server", "doctor.probe", "realtime.connection", "rtc.websocket", "local_model", "testing"},
     "agora": {"rtc.agora"},
     "agora_realtime_ai_api": {"rtc.agora"},
 }
