@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from realtime_agent.rtc.data_stream import DataStream
-from realtime_agent.rtc.transcript_events import to_event
+from realtime_agent.rtc.agora.data_stream import DataStream
+from realtime_agent.rtc.agora.transcript_events import to_event
 from tests.browser.stub import AGORA_APP_ID, StubServer, until
 from tests.browser.visit import facts, holds, join, press, shown_notice
 
