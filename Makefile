@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NPM_READY := node_modules/.package-lock.json
 
-.PHONY: help demo setup test fuzz check lock pictures clean
+.PHONY: help demo setup agora-web test fuzz check lock pictures clean
 
 help:                ## List the commands.
-	@awk -F ':.*## *' '/^[a-z]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup          ## Start the server and the page on http://127.0.0.1:8080.
 	@exec $(BIN)/python -m realtime_agent.main server
@@ -24,7 +25,14 @@ $(READY): pyproject.toml requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(READY)
 
-test: setup          ## Run the whole test suite.
+agora-web: $(NPM_READY) ## Get Agora's SDK for browsers (33 MB, by npm), which only channels of Agora's need.
+
+$(NPM_READY): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed: install Node.js, which brings it."; exit 1; }
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $(NPM_READY)
+
+test: setup agora-web ## Run the whole test suite.
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 fuzz: setup          ## Run the random tests for longer: 2 million events, 1 million broken ones; FUZZ_SEED=n begins elsewhere.
@@ -40,5 +48,5 @@ pictures: setup      ## Draw the architecture again, and write README's table of
 	@$(BIN)/python docs/draw_architecture.py
 	@$(BIN)/python docs/settings.py
 
-clean:               ## Remove .venv and caches.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:               ## Remove .venv, node_modules and caches.
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

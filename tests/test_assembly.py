@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from realtime_agent.assembly import assemble, check_channel, check_settings
+from realtime_agent.assembly import assemble, check_channel, check_settings, model_address
 from realtime_agent.config import Settings
 from realtime_agent.errors import ConfigError
 from realtime_agent.testing import ScriptedServer
@@ -24,7 +24,7 @@ AGORA = Settings(agora_app_id="a" * 32, agora_app_cert=SecretStr("b" * 32))
 
 def test_agora_is_refused_where_its_packages_are_not_installed() -> None:
     check_channel(Settings())
-    with pytest.raises(ConfigError, match="AGORA_APP_ID is set, but agora-realtime-ai-api is not installed"):
+    with pytest.raises(ConfigError, match="channels of Agora need agora-realtime-ai-api, which is not installed"):
         check_channel(AGORA)
 
 
@@ -44,6 +44,18 @@ def told(settings: Settings, caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_settings_that_have_nothing_odd_are_checked_in_silence(caplog: pytest.LogCaptureFixture) -> None:
     assert told(Settings(), caplog) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("", "wss://api.openai.com/v1"),
+        ("wss://somebody:s3cret@voice.example:8443/v1?key=s3cret", "wss://voice.example:8443/v1"),
+        ("ws://[::1]:9000/v1", "ws://[::1]:9000/v1"),
+    ],
+)
+def test_the_model_s_address_is_told_without_secrets(address: str, shown: str) -> None:
+    assert model_address(Settings(realtime_api_base_uri=address)) == shown
 
 
 @pytest.mark.parametrize("wrong", [{"agora_app_id": "a" * 32}, {"agent_tools": "no_such_module"}])

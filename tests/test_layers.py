@@ -12,7 +12,7 @@ PACKAGE = "realtime_agent"
 ROOT = Path(__file__).parent.parent / PACKAGE
 
 FLOORS: list[set[str]] = [
-    {"__init__", "addresses", "errors", "lenient", "pcm", "recent", "text", "validation"},
+    {"__init__", "addresses", "errors", "lenient", "pcm", "recent", "text", "threads", "validation"},
     {"config", "logs"},
     {"realtime", "rtc", "audio", "control", "tools"},
     {"agent", "assembly", "call", "call_line", "call_log", "local_model"},
@@ -51,8 +51,8 @@ ALLOWED = {
     },
     "prometheus_client": {"server"},
     "websockets": {"server", "doctor.probe", "realtime.connection", "rtc.websocket", "local_model", "testing"},
-    "agora": {"rtc.agora"},
-    "agora_realtime_ai_api": {"rtc.agora"},
+    "agora": {"rtc.agora.sdk"},
+    "agora_realtime_ai_api": {"rtc.agora.sdk"},
 }
 """Who may import what only some should know."""
 

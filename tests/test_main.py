@@ -271,7 +271,7 @@ def test_no_program_starts_where_its_channel_cannot_work(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     monkeypatch.setenv("AGORA_APP_ID", "0123456789abcdef0123456789abcdef")
-    assert "agora-realtime-ai-api is not installed" in fails_with_one_line(capsys, *arguments)
+    assert "agora-realtime-ai-api, which is not installed" in fails_with_one_line(capsys, *arguments)
 
 
 async def test_a_program_may_have_many_descriptors(script: ScriptedServer) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from realtime_agent.assembly import load_tools
 from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Finding, missing, ok, warning
-from realtime_agent.errors import ChannelError, ConfigError
-from realtime_agent.rtc.native_thread import in_thread
+from realtime_agent.errors import ConfigError
+from realtime_agent.threads import in_thread
 
 __all__ = ["check_tools"]
 
@@ -18,13 +20,14 @@ async def check_tools(settings: Settings, timeout: float) -> list[Finding]:
     if not settings.agent_tools:
         return []
     try:
-        functions = (
-            await in_thread(lambda: load_tools(settings), timeout, f"import {settings.agent_tools}")
-        ).definitions
+        async with asyncio.timeout(timeout):
+            tools = await in_thread(lambda: load_tools(settings), f"import {settings.agent_tools}")
     except ConfigError as error:
         return [missing(_SUBJECT, str(error).removeprefix(f"{_SUBJECT}: "), "correct the name or the module")]
-    except ChannelError as error:
-        return [missing(_SUBJECT, str(error), "let the module do slow things when a function is called, not before")]
+    except TimeoutError:
+        text = f"it took longer than {timeout:g} s to import {settings.agent_tools}"
+        return [missing(_SUBJECT, text, "let the module do slow things when a function is called, not before")]
+    functions = tools.definitions
     findings = [ok(_SUBJECT, f"{settings.agent_tools} has the functions {', '.join(each.name for each in functions)}")]
     if settings.uses_local_model:
         remedy = "use another model: set OPENAI_API_KEY or REALTIME_API_BASE_URI"

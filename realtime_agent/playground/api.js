@@ -21,9 +21,17 @@ export async function startAgent(channelName, signal) {
   }
 }
 
-/** @returns {Promise<{channel_name: string, uid: number, token: string, url: string}>}  uid 0 asks the server for one */
+/**
+ * Ask for a token; uid 0 asks for a number too.
+ * @returns {Promise<{rtc: "web" | "agora", channel_name: string, uid: number, token: string, url?: string, app_id?: string}>}
+ */
 export function requestToken(channelName, uid, signal) {
   return post("/token", { channel_name: channelName, uid }, { signal });
+}
+
+/** @returns {Promise<{uid: number, user_uid: number | null, state: string, reason: string | null}>}  the channel's agent */
+export function findAgent(channelName, signal) {
+  return ask("GET", `/agents/${encodeURIComponent(channelName)}`, undefined, { signal });
 }
 
 /** End the channel's agent, if one runs. */
@@ -35,16 +43,15 @@ export async function stopAgent(channelName) {
   }
 }
 
-async function post(path, body, { signal, timeout = TIMEOUT_MS } = {}) {
+function post(path, body, options) {
+  return ask("POST", path, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }, options);
+}
+
+async function ask(method, path, content, { signal, timeout = TIMEOUT_MS } = {}) {
   const signals = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
   let response;
   try {
-    response = await fetch(path, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-      signal: AbortSignal.any(signals),
-    });
+    response = await fetch(path, { method, ...content, signal: AbortSignal.any(signals) });
   } catch (error) {
     if (signal?.aborted) throw error;
     if (error.name === "TimeoutError") throw new ApiError(0, "The server did not answer in time.");

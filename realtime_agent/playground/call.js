@@ -1,21 +1,18 @@
-// One stay in a channel: microphone, player and channel, from joining to leaving.
+// One stay in a channel: microphone and line, from joining to leaving.
 
 import { requestToken, startAgent } from "./api.js";
-import { Channel } from "./channel.js";
 import { Microphone } from "./microphone.js";
-import { Player } from "./player.js";
 import { TurnClock } from "./turn-clock.js";
-
-const PLAYED_EVERY = 2400; // samples: 100 ms between reports to the agent
-const ALIVE_EVERY_MS = 5000; // the channel lets go of a page that sends nothing for 15 s
+import { WebLine } from "./web-line.js";
 
 export class Call {
   /**
    * Join a channel, starting its agent if none runs there.
    * @param {{channelName: string, uid: number, processing: boolean}} wish  uid 0 leaves the choice to the server
    * @param {object} handlers  onStep(text) while joining; then onJoined, onListening, onState and onTranscript with the
-   *   channel's message; onClose(code, reason); onMicrophone(level); onPlayed(report); onLatency(ms); onMicrophoneLost();
-   *   onSound(running) whenever the browser lets sound run or withholds it
+   *   channel's message; onTrouble(words), empty when it has passed; onClose(code, reason, words); onMicrophone(level);
+   *   onPlayed(report); onLatency(ms); onMicrophoneLost(); onSound(running) whenever the browser lets sound run or
+   *   withholds it
    * @param {AbortSignal} signal  gives the attempt up
    */
   static async join(wish, handlers, signal) {
@@ -33,10 +30,9 @@ export class Call {
     this.handlers = handlers;
     this.turns = new TurnClock();
     this.speaking = false;
-    this.playedSent = 0;
     // Made at once, while the click that led here still counts as the user's leave to make sound.
     this.context = new AudioContext({ latencyHint: "interactive" });
-    this.context.onstatechange = () => handlers.onSound(this.context.state === "running");
+    this.context.onstatechange = () => handlers.onSound(this.soundRuns);
   }
 
   async open({ channelName, uid, processing }, signal) {
@@ -46,65 +42,34 @@ export class Call {
       onFrame: (pcm, level) => this.captured(pcm, level),
       onLost: handlers.onMicrophoneLost,
     });
-    this.player = await Player.open(context, {
-      onPlayed: (report) => this.played(report),
-      onFlushed: (reached) => this.channel?.played(reached),
-    });
     signal.throwIfAborted();
     handlers.onStep("Starting the agent…");
     await startAgent(channelName, signal);
     handlers.onStep("Connecting…");
-    const { url } = await requestToken(channelName, uid, signal);
-    this.channel = await Channel.open(url, this.channelHandlers(), signal);
-    this.alive = setInterval(() => this.stayAlive(), ALIVE_EVERY_MS);
+    const token = await requestToken(channelName, uid, signal);
+    this.line = await openLine(token, this, this.lineHandlers(), signal);
     this.resume();
   }
 
-  /** While the browser withholds sound there are no microphone frames that would show that this page is here. */
-  stayAlive() {
-    if (!this.soundRuns) this.channel.played(this.player.position);
-  }
-
-  channelHandlers() {
+  lineHandlers() {
     const { handlers } = this;
     return {
-      onAudio: (pcm) => this.player.append(pcm),
-      onMessage: {
-        joined: (message) => {
-          this.startAt(message.position);
-          handlers.onJoined(message);
-        },
-        flush: ({ position }) => {
-          this.player.flush(position);
-          this.playedSent = position;
-        },
-        transcript: handlers.onTranscript,
-        listening: handlers.onListening,
-        state: handlers.onState,
-      },
-      onClose: (code, reason) => {
+      ...handlers,
+      onPlayed: (report) => this.played(report),
+      onClose: (...end) => {
         this.close();
-        handlers.onClose(code, reason);
+        handlers.onClose(...end);
       },
     };
   }
 
-  startAt(position) {
-    this.player.reset(position);
-    this.playedSent = position;
-  }
-
   captured(pcm, level) {
     this.turns.heard(level, performance.now());
-    this.channel?.sendAudio(pcm);
+    this.line?.sendAudio(pcm);
     this.handlers.onMicrophone(level);
   }
 
   played(report) {
-    if (report.type === "played" && (!report.playing || report.position - this.playedSent >= PLAYED_EVERY)) {
-      this.channel?.played(report.position);
-      this.playedSent = report.position;
-    }
     if (report.speaking && !this.speaking) {
       const latency = this.turns.answered(performance.now());
       if (latency !== null) this.handlers.onLatency(latency);
@@ -116,25 +81,38 @@ export class Call {
   /** Ask the browser for sound; it may withhold it until the user clicks. */
   resume() {
     this.context.resume().catch(() => {}); // onstatechange tells what came of it
+    this.line?.resume();
   }
 
   get soundRuns() {
-    return this.context.state === "running";
+    return this.context.state === "running" && !this.line?.soundBlocked;
   }
 
   mute(muted) {
-    this.microphone.muted = muted;
+    this.microphone.mute(muted);
   }
 
   leave() {
-    this.channel.leave();
+    this.line.leave();
   }
 
   close() {
-    clearInterval(this.alive);
+    this.line?.close();
     this.microphone?.close();
-    this.player?.close();
     this.context.onstatechange = null;
     if (this.context.state !== "closed") this.context.close();
   }
+}
+
+/**
+ * The line to the channel that a token is for. What only Agora's needs is loaded only for it.
+ * @param {object} token  from POST /token
+ * @param {{context: AudioContext, microphone: Microphone}} call
+ * @param {object} handlers  the call's; onClose comes once, after the line was open
+ * @param {AbortSignal} signal  gives the attempt up
+ */
+async function openLine(token, call, handlers, signal) {
+  if (token.rtc !== "agora") return WebLine.open(token, call, handlers, signal);
+  const { AgoraLine } = await import("./agora-line.js");
+  return AgoraLine.open(token, call, handlers, signal);
 }

@@ -1,9 +1,9 @@
-// The audio thread's side of microphone.js: native-rate sound in, 20 ms frames of 24 kHz Int16 out.
+// The audio thread's side of tap.js: native-rate sound in, 20 ms frames of 24 kHz Int16 out.
 
 import { Resampler } from "./resampler.js";
 
 const RATE = 24_000;
-const FRAME = 480; // samples: 20 ms
+const FRAME = 480; // samples: 20 ms, as in tap.js
 
 class CaptureProcessor extends AudioWorkletProcessor {
   constructor() {

@@ -2,7 +2,7 @@
 
 import { stopAgent } from "./api.js";
 import { Call } from "./call.js";
-import { CLOSED, closeInWords, endInWords } from "./channel.js";
+import { CLOSED, endInWords } from "./channel.js";
 import { microphoneGranted } from "./microphone.js";
 import { TabStorage } from "./tab-storage.js";
 import { Transcript } from "./transcript.js";
@@ -50,7 +50,7 @@ class Playground {
     this.state("joining");
     try {
       const wish = { channelName, uid: Number(this.storage.get("uid") ?? 0), processing: this.processing };
-      this.facts.closeCode = null;
+      Object.assign(this.facts, { closeCode: null, trouble: "" });
       this.facts.channelName = channelName;
       const call = await Call.join(wish, this.callHandlers(), this.joining.signal);
       if (this.facts.closeCode === null) this.call = call; // else it closed while it opened
@@ -69,7 +69,8 @@ class Playground {
       onListening: ({ uid }) => this.listening(uid),
       onState: ({ state, reason }) => this.agentState(state, reason),
       onTranscript: (message) => this.said(message),
-      onClose: (code, reason) => this.closed(code, reason),
+      onTrouble: (words) => this.trouble(words),
+      onClose: (...end) => this.closed(...end),
       onMicrophone: (level) => this.microphone(level),
       onPlayed: (report) => this.played(report),
       onLatency: (latency) => this.answered(latency),
@@ -118,15 +119,22 @@ class Playground {
     }
   }
 
+  /** What stands between this user and the agent, until it is told that nothing does any more. */
+  trouble(words) {
+    this.facts.trouble = words;
+    this.agentState(this.facts.state, this.facts.reason);
+  }
+
   /** Why the agent does not hear this user, or undefined when it does. */
   get hindrance() {
+    if (this.facts.trouble) return this.facts.trouble;
     if (!this.facts.heard) return "The agent listens to someone else in this channel.";
     return this.muted ? "You are muted." : undefined;
   }
 
   state(state, detail, reason = null) {
     Object.assign(this.facts, { state, reason });
-    this.view.state(state, detail);
+    this.view.state(state, detail, Boolean(this.facts.trouble));
   }
 
   said(message) {
@@ -137,7 +145,7 @@ class Playground {
 
   microphone(level) {
     this.facts.micLevel = level;
-    if (this.call) Object.assign(this.facts, { framesSent: this.call.channel.framesSent, framesDropped: this.call.channel.framesDropped });
+    if (this.call) Object.assign(this.facts, { framesSent: this.call.line.framesSent, framesDropped: this.call.line.framesDropped });
     this.view.levels({ mic: level });
   }
 
@@ -182,9 +190,9 @@ class Playground {
     }
   }
 
-  closed(code, reason) {
+  closed(code, reason, words) {
     this.call = null;
-    this.facts.closeCode = code;
+    Object.assign(this.facts, { closeCode: code, trouble: "" });
     this.view.levels({ mic: 0, agent: 0 });
     // An abnormal close leaves the wish to be here standing, so that a reload joins again.
     if ([CLOSED.LEFT, CLOSED.REPLACED, CLOSED.ENDED].includes(code)) this.storage.remove("joined");
@@ -194,7 +202,7 @@ class Playground {
     } else if (this.facts.state !== "ended") {
       this.state("idle", code === CLOSED.LEFT ? "You left; the agent stays for a short while." : "");
     }
-    if (![CLOSED.LEFT, CLOSED.ENDED].includes(code)) this.failed(new Error(closeInWords(code, reason)));
+    if (![CLOSED.LEFT, CLOSED.ENDED].includes(code)) this.failed(new Error(words));
   }
 
   failed(error) {
@@ -215,6 +223,7 @@ function newFacts() {
     channelName: null,
     uid: null,
     heard: null,
+    trouble: "",
     muted: false,
     closeCode: null,
     soundBlocked: null,

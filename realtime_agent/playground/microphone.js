@@ -1,6 +1,6 @@
 // The user's microphone as 20 ms frames of PCM s16le at 24 kHz.
 
-import { addWorklet } from "./worklets.js";
+import { Tap } from "./tap.js";
 
 const PROCESSING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 const NO_PROCESSING = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -50,43 +50,42 @@ export class Microphone {
    * @throws {MicrophoneError}
    */
   static async open(context, processing, handlers) {
-    const stream = await askForMicrophone(processing);
+    const microphone = new Microphone(await askForMicrophone(processing), handlers);
     try {
-      await addWorklet(context, "capture-worklet");
+      microphone.tap = await Tap.open(context, microphone.stream, (frame) => microphone.take(frame));
     } catch (error) {
-      stop(stream);
+      microphone.close();
       throw error;
     }
-    return new Microphone(context, stream, handlers);
+    return microphone;
   }
 
-  constructor(context, stream, handlers) {
+  constructor(stream, handlers) {
     this.stream = stream;
-    this.muted = false; // a muted microphone sends zeros: the agent's voice activity detection needs a steady stream
-    this.source = context.createMediaStreamSource(stream);
-    this.node = new AudioWorkletNode(context, "capture", { channelCount: 1, channelCountMode: "explicit", outputChannelCount: [1] });
-    this.node.port.onmessage = ({ data }) => {
-      // Silenced here, at the last step, so that muting holds from the very click for frames on their way too.
-      if (this.muted) new Int16Array(data.pcm).fill(0);
-      handlers.onFrame(data.pcm, this.muted ? 0 : data.level);
-    };
-    for (const track of stream.getAudioTracks()) track.onended = handlers.onLost;
-    // Its output is silence; being connected is what makes every browser run it.
-    this.source.connect(this.node).connect(context.destination);
+    this.handlers = handlers;
+    this.isMuted = false;
+    this.track.onended = handlers.onLost;
+  }
+
+  get track() {
+    return this.stream.getAudioTracks()[0];
+  }
+
+  /** A muted microphone goes on, with silence: the agent's voice activity detection needs a steady stream. */
+  mute(muted) {
+    this.isMuted = muted;
+    this.track.enabled = !muted; // for Agora, which takes the track itself
+  }
+
+  take({ pcm, level }) {
+    // Silenced here, at the last step, so that muting holds from the very click for frames on their way too.
+    if (this.isMuted) new Int16Array(pcm).fill(0);
+    this.handlers.onFrame(pcm, this.isMuted ? 0 : level);
   }
 
   close() {
-    this.node.port.onmessage = null;
-    this.node.port.postMessage("close");
-    this.source.disconnect();
-    this.node.disconnect();
-    stop(this.stream);
-  }
-}
-
-function stop(stream) {
-  for (const track of stream.getTracks()) {
-    track.onended = null;
-    track.stop();
+    this.tap?.close();
+    this.track.onended = null;
+    this.track.stop();
   }
 }

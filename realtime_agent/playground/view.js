@@ -49,11 +49,13 @@ export class View {
     this.endButton.addEventListener("click", actions.end);
   }
 
-  state(state, detail) {
+  /** @param {boolean} troubled  whether the state says less than it should */
+  state(state, detail, troubled = false) {
     const inCall = !["idle", "ended"].includes(state);
     const focusLost = this.controls.contains(document.activeElement) || this.form.contains(document.activeElement);
     const switched = this.form.hidden !== inCall;
     this.root.dataset.state = state;
+    this.root.dataset.troubled = String(troubled);
     const [name, explanation] = STATES[state] ?? [state, ""]; // a state of a later version is no error
     this.stateName.textContent = name;
     this.stateDetail.textContent = detail ?? explanation;

@@ -16,6 +16,7 @@ from websockets.asyncio.server import broadcast
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidMessage,
+    InvalidProxy,
     InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
@@ -255,6 +256,9 @@ def _not_opened(error: Exception, secrets: Collection[str]) -> SessionError:
         case InvalidURI():
             # All of it would show the query, which may have a key in it.
             words, kind = error.msg, SessionError
+        case InvalidProxy():
+            # The same of its password.
+            words, kind = f"the proxy's address is wrong: {error.msg}", SessionError
         case InvalidMessage() | ProxyError() | OSError():
             # What took the connection hung up again, or nothing is there to take it.
             words, kind = str(error), SessionLost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -49,7 +50,9 @@ _MAX_BODY = 512 * 1024
 
 _RETRY_AFTER_S = 5
 
-_COMMONPLACE = ("/static/", "/health", "/ready", "/metrics")
+_AGORA_SDK = "/agora/AgoraRTC.js"
+
+_COMMONPLACE = ("/static/", _AGORA_SDK, "/health", "/ready", "/metrics")
 
 _STATUS: dict[type[RealtimeAgentError], int] = {
     InvalidRequest: 400,
@@ -97,6 +100,7 @@ def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     app.router.add_get("/", _page(pages / "index.html"))
     app.router.add_get("/docs", _page(pages / "docs.html"))
     app.router.add_static("/static", pages)
+    app.router.add_get(_AGORA_SDK, _agora_sdk(settings))
     return app
 
 
@@ -115,6 +119,26 @@ async def _forbid_frames(_request: web.Request, response: web.StreamResponse) ->
 def _page(path: Path) -> Handler:
     async def show(_request: web.Request) -> web.StreamResponse:
         return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+    return show
+
+
+def _agora_sdk(settings: Settings) -> Handler:
+    """Agora's SDK for browsers, which is not part of this package."""
+    path = Path(settings.agora_web_sdk)
+
+    async def show(_request: web.Request) -> web.StreamResponse:
+        if not settings.uses_agora:
+            return _error(
+                404, Error(error="Not found", details="this server does not use Agora: AGORA_APP_ID is not set")
+            )
+        if not await asyncio.to_thread(path.is_file):
+            details = (
+                "this server lacks Agora's SDK for browsers: run npm ci --ignore-scripts where package.json is, or let "
+                "AGORA_WEB_SDK name the file AgoraRTC_N-production.js"
+            )
+            return _error(404, Error(error="Not found", details=details))
+        return web.FileResponse(path, headers={"Content-Type": "text/javascript", "Cache-Control": "max-age=3600"})
 
     return show
 

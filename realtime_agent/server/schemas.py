@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +19,7 @@ __all__ = [
     "AgentInfo",
     "AgentList",
     "AgoraToken",
+    "AnyToken",
     "CommandSent",
     "Detail",
     "Error",
@@ -109,6 +110,10 @@ class AgoraToken(BaseModel):
     app_id: str
     token: str = Field(description="Empty where there is no AGORA_APP_CERT: the project must take users without one.")
     expires_at: int | None = Field(description="Unix seconds; null where there is no token.")
+
+
+AnyToken = Annotated[Token | AgoraToken, Field(discriminator="rtc")]
+"""What a user needs to join, by the kind of channels that the server has."""
 
 
 class AgentInfo(BaseModel):

@@ -46,6 +46,11 @@ class LoopbackNetwork:
         except TimeoutError:
             raise AssertionError(f"waited in vain: {what}") from None
 
+    async def met(self, first: int, second: int) -> None:
+        """Wait until two participants know of one another, and hear one another if they want to hear all."""
+        await self.until(first, lambda now: f"{second}," in now["heard"], f"{first} to hear {second}")
+        await self.until(second, lambda now: f"{first}," in now["heard"], f"{second} to hear {first}")
+
     def close(self) -> None:
         """Free the socket."""
         self._answers.close()

@@ -72,7 +72,7 @@ async def stay_often(engine: AgoraEngine, network: LoopbackNetwork, rounds: int)
         async with staying(agent, user):
             events = agent.events()
             await next_of(events, UserJoined)
-            await network.until(7, lambda now: now["heard"] == "5,", "the agent to hear the user")
+            await network.met(5, 7)
             user.push(b"\1\0" * 480)
             await next_of(events, AudioFrame)
             agent.send({"type": "state", "state": "active", "reason": None})

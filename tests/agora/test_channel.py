@@ -1,4 +1,4 @@
-"""What of Agora's packages is guarded against: each of these fails without its guard in rtc/agora.py."""
+"""What of Agora's packages is guarded against: each of these fails without its guard in rtc/agora/."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tests.agora.stays import APP_ID, CERTIFICATE, TIMEOUT_S, channel_of, next_o
 
 pytestmark = pytest.mark.usefixtures("network")
 
+_TOKEN_BUILDER = "agora_realtime_ai_api.token_builder.realtimekit_token_builder"
 FRAME = b"\1\0" * 480
 
 
@@ -162,23 +163,27 @@ async def test_the_last_words_are_sent_before_leaving(engine: AgoraEngine) -> No
     agent, user = channel_of(engine), channel_of(engine, 5)
     async with staying(user):
         await agent.join()
+        assert await next_of(agent.events(), UserJoined) == UserJoined(5)
         for number in range(5):
-            agent.send({"type": "state", "state": "ended", "reason": number})
+            agent.send({"type": "word", "number": number})
         await agent.leave()
         events = user.events()
         assert await next_of(events, UserJoined) == UserJoined(7)
-        reasons = [await next_of(events, Message) for _ in range(5)]
-        assert [event.body["reason"] for event in reasons if isinstance(event, Message)] == [0, 1, 2, 3, 4]
+        words = [await next_of(events, Message) for _ in range(5)]
+        assert [event.body["number"] for event in words if isinstance(event, Message)] == [0, 1, 2, 3, 4]
         assert await next_of(events, UserLeft) == UserLeft(7)
 
 
 async def test_what_the_library_tells_afterwards_is_not_heard(engine: AgoraEngine, network: LoopbackNetwork) -> None:
     channel = channel_of(engine)
     async with staying(channel):
-        observer = channel._line.connection.con_observer.conn_observer
+        assert channel._line is not None
+        observer = channel._line._connection.con_observer.conn_observer
     observer.on_user_joined(None, "5")
     observer.on_token_privilege_will_expire(None, "t")
+    tasks = asyncio.all_tasks()
     await asyncio.sleep(0)
+    assert asyncio.all_tasks() == tasks
     assert [event async for event in channel.events()] == []
 
 
@@ -296,7 +301,7 @@ async def test_lost_and_late_frames_arrive_as_the_rest_of_the_voice(
 ) -> None:
     agent, user = channel_of(engine), channel_of(engine, 5)
     async with staying(agent, user):
-        await network.until(7, lambda now: now["heard"] == "5,", "the agent to hear the user")
+        await network.met(5, 7)
         network.tell(5, "loss", 4)
         network.tell(7, "delay", 30)
         events = agent.events()
@@ -321,11 +326,15 @@ async def test_nothing_is_sent_to_a_channel_that_was_not_joined(engine: AgoraEng
 
 
 async def test_a_library_without_data_streams_is_told_of_and_the_voice_goes_on(
-    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: AgoraEngine,
+    network: LoopbackNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("AGORA_LOOPBACK_STREAM", "-1")
     agent, user = channel_of(engine), channel_of(engine, 5)
     async with staying(agent, user):
+        await network.met(5, 7)
         agent.send({"type": "state", "state": "active"})
         agent.push(FRAME)
         events = user.events()
@@ -392,6 +401,20 @@ async def test_a_connection_that_came_back_in_time_is_not_lost(engine: AgoraEngi
         assert await next_of(events, UserJoined) == UserJoined(5)
 
 
+async def test_messages_wait_while_the_connection_is_interrupted(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    async with staying(agent, user):
+        events, heard = agent.events(), user.events()
+        assert await next_of(events, UserJoined) == UserJoined(5)
+        assert await next_of(heard, UserJoined) == UserJoined(7)
+        network.tell(7, "away")
+        assert await next_of(events, Reconnecting) == Reconnecting("the connection was interrupted")
+        agent.send({"type": "state", "state": "active"})
+        await asyncio.sleep(0.1)
+        network.tell(7, "back")
+        assert await next_of(heard, Message) == Message(7, {"type": "state", "state": "active"})
+
+
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
@@ -447,7 +470,7 @@ async def test_a_token_that_could_not_be_had_or_given_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("realtime_agent.rtc.agora._RENEW_AGAIN_S", 0.01)
+    monkeypatch.setattr("realtime_agent.rtc.agora.channel._RENEW_AGAIN_S", 0.01)
     monkeypatch.setenv("AGORA_LOOPBACK_RENEW", "-4")
     tries = 0
 
@@ -468,6 +491,25 @@ async def test_a_token_that_could_not_be_had_or_given_is_tried_again(
         "there is no new token for 'room': no server answers",
         "Agora did not take a new token for 'room': it answers -4",
     ]
+
+
+async def test_a_renewal_that_hangs_ends_with_the_stay(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    asked = asyncio.Event()
+    tasks = asyncio.all_tasks()
+
+    async def token() -> str:
+        if network.participants():
+            asked.set()
+            await asyncio.Event().wait()
+        return ""
+
+    async with staying(channel_of(engine, token=token)):
+        network.tell(7, "token_will_expire")
+        async with asyncio.timeout(TIMEOUT_S):
+            await asked.wait()
+        assert len(asyncio.all_tasks() - tasks) == 1
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == tasks
 
 
 async def test_neither_tokens_nor_the_certificate_are_logged(
@@ -491,6 +533,18 @@ async def test_neither_tokens_nor_the_certificate_are_logged(
     assert [secret for secret in (*given, CERTIFICATE) if secret in written] == []
 
 
+async def test_agora_s_packages_write_warnings_into_our_log_and_nothing_else(
+    engine: AgoraEngine, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with staying(channel_of(engine)):
+        for name in ("agora.rtc.rtc_connection", "agora_realtime_ai_api.rtc", _TOKEN_BUILDER):
+            logging.getLogger(name).info("a token")
+            logging.getLogger(name).warning("from %s", name.partition(".")[0])
+    assert warnings(caplog) == ["from agora", "from agora_realtime_ai_api", "from agora_realtime_ai_api"]
+    assert "a token" not in caplog.text
+    assert "".join(capfd.readouterr()) == ""
+
+
 # --- the library's log
 
 
@@ -500,6 +554,20 @@ async def test_the_library_s_log_is_in_a_folder_of_ours(engine: AgoraEngine, tmp
         assert log.read_text() == "loopback\n"
         assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
     assert await asyncio.to_thread(lambda: list(agora_site.rglob("*.log"))) == []
+
+
+async def test_a_folder_that_can_t_be_had_is_an_error_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    engine = AgoraEngine(APP_ID, tmp_path / "file", timeout_s=TIMEOUT_S)
+    words = f"{tmp_path / 'file'} can't hold Agora's log (File exists): set AGORA_LOG_DIR"
+    assert await refusal(channel_of(engine)) == words
+
+
+async def test_somebody_else_s_folder_is_not_written_to(
+    engine: AgoraEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    assert await refusal(channel_of(engine)) == f"{tmp_path / 'logs'} belongs to somebody else: set AGORA_LOG_DIR"
 
 
 async def test_of_many_logs_the_oldest_go(engine: AgoraEngine, tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from shutil import copytree
 import pytest
 
 from realtime_agent.errors import ConfigError
-from realtime_agent.rtc import agora
-from realtime_agent.rtc.agora import build_token, check_installed
+from realtime_agent.rtc.agora import AgoraEngine, build_token, check_installed, sdk
 from tests.agora.network import LoopbackNetwork
 from tests.agora.site import original_sdk
 from tests.agora.stays import APP_ID, CERTIFICATE, channel_of, staying
@@ -34,13 +33,13 @@ def test_packages_that_are_not_there_are_named_with_how_to_install_them() -> Non
     with pytest.raises(ConfigError) as caught:
         check_installed()
     assert str(caught.value) == (
-        "AGORA_APP_ID is set, but agora-realtime-ai-api is not installed: install Agora's packages with "
+        "channels of Agora need agora-realtime-ai-api, which is not installed: install Agora's packages with "
         "pip install -r requirements-agora.txt (or pip install '.[agora]')"
     )
 
 
 def test_another_version_is_refused(agora_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(agora._WORKS_WITH, "agora-python-server-sdk", "2.4.10")
+    monkeypatch.setitem(sdk._WORKS_WITH, "agora-python-server-sdk", "2.4.10")
     with pytest.raises(ConfigError, match=r"agora-python-server-sdk is 2\.1\.7, but only 2\.4\.10 works here"):
         check_installed()
 
@@ -77,13 +76,13 @@ LOAD = """
 import ssl
 from urllib import request
 from realtime_agent.errors import ConfigError
-from realtime_agent.rtc import agora
+from realtime_agent.rtc.agora import sdk
 before = ssl._create_default_https_context
 def download(url, target):
     {download}
 request.urlretrieve = download
 try:
-    agora._load()
+    sdk.load()
 except ConfigError as error:
     print("refused:", error)
 else:
@@ -134,7 +133,7 @@ async def test_certificates_are_checked_as_before_once_agora_is_loaded(
     network: LoopbackNetwork, tmp_path: Path
 ) -> None:
     before = ssl._create_default_https_context
-    async with staying(channel_of(agora.AgoraEngine(APP_ID, tmp_path))):
+    async with staying(channel_of(AgoraEngine(APP_ID, tmp_path))):
         assert ssl._create_default_https_context is before
         assert "unverified" not in ssl._create_default_https_context.__name__
 

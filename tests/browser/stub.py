@@ -13,10 +13,11 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 import realtime_agent
 
-__all__ = ["FRAME_BYTES", "RATE", "StubServer", "until"]
+__all__ = ["AGORA_APP_ID", "FRAME_BYTES", "RATE", "StubServer", "until"]
 
 RATE = 24_000
 FRAME_BYTES = 960
+AGORA_APP_ID = "a1" * 16
 _PLAYGROUND = Path(realtime_agent.__file__).parent / "playground"
 
 
@@ -36,6 +37,11 @@ class StubServer:
     Args:
         state: What the agent says its state is, when a user joins.
         position: Samples of agent audio sent before the user came.
+
+    Attributes:
+        agora_sdk: What stands for Agora's SDK; with one, channels are Agora's.
+        agent: What the server tells of the channel's agent.
+        agora_token: What the server gives to join a channel of Agora's with.
     """
 
     def __init__(self, *, state: str = "active", position: int = 0) -> None:
@@ -43,7 +49,10 @@ class StubServer:
         self.position = position
         self.heard = True
         self.refusals: dict[str, tuple[int, dict[str, Any]]] = {}
-        """By path ("/start_agent", "/token", "/rtc"): the status and the body to answer with."""
+        """By path ("/start_agent", "/token", "/rtc", "/agents"): the status and the body to answer with."""
+        self.agora_sdk: Path | None = None
+        self.agora_token = "007token"
+        self.agent: dict[str, Any] = {"uid": 1000, "user_uid": None, "state": state, "reason": None}
         self.openapi: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "Stub", "version": "0"}, "paths": {}}
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.frames: list[bytes] = []
@@ -74,6 +83,8 @@ class StubServer:
         for path in ("/start_agent", "/stop_agent", "/token"):
             app.router.add_post(path, self._call)
         app.router.add_get("/rtc/{channel}", self._channel)
+        app.router.add_get("/agents/{channel}", self._agent)
+        app.router.add_get("/agora/AgoraRTC.js", self._sdk)
         self._runner = web.AppRunner(app, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -140,10 +151,31 @@ class StubServer:
         if request.path != "/token":
             return web.json_response({"status": "ok"})
         uid = body["uid"] or 4711
+        if self.agora_sdk is not None:
+            return web.json_response(
+                {
+                    "rtc": "agora",
+                    "channel_name": body["channel_name"],
+                    "uid": uid,
+                    "app_id": AGORA_APP_ID,
+                    "token": self.agora_token,
+                    "expires_at": None,
+                }
+            )
         url = f"ws://127.0.0.1:{self.port}/rtc/{body['channel_name']}?token=t{uid}"
         return web.json_response(
             {"rtc": "web", "channel_name": body["channel_name"], "uid": uid, "token": "t", "url": url}
         )
+
+    async def _agent(self, request: web.Request) -> web.Response:
+        return self._refusal("/agents") or web.json_response(
+            {"channel_name": request.match_info["channel"], **self.agent}
+        )
+
+    async def _sdk(self, request: web.Request) -> web.StreamResponse:
+        if self.agora_sdk is None or not self.agora_sdk.exists():
+            return web.json_response({"error": "Not found", "details": "run npm ci"}, status=404)
+        return web.FileResponse(self.agora_sdk)
 
     async def _channel(self, request: web.Request) -> web.StreamResponse:
         refusal = self._refusal("/rtc")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -222,3 +225,68 @@ async def test_a_break_within_the_words_ends_no_turn(modules: Page) -> None:
 
 async def test_what_sounds_while_the_user_goes_on_speaking_answers_nothing(modules: Page) -> None:
     assert await latencies(modules, "speech(0, 1000); answered(1010);") == [None]
+
+
+async def assembled(page: Page, *parts: str) -> Any:
+    """The messages that an assembler makes of parts; `{}` in base64 is `e30=`."""
+    script = """async (parts) => {
+      const { Assembler } = await import("/static/data-stream.js");
+      const assembler = new Assembler();
+      const encoder = new TextEncoder();
+      return parts.map((part) => assembler.add(encoder.encode(part))).filter((message) => message !== null);
+    }"""
+    return await page.evaluate(script, parts)
+
+
+def encoded(body: object) -> str:
+    return base64.b64encode(json.dumps(body, ensure_ascii=False).encode()).decode()
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 3))))
+async def test_a_message_is_whole_whatever_the_order_of_its_parts(modules: Page, order: tuple[int, ...]) -> None:
+    content = encoded({"delta": "Grüße \N{WAVING HAND SIGN}"})
+    pieces = [content[:7], content[7:11], content[11:]]
+    parts = [f"m|{number}|3|{pieces[number - 1]}" for number in order]
+    assert await assembled(modules, *parts) == [{"delta": "Grüße \N{WAVING HAND SIGN}"}]
+
+
+async def test_parts_of_several_messages_may_be_mixed_and_come_twice(modules: Page) -> None:
+    one, other = encoded({"n": 1}), encoded({"n": 2})
+    parts = [f"a|1|2|{one[:4]}", f"b|2|2|{other[4:]}", f"b|2|2|{other[4:]}", f"a|2|2|{one[4:]}", f"b|1|2|{other[:4]}"]
+    assert await assembled(modules, *parts, *parts) == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "",
+        "|1|1|e30=",
+        "m",
+        "m|1|1",
+        "m|0|1|e30=",
+        "m|2|1|e30=",
+        "m|1|100|e30=",
+        "m|-1|1|e30=",
+        "m|1|one|e30=",
+        "m|1|1|e30=|",
+        "m|1|1|not base64",
+        "m|1|1|" + base64.b64encode(b"\xff{}").decode(),
+        "m|1|1|" + encoded([]),
+        "m|1|1|" + encoded(None),
+        "m|1|1|" + encoded("text"),
+        "m|1|1|" + encoded({"long": "x" * 1000}),
+    ],
+)
+async def test_a_part_that_is_broken_is_dropped(modules: Page, part: str) -> None:
+    assert await assembled(modules, part, "other|1|1|e30=") == [{}]
+
+
+async def test_parts_that_disagree_on_their_number_make_no_message(modules: Page) -> None:
+    assert await assembled(modules, "m|1|3|e3", "m|2|2|0=", "m|2|3|0", "m|3|3|=") == [{}]
+
+
+async def test_of_too_many_messages_that_are_not_whole_the_oldest_is_dropped(modules: Page) -> None:
+    begun = [f"m{number}|1|2|e3" for number in range(33)]
+    ended = [f"m{number}|2|2|0=" for number in (0, 1, 32)]
+    assert await assembled(modules, *begun, *ended[1:]) == [{}, {}]
+    assert await assembled(modules, *begun, ended[0]) == []

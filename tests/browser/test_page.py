@@ -13,10 +13,9 @@ from playwright.async_api import Page, expect
 from tests.browser.chromium import chromium
 from tests.browser.sounds import Samples, correlation, dominant_frequency, murmur, pcm16, rms, samples, tone, write_wav
 from tests.browser.stub import FRAME_BYTES, RATE, StubServer, until
+from tests.browser.visit import facts, holds, join, press, shown_notice
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-_TIMEOUT_MS = 30_000
 
 _TAP = """
 // Hear what the page hands to the loudspeaker, behind its back: the last 2**15 samples.
@@ -49,34 +48,6 @@ window.AudioContext = class extends AudioContext {
   }
 };
 """
-
-
-async def facts(page: Page) -> dict[str, Any]:
-    """What the page says of itself."""
-    found: dict[str, Any] = await page.evaluate("window.realtimeAgent")
-    return found
-
-
-async def holds(page: Page, condition: str) -> None:
-    """Wait until `condition` holds, where `agent` is the page's account of itself."""
-    await page.wait_for_function(f"(agent => {condition})(window.realtimeAgent)", timeout=_TIMEOUT_MS)
-
-
-async def press(page: Page, name: str) -> None:
-    await page.get_by_role("button", name=name, exact=True).click()
-
-
-async def join(page: Page, stub: StubServer, query: str = "?processing=off") -> None:
-    """Open the page and join."""
-    await page.goto(f"{stub.origin}/{query}")
-    await press(page, "Join")
-    await holds(page, f"agent.state === '{stub.state}'")
-
-
-async def shown_notice(page: Page) -> str:
-    notice = page.get_by_role("alert")
-    await expect(notice).to_be_visible(timeout=_TIMEOUT_MS)
-    return await notice.locator("p").inner_text()
 
 
 def stretches(heard: Samples) -> list[Samples]:

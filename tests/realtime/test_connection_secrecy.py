@@ -224,6 +224,13 @@ async def test_a_proxy_s_refusal_is_told_as_such(answer: str, is_final: bool, mo
         assert isinstance(caught.value, SessionLost) is not is_final
 
 
+async def test_a_proxy_s_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "ftp://somebody:s3cret@proxy.example:8080")
+    with pytest.raises(SessionError, match="the proxy's address is wrong") as caught:
+        await Connection.open("wss://voice.example/v1/realtime", {}, timeout=30)
+    assert "s3cret" not in str(caught.value)
+
+
 async def test_a_proxy_that_hangs_up_may_be_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()

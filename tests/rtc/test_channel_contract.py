@@ -250,9 +250,10 @@ class AgoraAdapter:
         channel = self._channel(uid)
         channel.hear(AGENT)
         await channel.join()
-        await self._network.until(uid, lambda now: f"{AGENT}," in now["heard"], "the user to hear the agent")
         if self.agent._heard in (None, uid):
-            await self._network.until(AGENT, lambda now: f"{uid}," in now["heard"], "the agent to hear the user")
+            await self._network.met(uid, AGENT)
+        else:
+            await self._network.until(uid, lambda now: f"{AGENT}," in now["heard"], "the user to hear the agent")
         return AgoraUser(self._network, uid, channel)
 
     async def lose_agent(self) -> None:

@@ -48,6 +48,14 @@ async def test_without_a_certificate_the_token_is_empty_and_never_expires(post: 
     assert (status, body["token"], body["expires_at"]) == (200, "", None)
 
 
+async def test_nobody_gets_a_token_for_the_agent_s_place(agora_site: Path, post: Post) -> None:
+    assert (await post("/start_agent", channel_name="room", uid=7))[0] == 200
+    status, body = await post("/token", channel_name="room", uid=7)
+    assert (status, body["details"]) == (400, [{"field": "uid", "message": "it is the number of the channel's agent"}])
+    assert (await post("/token", channel_name="room", uid=8))[0] == 200
+    assert (await post("/token", channel_name="other", uid=7))[0] == 200
+
+
 async def test_there_is_no_websocket_to_join(client: Client) -> None:
     async with client.get("/rtc/room?token=t") as response:
         assert response.status == 400

@@ -6,14 +6,18 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from realtime_agent.config import Settings
 from realtime_agent.errors import RealtimeAgentError
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.model_process import Model
+from realtime_agent.server.app import create_app
 from tests.fake_launcher import FakeLauncher
 from tests.server.conftest import Client, Post
 
@@ -96,6 +100,55 @@ async def test_pages_are_served(client: Client, path: str) -> None:
 async def test_no_other_site_may_show_a_page_in_a_frame(client: Client, path: str) -> None:
     async with client.get(path) as response:
         assert response.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+
+
+_AGORA_SDK = "/agora/AgoraRTC.js"
+
+
+@asynccontextmanager
+async def agora_client(settings: Settings, fleet: Fleet, sdk: Path) -> AsyncIterator[Client]:
+    """The service where Agora is used."""
+    configured = settings.model_copy(update={"agora_app_id": "a" * 32, "agora_web_sdk": str(sdk)})
+    async with TestClient(TestServer(create_app(configured, fleet))) as client:
+        yield client
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_agoras_sdk_is_served_where_agora_is_used(
+    settings: Settings, fleet: Fleet, tmp_path: Path, method: str
+) -> None:
+    sdk = tmp_path / "AgoraRTC_N-production.js"
+    sdk.write_text("window.AgoraRTC = {};")
+    async with agora_client(settings, fleet, sdk) as client, client.request(method, _AGORA_SDK) as response:
+        assert (response.status, response.content_type) == (200, "text/javascript")
+        assert response.headers["Cache-Control"] == "max-age=3600"
+        assert response.headers["ETag"]
+        assert await response.text() == ("window.AgoraRTC = {};" if method == "GET" else "")
+
+
+async def test_where_agoras_sdk_is_missing_it_is_told_how_to_get_it(
+    settings: Settings, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with agora_client(settings, fleet, tmp_path / "secret.js") as client, client.get(_AGORA_SDK) as response:
+        assert (response.status, response.content_type) == (404, "application/json")
+        details = (await response.json())["details"]
+    assert "npm ci" in details
+    assert "AGORA_WEB_SDK" in details
+    assert "secret" not in details  # where things are on the server is nobody's business
+
+
+async def test_agoras_sdk_is_not_there_where_agora_is_not_used(
+    settings: Settings, fleet: Fleet, tmp_path: Path
+) -> None:
+    sdk = tmp_path / "AgoraRTC_N-production.js"
+    sdk.write_text("window.AgoraRTC = {};")
+    configured = settings.model_copy(update={"agora_web_sdk": str(sdk)})
+    async with (
+        TestClient(TestServer(create_app(configured, fleet))) as client,
+        client.get(_AGORA_SDK) as response,
+    ):
+        assert response.status == 404
+        assert "AGORA_APP_ID is not set" in (await response.json())["details"]
 
 
 async def test_the_log_has_nothing_of_files_and_of_probes_that_go_well(

@@ -96,16 +96,17 @@ typedef struct conn {
     pthread_cond_t changed;    /* for the thread that tells */
     pthread_cond_t to_send;    /* for the thread that sends */
     pthread_t receiving, sending, calling;
-    int has_threads, has_caller, closing, leaving;
-    int state, away, socket, streams;
+    int has_threads, has_caller, closing;
+    int socket, streams;
+    _Atomic int leaving, state, away; /* looked at without the lock */
     char channel[MAX_NAME], uid[MAX_UID], token[MAX_TOKEN], path[MAX_PATH], folder[MAX_PATH];
     char members[MAX_MEMBERS][MAX_UID];
     int member_count;
     char subscribed[MAX_MEMBERS][MAX_UID];
     int subscribed_count, subscribed_all;
-    int lose_every, delay_ms;
+    _Atomic int lose_every, delay_ms;
     size_t under_way; /* bytes that were taken from the sender and are not sent yet */
-    unsigned sent_frames, lost_frames, sent_messages;
+    _Atomic unsigned sent_frames, lost_frames, sent_messages;
     track *published;
     event *first, *last;
     int frames_waiting;
@@ -114,7 +115,7 @@ typedef struct conn {
 
 static pthread_mutex_t service_lock = PTHREAD_MUTEX_INITIALIZER;
 static int service_runs;
-static int alive; /* objects that were made and not given back */
+static _Atomic int alive; /* objects that were made and not given back */
 static char a_handle; /* something to point to for handles with nothing behind them */
 static __thread int inside_callback;
 
@@ -150,13 +151,13 @@ static void copy(char *to, size_t room, const char *from)
 
 static void *made(void *object)
 {
-    __atomic_add_fetch(&alive, 1, __ATOMIC_SEQ_CST);
+    alive++;
     return object;
 }
 
 static void given_back(void *object)
 {
-    __atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST);
+    alive--;
     free(object);
 }
 
@@ -426,6 +427,7 @@ static void obey(conn *c, const char *text)
     } else if (!strcmp(word, "away")) {
         c->away = 1;
         c->state = RECONNECTING;
+        c->subscribed_count = 0; /* it may forget whom it was to hear */
         tell_state(c, ON_RECONNECTING, RECONNECTING, INTERRUPTED);
     } else if (!strcmp(word, "back")) {
         c->away = 0;
@@ -468,16 +470,23 @@ static void obey(conn *c, const char *text)
     }
 }
 
+/* How many bytes of what is published wait to be sent. Call with the lock. */
+static size_t waiting_to_be_sent(conn *c)
+{
+    if (!c->published)
+        return 0;
+    sender *s = c->published->from;
+    pthread_mutex_lock(&s->lock);
+    size_t size = s->size;
+    pthread_mutex_unlock(&s->lock);
+    return size;
+}
+
 static void answer_query(conn *c, const struct sockaddr_un *to, socklen_t size)
 {
     char text[MAX_TOKEN + 512];
     pthread_mutex_lock(&c->lock);
-    size_t queued = c->under_way;
-    if (c->published) {
-        pthread_mutex_lock(&c->published->from->lock);
-        queued += c->published->from->size;
-        pthread_mutex_unlock(&c->published->from->lock);
-    }
+    size_t queued = c->under_way + waiting_to_be_sent(c);
     int n = snprintf(
         text, sizeof text, "state=%d sent_frames=%u lost_frames=%u sent_messages=%u queued=%zu token=%s all=%d heard=",
         c->state, c->sent_frames, c->lost_frames, c->sent_messages, queued, c->token, c->subscribed_all);
@@ -592,7 +601,7 @@ static void *send_all(void *of)
         }
         pthread_mutex_lock(&c->lock);
         int64_t wake = now_ms() + FRAME_MS;
-        int waits = c->published && c->published->from->size;
+        int waits = waiting_to_be_sent(c) > 0;
         if (!c->leaving)
             wait_until(&c->to_send, &c->lock, waits ? (due > now_ms() ? due : wake) : sweep);
         pthread_mutex_unlock(&c->lock);
@@ -694,6 +703,10 @@ EXPORT int agora_service_release(void *service)
 {
     ENTER;
     (void)service;
+    if (alive) {
+        fprintf(stderr, "loopback: the service was released while %d of its objects were in use\n", alive);
+        abort();
+    }
     pthread_mutex_lock(&service_lock);
     service_runs = 0;
     pthread_mutex_unlock(&service_lock);
@@ -972,7 +985,7 @@ EXPORT int agora_local_user_unsubscribe_all_audio(void *of) { ENTER; ((conn *)of
 
 EXPORT int loopback_alive(void)
 {
-    return __atomic_load_n(&alive, __ATOMIC_SEQ_CST);
+    return alive;
 }
 
 EXPORT size_t loopback_sizeof(const char *name)

@@ -1,4 +1,4 @@
-"""The user's side of a channel of Agora's, without a browser; the agent's side is `agora.py`."""
+"""The user's side of a channel of Agora's, without a browser; the agent's side is `channel.py`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class AgoraUser:
 
     Args:
         server: Knows who the agent is, and gives more tokens.
+        engine: Agora's service in this process, of the token's project.
         token: Where to join as whom.
         timeout_s: The bound on each step of `join`.
     """
@@ -28,22 +29,20 @@ class AgoraUser:
     position = 0
     dropped_frames = 0
 
-    def __init__(self, server: ServerClient, token: UserToken, *, timeout_s: float = 10) -> None:
+    def __init__(self, server: ServerClient, engine: AgoraEngine, token: UserToken, *, timeout_s: float = 10) -> None:
         self._server = server
         self._next_token: UserToken | None = token
         self._channel_name = token.channel_name
         self._uid = token.uid
         self._agent: Mapping[str, Any] = {}
         self._agent_uid = 0
-        self._timeout_s = timeout_s
         self._channel = AgoraChannel(
-            AgoraEngine(token.app_id, timeout_s=timeout_s),
+            engine,
             token.channel_name,
             token.uid,
             self._take_token,
             timeout_s=timeout_s,
         )
-        self._left = False
 
     @property
     def uid(self) -> int:
@@ -69,7 +68,6 @@ class AgoraUser:
 
     async def leave(self) -> None:
         """Leave, and free everything; harmless when repeated. `events` ends."""
-        self._left = True
         await self._channel.leave()
 
     async def events(self) -> AsyncIterator[ChannelEvent]:

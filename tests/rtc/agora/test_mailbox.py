@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from realtime_agent.rtc.mailbox import Mailbox
+from realtime_agent.rtc.agora.mailbox import Mailbox
 
 
 class Frame(int):

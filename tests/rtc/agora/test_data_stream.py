@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_agent.rtc.data_stream import Assembler, DataStream
+from realtime_agent.rtc.agora.data_stream import Assembler, DataStream
 
 FAR = 1e9
 

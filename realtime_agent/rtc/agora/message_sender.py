@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from realtime_agent.rtc.data_stream import DataStream
+from realtime_agent.rtc.agora.data_stream import DataStream
 
 __all__ = ["MessageSender"]
 
@@ -39,9 +39,10 @@ class MessageSender:
             self._send_due()
 
     def open(self) -> None:
-        """Begin to send."""
-        self._is_open = True
-        self._send_due()
+        """Begin to send, or go on after `close`."""
+        if not self._is_open:
+            self._is_open = True
+            self._send_due()
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until everything is sent, but not for longer than `timeout_s`."""
@@ -51,7 +52,7 @@ class MessageSender:
                     await self._is_empty.wait()
 
     def close(self) -> None:
-        """Send nothing more."""
+        """Send nothing for now; what waits is kept."""
         self._is_open = False
         if self._timer is not None:
             self._timer.cancel()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
-from realtime_agent.rtc.data_stream import Assembler
-from realtime_agent.rtc.message_sender import MessageSender
+from realtime_agent.rtc.agora.data_stream import Assembler
+from realtime_agent.rtc.agora.message_sender import MessageSender
 from tests.scene import in_virtual_time
 
 
@@ -78,12 +78,26 @@ async def test_draining_what_is_empty_or_never_opened_does_not_wait() -> None:
 
 
 @in_virtual_time
-async def test_nothing_goes_once_it_is_closed() -> None:
+async def test_nothing_goes_while_it_is_closed() -> None:
     sent = Sent()
     sent.sender.open()
     for number in range(5):
         sent.sender.add({"number": number})
     sent.sender.close()
-    sent.sender.add({"number": 9})
+    sent.sender.add({"number": 5})
     await asyncio.sleep(10)
     assert sent.numbers == [0]
+    sent.sender.open()
+    await asyncio.sleep(10)
+    assert sent.numbers == [0, 1, 2, 3, 4, 5]
+
+
+@in_virtual_time
+async def test_opening_twice_does_not_double_the_pace() -> None:
+    sent = Sent()
+    for number in range(10):
+        sent.sender.add({"number": number})
+    sent.sender.open()
+    sent.sender.open()
+    await asyncio.sleep(0.1)
+    assert sent.numbers == [0, 1, 2]

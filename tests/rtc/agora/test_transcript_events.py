@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from realtime_agent.rtc.transcript_events import from_event, to_event
+from realtime_agent.rtc.agora.transcript_events import from_event, to_event
 
 PAIRS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (

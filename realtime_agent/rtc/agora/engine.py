@@ -1,0 +1,116 @@
+"""Agora's service, of which a process may have one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from realtime_agent.errors import ChannelError
+from realtime_agent.rtc.agora.events import NativeEvents
+from realtime_agent.rtc.agora.line import Line
+from realtime_agent.rtc.agora.native_call import native_call
+from realtime_agent.rtc.agora.sdk import load
+
+__all__ = ["AgoraEngine", "log_folder"]
+
+_MAX_LOGS = 20
+
+
+def log_folder(configured: str) -> Path:
+    """AGORA_LOG_DIR, or else a folder of this user's own among the system's temporary ones."""
+    return Path(configured or Path(tempfile.gettempdir()) / f"realtime-agent-agora-{os.getuid()}")
+
+
+class AgoraEngine:
+    """The service; channels share it.
+
+    Args:
+        app_id: The project.
+        log_dir: Where the library writes its log.
+        timeout_s: How long it may take to begin, and to end.
+    """
+
+    def __init__(self, app_id: str, log_dir: Path, *, timeout_s: float = 10) -> None:
+        self._app_id = app_id
+        self._log_dir = log_dir
+        self._timeout_s = timeout_s
+        self._shares = 0
+        self._changing = asyncio.Lock()
+        self._sdk: Any = None
+        self._engine: Any = None
+
+    async def open(self) -> None:
+        """Begin, unless it has begun. Each `open` wants its `close`.
+
+        Raises:
+            ConfigError: Agora's packages can't be used.
+            ChannelError: the service does not begin.
+        """
+        async with self._changing:
+            if self._engine is None:
+                self._sdk = load()
+                beginning = asyncio.ensure_future(native_call(self._begin, self._timeout_s, "begin Agora's service"))
+                try:
+                    self._engine = await asyncio.shield(beginning)
+                except asyncio.CancelledError:
+                    # Nobody would end it, and there may be only one.
+                    (await beginning).destroy()
+                    raise
+            self._shares += 1
+
+    async def close(self) -> None:
+        """End, if nobody else needs it; harmless when it has not begun."""
+        async with self._changing:
+            self._shares = max(0, self._shares - 1)
+            if not self._shares and self._engine is not None:
+                engine, self._engine = self._engine, None
+                await native_call(engine.destroy, self._timeout_s, "end Agora's service")
+
+    def create_line(self, channel_name: str, uid: int, events: NativeEvents) -> Line:
+        """One participant's line to a channel, not connected yet. Call it in the loop that the participant lives in.
+
+        Raises:
+            ChannelError: the library does not give one.
+        """
+        return Line(self._sdk, self._engine, channel_name, uid, events)
+
+    def _begin(self) -> Any:
+        service = self._sdk.AgoraService()
+        config = self._sdk.AgoraServiceConfig(appid=self._app_id, log_path=str(_new_log(self._log_dir)))
+        result = service.initialize(config)
+        if result != 0:
+            raise ChannelError(f"Agora's service does not begin: its library answers {result}")
+        # Its own way to begin ignores that answer, and writes its log among the installed packages. It gets no
+        # certificate, so that it makes no tokens, which it would log.
+        engine = self._sdk.RtcEngine.__new__(self._sdk.RtcEngine)
+        engine.appid, engine.appcert, engine.agora_service = self._app_id, "", service
+        return engine
+
+
+def _new_log(folder: Path) -> Path:
+    """A log of this process's own; the oldest of many are removed. What it holds is nobody else's business.
+
+    Raises:
+        ChannelError: the folder can't be had, or is somebody else's.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise ChannelError(f"{folder} belongs to somebody else: set AGORA_LOG_DIR")
+        logs = sorted(folder.glob("agora-*.log"), key=_modified)
+        for old in logs[: max(0, len(logs) - _MAX_LOGS + 1)]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise ChannelError(f"{folder} can't hold Agora's log ({error.strerror}): set AGORA_LOG_DIR") from None
+    return folder / f"agora-{os.getpid()}.log"
+
+
+def _modified(log: Path) -> float:
+    """When a file was written to; others of this kind are removed by other processes."""
+    try:
+        return log.stat().st_mtime
+    except FileNotFoundError:
+        return 0

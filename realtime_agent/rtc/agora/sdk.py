@@ -1,0 +1,112 @@
+"""Agora's packages: agora-realtime-ai-api 1.1.0 and agora-python-server-sdk 2.1.7.
+
+This is the only module that imports them, and it does so only when a channel or a token is wanted: to import them
+loads, and where that is missing even downloads, Agora's native library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import ssl
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from realtime_agent.errors import ChannelError, ConfigError
+
+__all__ = ["Sdk", "build_token", "check_installed", "load"]
+
+_WORKS_WITH = {"agora-realtime-ai-api": "1.1.0", "agora-python-server-sdk": "2.1.7"}
+_LIBRARIES = {"linux": "libagora_rtc_sdk.so", "darwin": "libAgoraRtcKit.dylib"}
+_INSTALL = "install Agora's packages with pip install -r requirements-agora.txt (or pip install '.[agora]')"
+_OWN_HANDLERS = ("agora_realtime_ai_api.rtc", "agora_realtime_ai_api.token_builder.realtimekit_token_builder")
+
+
+def check_installed() -> None:
+    """See whether Agora's packages and native library are there, without importing them.
+
+    Raises:
+        ConfigError: they are not, or not in the versions that work together; the message says how to mend it.
+    """
+    for package, wanted in _WORKS_WITH.items():
+        try:
+            found = version(package)
+        except PackageNotFoundError:
+            raise ConfigError(f"channels of Agora need {package}, which is not installed: {_INSTALL}") from None
+        if found != wanted:
+            raise ConfigError(f"{package} is {found}, but only {wanted} works here: {_INSTALL}")
+    library = _LIBRARIES.get(sys.platform)
+    if library is None:
+        raise ConfigError(f"Agora has no library for {sys.platform}, only for Linux on x86-64 and macOS")
+    spec = find_spec("agora.rtc")
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"the module agora.rtc is missing: {_INSTALL}")
+    path = Path(spec.origin).parent / "agora_sdk" / library
+    if not path.is_file():
+        raise ConfigError(
+            f"Agora's native library is not at {path}; python -c 'import agora.rtc' downloads it from Agora, "
+            "for Linux on x86-64 and macOS, without checking the server's certificate"
+        )
+
+
+def build_token(app_id: str, certificate: str, channel_name: str, uid: int, ttl_s: float) -> str:
+    """A token, of Agora's format 007, that lets `uid` join, speak and send messages; empty without a certificate.
+
+    Raises:
+        ChannelError: none could be made, which `check_installed` and the checks of the settings rule out.
+    """
+    if not certificate:
+        return ""
+    # Not its RealtimekitTokenBuilder, which writes each token to the log.
+    from agora_realtime_ai_api.token_builder.RtcTokenBuilder2 import RtcTokenBuilder
+
+    seconds = int(ttl_s)
+    token = RtcTokenBuilder.build_token_with_uid_and_privilege(
+        app_id, certificate, channel_name, uid, seconds, seconds, seconds, seconds, seconds
+    )
+    if not token:
+        raise ChannelError("Agora's package made no token: are AGORA_APP_ID and AGORA_APP_CERT 32 hex digits each?")
+    return str(token)
+
+
+class Sdk(NamedTuple):
+    """What is used of Agora's packages."""
+
+    AgoraService: Any
+    AgoraServiceConfig: Any
+    PcmAudioFrame: Any
+    RtcEngine: Any
+    RtcOptions: Any
+
+
+def load() -> Sdk:
+    """Import Agora's packages, and undo what that does to the rest of the process.
+
+    Raises:
+        ConfigError: they can't be had.
+    """
+    check_installed()
+    checks_certificates = ssl._create_default_https_context  # noqa: SLF001 - Agora's package replaces it
+    try:
+        import agora.rtc.audio_pcm_data_sender as sending
+        from agora.rtc.agora_service import AgoraService, AgoraServiceConfig
+        from agora_realtime_ai_api.rtc import RtcEngine, RtcOptions
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it downloads, loads, and exits where that fails
+        raise ConfigError(
+            f"Agora's native library can't be loaded ({error or type(error).__name__}): {_INSTALL}"
+        ) from None
+    finally:
+        ssl._create_default_https_context = checks_certificates  # noqa: SLF001
+    # The SDK throws away whether a frame was taken.
+    sending.agora_audio_pcm_data_sender_send.restype = ctypes.c_int
+    # It logs tokens, at DEBUG itself and at INFO in the other package, through handlers of its own.
+    logging.getLogger("agora").setLevel(logging.WARNING)
+    for name in _OWN_HANDLERS:
+        talkative = logging.getLogger(name)
+        talkative.handlers.clear()
+        talkative.propagate = True
+        talkative.setLevel(logging.WARNING)
+    return Sdk(AgoraService, AgoraServiceConfig, sending.PcmAudioFrame, RtcEngine, RtcOptions)

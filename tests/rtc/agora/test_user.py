@@ -1,0 +1,163 @@
+"""The user's side over the loopback library, with a server in miniature."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from realtime_agent.errors import ChannelError
+from realtime_agent.rtc.agora import AgoraEngine
+from realtime_agent.rtc.agora.user import AgoraUser
+from realtime_agent.rtc.channel import AudioFrame, ChannelLost, Message
+from realtime_agent.rtc.server_client import ServerClient
+from tests.agora.network import LoopbackNetwork
+from tests.agora.stays import APP_ID, TIMEOUT_S, channel_of, next_of, staying
+
+pytestmark = pytest.mark.usefixtures("network")
+
+
+class Server:
+    """Gives tokens, and tells of one agent."""
+
+    def __init__(self) -> None:
+        self.agent: dict[str, Any] | None = {"uid": 7, "user_uid": None, "state": "waiting"}
+        self.tokens = 0
+        self.client = ServerClient("")
+
+    async def user(self, engine: AgoraEngine) -> AgoraUser:
+        return AgoraUser(self.client, engine, await self.client.ask_token("room", 5), timeout_s=TIMEOUT_S)
+
+    async def token(self, request: web.Request) -> web.Response:
+        self.tokens += 1
+        body = await request.json()
+        return web.json_response(body | {"rtc": "agora", "app_id": APP_ID, "token": f"token{self.tokens}"})
+
+    async def show(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.agent or {"error": "Agent not found"}, status=200 if self.agent else 404)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    app = web.Application()
+    app.router.add_post("/token", server.token)
+    app.router.add_get("/agents/room", server.show)
+    async with TestServer(app) as http:
+        server.client = ServerClient(str(http.make_url("")))
+        yield server
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AgoraEngine:
+    """Both sides are in one process here, so they share its service."""
+    return AgoraEngine(APP_ID, tmp_path)
+
+
+@asynccontextmanager
+async def joined(user: AgoraUser) -> AsyncIterator[None]:
+    await user.join()
+    try:
+        yield
+    finally:
+        await user.leave()
+
+
+async def heard(network: LoopbackNetwork, uid: int) -> None:
+    await network.until(uid, lambda now: "7," in now["heard"], "the user to hear the agent")
+
+
+async def test_the_agent_is_heard_and_read_and_nobody_else(
+    engine: AgoraEngine, server: Server, network: LoopbackNetwork
+) -> None:
+    agent, other, user = channel_of(engine), channel_of(engine, 9), await server.user(engine)
+    async with staying(agent, other), joined(user):
+        await heard(network, 5)
+        assert (user.uid, user.is_heard) == (5, True)
+        other.push(b"\2\0" * 480)
+        other.send({"type": "state", "state": "ended"})
+        await network.until(9, lambda now: now["queued"] == "0" and now["sent_messages"] != "0", "the other's words")
+        agent.push(b"\1\0" * 480)
+        events = user.events()
+        assert await next_of(events, AudioFrame) == AudioFrame(7, b"\1\0" * 240)
+        assert await next_of(events, AudioFrame) == AudioFrame(7, b"\1\0" * 240)
+        said = {"type": "transcript", "role": "assistant", "item_id": "i", "text": "Hello", "final": True}
+        agent.send(said)
+        assert await next_of(events, Message) == Message(7, said)
+
+
+async def test_the_agent_hears_the_user(engine: AgoraEngine, server: Server, network: LoopbackNetwork) -> None:
+    agent, user = channel_of(engine), await server.user(engine)
+    async with staying(agent), joined(user):
+        await network.met(5, 7)
+        user.push(b"\1\0" * 480)
+        user.report_played(480)
+        events = agent.events()
+        await anext(events)
+        assert await next_of(events, AudioFrame) == AudioFrame(5, b"\1\0" * 240)
+
+
+@pytest.mark.parametrize(
+    ("last_words", "cause"),
+    [([], "the agent ended"), ([{"type": "state", "state": "ended", "reason": "idle"}], "the agent ended: idle")],
+)
+async def test_the_end_of_the_agent_ends_the_channel(
+    engine: AgoraEngine, server: Server, network: LoopbackNetwork, last_words: list[dict[str, Any]], cause: str
+) -> None:
+    agent, user = channel_of(engine), await server.user(engine)
+    await agent.join()
+    async with joined(user):
+        await heard(network, 5)
+        for body in last_words:
+            agent.send(body)
+        await agent.leave()
+        async with asyncio.timeout(TIMEOUT_S):
+            events = [event async for event in user.events()]
+        assert events == [*(Message(7, body) for body in last_words), ChannelLost(cause)]
+
+
+async def test_leaving_ends_the_events_without_a_loss(engine: AgoraEngine, server: Server) -> None:
+    agent, user = channel_of(engine), await server.user(engine)
+    async with staying(agent):
+        await user.join()
+        await user.leave()
+        await user.leave()
+        assert [event async for event in user.events()] == []
+
+
+@pytest.mark.parametrize(("user_uid", "is_heard"), [(None, True), (5, True), (6, False)])
+async def test_whether_the_agent_listens_is_known(
+    engine: AgoraEngine, server: Server, user_uid: int | None, is_heard: bool
+) -> None:
+    server.agent = {"uid": 7, "user_uid": user_uid, "state": "waiting"}
+    user = await server.user(engine)
+    async with staying(channel_of(engine)), joined(user):
+        assert user.is_heard is is_heard
+
+
+async def test_a_channel_without_an_agent_is_not_joined(
+    engine: AgoraEngine, server: Server, network: LoopbackNetwork
+) -> None:
+    server.agent = None
+    user = await server.user(engine)
+    with pytest.raises(ChannelError, match="no agent runs in channel 'room'"):
+        await user.join()
+    await user.leave()
+    assert network.participants() == {}
+
+
+async def test_the_server_is_asked_for_another_token_when_one_expires(
+    engine: AgoraEngine, server: Server, network: LoopbackNetwork
+) -> None:
+    user = await server.user(engine)
+    async with staying(channel_of(engine)), joined(user):
+        assert network.ask(5)["token"] == "token1"
+        network.tell(5, "token_will_expire")
+        await network.until(5, lambda now: now["token"] == "token2", "the second token")
+        assert server.tokens == 2
