@@ -92,12 +92,10 @@ async def get(url: str, *, timeout: float) -> Answer | Unanswered:
     try:
         async with (
             asyncio.timeout(timeout),
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+            aiohttp.ClientSession() as http,
             http.get(url, allow_redirects=False, ssl=ssl.create_default_context()) as response,
         ):
             return Answer(response.status, await _beginning(response.content))
-    except aiohttp.ClientConnectorCertificateError as error:
-        return await _unanswered(error.certificate_error, url, timeout)
     except aiohttp.ClientConnectorError as error:
         return await _unanswered(error.os_error, url, timeout)
     except (OSError, ValueError) as error:
