@@ -21,7 +21,7 @@ _PRIVILEGED = 1024
 async def check_port(settings: Settings, timeout: float) -> list[Finding]:
     """Take SERVER_HOST:SERVER_PORT for a moment, or ask who has it."""
     host, port = settings.server_host, settings.server_port
-    error = _listen(host, port)
+    error = _bind(host, port)
     if error is None:
         return [ok("SERVER_PORT", f"{host}:{port} is free" if port else f"0: any free port of {host}")]
     if error.errno == errno.EADDRINUSE:
@@ -38,14 +38,13 @@ async def check_port(settings: Settings, timeout: float) -> list[Finding]:
     ]
 
 
-def _listen(host: str, port: int) -> OSError | None:
-    """Try it, in the way of `server.run.bind`; that tells in words only what is wrong."""
+def _bind(host: str, port: int) -> OSError | None:
+    """Take the address as `server.run.bind` does, and leave it again; that one says what is wrong only in words."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
         try:
             listener.bind((host, port))
-            listener.listen()
         except OSError as error:
             return error
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from dataclasses import dataclass
@@ -74,8 +75,8 @@ async def open_websocket(url: str, *, timeout: float) -> Answer | Unanswered:
         return _proxy(type(error).__name__)
     except ImportError:
         return _proxy("a SOCKS proxy needs the package python-socks")
-    except (WebSocketException, EOFError):
-        return Unanswered(f"{_place(url)} answers, but not as a websocket server", _is_it(url))
+    except WebSocketException:
+        return Unanswered(f"{_place(url)} takes connections, but does not answer as a websocket server", _is_it(url))
     except (OSError, ValueError) as error:
         return await _unanswered(error, url, timeout)
 
@@ -91,18 +92,16 @@ async def get(url: str, *, timeout: float) -> Answer | Unanswered:
     try:
         async with (
             asyncio.timeout(timeout),
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+            aiohttp.ClientSession() as http,
             http.get(url, allow_redirects=False, ssl=ssl.create_default_context()) as response,
         ):
             return Answer(response.status, await _beginning(response.content))
-    except aiohttp.ClientConnectorCertificateError as error:
-        return await _unanswered(error.certificate_error, url, timeout)
     except aiohttp.ClientConnectorError as error:
         return await _unanswered(error.os_error, url, timeout)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return await _unanswered(error, url, timeout)
-    except (aiohttp.ClientError, ValueError):
-        return Unanswered(f"{_place(url)} answers, but not as an HTTP server", _is_it(url))
+    except aiohttp.ClientError:
+        return Unanswered(f"{_place(url)} takes connections, but does not answer as an HTTP server", _is_it(url))
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:
@@ -126,6 +125,8 @@ async def _unanswered(error: Exception, url: str, timeout: float) -> Unanswered:
             )
         case ssl.SSLError():
             return Unanswered(f"{place} does not speak TLS with us ({error.reason or 'it hung up'})", _is_it(url))
+        case ValueError():
+            return Unanswered(f"{urlsplit(url).hostname} is no name of a host", "correct the name")
         case socket.gaierror():
             return Unanswered(
                 f"there is no address for the name {urlsplit(url).hostname}: {error.strerror}",
@@ -133,7 +134,7 @@ async def _unanswered(error: Exception, url: str, timeout: float) -> Unanswered:
             )
         case ConnectionRefusedError():
             return Unanswered(f"nothing listens at {place}", "start that server, or correct the address")
-        case ConnectionResetError():
+        case OSError(errno=errno.ECONNRESET):
             return Unanswered(f"{place} hung up", _is_it(url))
         case _:
             words = one_line(getattr(error, "strerror", None) or str(error))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +37,7 @@ async def listening(
     says: bytes | None,
     *,
     at_once: bool = False,
+    cuts: bool = False,
     after: asyncio.Event | None = None,
     context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Server]:
@@ -43,6 +46,7 @@ async def listening(
     Args:
         says: Its answer to every request; empty, it hangs up.
         at_once: It does not wait for a request.
+        cuts: It resets each connection when the first byte has come.
         after: What it waits for before it answers.
         context: With it, it speaks TLS.
     """
@@ -51,6 +55,11 @@ async def listening(
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            if cuts:
+                await reader.read(1)
+                linger_0 = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_0)
+                return
             while not at_once and (line := await reader.readline()).strip():
                 server.received += line
             if says is None:

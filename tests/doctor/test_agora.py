@@ -88,7 +88,7 @@ def test_packages_that_are_missing_are_told(
 
 @pytest.mark.usefixtures("installed")
 def test_a_file_where_the_logs_should_be_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+    (tmp_path / "file").touch(mode=0o777)
     found = check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path / "file" / "logs"))
     assert (found.level, found.text) == (Level.MISSING, f"{tmp_path}/file/logs: {tmp_path}/file is no folder")
 

@@ -30,11 +30,13 @@ async def examined(port: int, host: str = "127.0.0.1", timeout: float = TIMEOUT_
 
 
 async def test_a_free_port_is_left_free() -> None:
-    with socket.socket() as before:
-        before.bind(("127.0.0.1", 0))
-        port = before.getsockname()[1]
-    assert await examined(port) == ok("SERVER_PORT", f"127.0.0.1:{port} is free")
-    bind("127.0.0.1", port).close()
+    # Bound as this is, others are not given it, but whoever wants it by its number may have it.
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+        kept.bind(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        assert await examined(port) == ok("SERVER_PORT", f"127.0.0.1:{port} is free")
+        bind("127.0.0.1", port).close()
 
 
 async def test_port_0_is_any() -> None:
@@ -93,7 +95,7 @@ async def test_an_address_that_is_not_this_machine_s_is_told_and_not_asked() -> 
 
 
 async def test_a_port_for_administrators_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_listen", lambda _host, _port: OSError(errno.EACCES, "Permission denied"))
+    monkeypatch.setattr(module, "_bind", lambda _host, _port: OSError(errno.EACCES, "Permission denied"))
     found = await examined(80)
     assert (found.level, found.remedy) == (Level.MISSING, "set SERVER_PORT to 1024 or more")
 

@@ -141,7 +141,7 @@ async def test_tls_to_a_server_that_has_none_is_told(scheme: str) -> None:
 async def test_a_server_that_is_of_another_kind_is_told(scheme: str) -> None:
     async with listening(b"SSH-2.0-x\r\n") as server:
         result = await failed(scheme, server.port)
-    assert result.text.startswith(f"localhost:{server.port} answers, but not as a")
+    assert result.text.startswith(f"localhost:{server.port} takes connections, but does not answer as a")
 
 
 @pytest.mark.parametrize("scheme", PLAIN)
@@ -149,6 +149,20 @@ async def test_a_server_that_hangs_up_is_told(scheme: str) -> None:
     async with listening(b"") as server:
         result = await failed(scheme, server.port)
     assert result.remedy.startswith("is it the right port")
+
+
+@pytest.mark.parametrize("scheme", ["http", "wss", "https"])
+async def test_a_server_that_cuts_the_connection_is_told(scheme: str) -> None:
+    async with listening(None, cuts=True) as server:
+        result = await failed(scheme, server.port)
+    assert result.text == f"localhost:{server.port} hung up"
+
+
+@pytest.mark.parametrize("scheme", PLAIN)
+@pytest.mark.parametrize("host", ["voice..test", "x" * 64 + ".test"])
+async def test_a_name_that_no_host_can_have_is_told(scheme: str, host: str) -> None:
+    result = await ASKERS[scheme](f"{scheme}://{host}/v1", timeout=TIMEOUT_S)
+    assert result == Unanswered(f"{host} is no name of a host", "correct the name")
 
 
 @pytest.mark.parametrize("scheme", PLAIN)
