@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 from realtime_agent.errors import ConfigError
 from realtime_agent.validation import in_words
 
-__all__ = ["Settings", "load_settings", "unknown_names"]
+__all__ = ["Settings", "load_settings", "unknown_names", "usable_settings"]
 
 _DOTENV = Path(".env")
 
@@ -209,13 +209,38 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None 
     Raises:
         ConfigError: a value is wrong, and the message names every variable at fault; or the file can't be read.
     """
-    found = _read(dotenv) if dotenv is not None else {}
-    found.update(os.environ if environ is None else environ)
-    values = {name: value for name in Settings.model_fields if (value := (found.get(name.upper()) or "").strip())}
+    values = _values(environ, dotenv)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigError("; ".join(_in_words(detail) for detail in error.errors())) from None
+
+
+def usable_settings(
+    environ: Mapping[str, str] | None = None, dotenv: Path | None = _DOTENV
+) -> tuple[Settings, dict[str, str]]:
+    """What `load_settings` would read, with wrong values left out; and what is wrong with those, by their variables.
+
+    Two values that do not go together are both left out, and told by the name that the message begins with.
+
+    Raises:
+        ConfigError: the file can't be read.
+    """
+    values = _values(environ, dotenv)
+    faults: dict[str, str] = {}
+    left_out: set[str] = set()
+    while True:
+        try:
+            return Settings.model_validate(values), faults
+        except ValidationError as error:
+            for detail in error.errors():
+                names = [str(step) for step in detail["loc"][:1]] or _named(in_words(detail))
+                # What is wrong only because another value was left out is not wrong.
+                if not left_out.intersection(names):
+                    faults[names[0].upper() if names else ""] = in_words(detail)
+                for name in names or list(values):
+                    values.pop(name, None)
+            left_out.update(name.lower() for name in faults)
 
 
 def unknown_names(dotenv: Path = _DOTENV) -> dict[str, str | None]:
@@ -232,6 +257,18 @@ def unknown_names(dotenv: Path = _DOTENV) -> dict[str, str | None]:
         if name not in known and value is not None and _NAME.fullmatch(name)
     ]
     return {name: next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_NEAR)), None) for name in unknown}
+
+
+def _values(environ: Mapping[str, str] | None, dotenv: Path | None) -> dict[str, str]:
+    """What is set, by the names of the settings."""
+    found = _read(dotenv) if dotenv is not None else {}
+    found.update(os.environ if environ is None else environ)
+    return {name: value for name in Settings.model_fields if (value := (found.get(name.upper()) or "").strip())}
+
+
+def _named(words: str) -> list[str]:
+    """The settings that a message names, in its order."""
+    return [name for word in _NAME.findall(words) if (name := word.lower()) in Settings.model_fields and word.isupper()]
 
 
 def _read(dotenv: Path) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""The command line: server, agent, model, call."""
+"""The command line: server, agent, model, call, doctor."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from realtime_agent import __version__, programs
 from realtime_agent.call_log import LINGER_S, TIMEOUT_S
 from realtime_agent.config import Settings, load_settings
+from realtime_agent.doctor.examination import TIMEOUT_S as DOCTOR_TIMEOUT_S
 from realtime_agent.errors import ConfigError, InvalidRequest, RealtimeAgentError
 from realtime_agent.logs import configure_logging
 
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     program: Program = options.program
     try:
-        settings = load_settings()
+        settings = options.load_settings()
         configure_logging(settings.log_level)
         _allow_many_descriptors()
         return asyncio.run(_until_signal(program(options, settings)))
@@ -90,14 +92,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Reads the command line; `program` of what it returns is what to run."""
+    """Reads the command line; `program` of what it returns is what to run, with what `load_settings` gives."""
     top = _Parser(
         prog="realtime-agent",
         description="Real-time voice agents. Settings come from the environment and .env; see .env.example.",
     )
     top.add_argument("--version", action="version", version=__version__)
+    top.set_defaults(load_settings=load_settings)
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for add in (_add_server, _add_agent, _add_model, _add_call):
+    for add in (_add_server, _add_agent, _add_model, _add_call, _add_doctor):
         add(commands)
     return top
 
@@ -184,6 +187,25 @@ def _add_call(commands: _Commands) -> None:
         help="how long it must be quiet after the answer for the call to end (default: %(default)g)",
     )
     user.set_defaults(program=programs.run_call)
+
+
+def _add_doctor(commands: _Commands) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="what is missing, and how to mend it",
+        description="Check the settings, this machine, and the servers that the settings name; say what is missing and "
+        "how to mend it. No key is sent, nor shown. Exits with 0 if nothing is missing or wrong, else with 1.",
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=DOCTOR_TIMEOUT_S,
+        metavar="SECONDS",
+        help="how long each server may take to answer (default: %(default)g)",
+    )
+    # It reads the settings itself, to say of each what is wrong, and what others log would only say the same again.
+    doctor.set_defaults(program=programs.run_doctor, load_settings=partial(Settings, log_level="ERROR"))
 
 
 def _uid(text: str) -> int:

@@ -6,9 +6,10 @@ import argparse
 import asyncio
 import logging
 import os
+import shutil
 import sys
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, redirect_stdout
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -17,6 +18,9 @@ from realtime_agent.assembly import check_settings, model_address
 from realtime_agent.call import CallOptions, call
 from realtime_agent.config import Settings, unknown_names
 from realtime_agent.control.life import EndReason
+from realtime_agent.doctor.examination import examine
+from realtime_agent.doctor.finding import is_well
+from realtime_agent.doctor.report import as_json, as_text
 from realtime_agent.errors import ConfigError
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.inline import InlineLauncher
@@ -27,7 +31,7 @@ from realtime_agent.server.run import bind, serving
 from realtime_agent.server.schemas import invalid_request
 from realtime_agent.server.start_agent import StartAgent
 
-__all__ = ["call_options", "run_agent", "run_call", "run_model", "serve"]
+__all__ = ["call_options", "run_agent", "run_call", "run_doctor", "run_model", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +88,15 @@ async def run_model(options: argparse.Namespace, settings: Settings) -> int:
 async def run_call(options: argparse.Namespace, settings: Settings) -> int:
     """The user's side of a channel."""
     return await call(call_options(options), settings, out=sys.stdout)
+
+
+async def run_doctor(options: argparse.Namespace, _settings: Settings) -> int:
+    """What is missing, in words."""
+    # What the modules of AGENT_TOOLS print is no part of the report.
+    with redirect_stdout(sys.stderr):
+        sections = await examine(timeout=options.timeout)
+    print(as_json(sections) if options.json else as_text(sections, shutil.get_terminal_size().columns), flush=True)
+    return 0 if is_well(sections) else _FAILED
 
 
 def call_options(options: argparse.Namespace) -> CallOptions:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from realtime_agent.config import Settings, load_settings, unknown_names
+from realtime_agent.config import Settings, load_settings, unknown_names, usable_settings
 from realtime_agent.errors import ConfigError
 
 
@@ -153,6 +153,27 @@ def test_every_wrong_value_is_told_at_once() -> None:
         load(SERVER_PORT="x", MAX_AGENTS="0", REALTIME_API_BASE_URI="x", LOCAL_LLM_URL="x")
     names = [problem.split(":")[0] for problem in str(caught.value).split("; ")]
     assert sorted(names) == ["LOCAL_LLM_URL", "MAX_AGENTS", "REALTIME_API_BASE_URI", "SERVER_PORT"]
+
+
+def test_what_is_not_wrong_can_be_used_all_the_same() -> None:
+    settings, faults = usable_settings({"SERVER_PORT": "x", "MAX_AGENTS": "7", "OPENAI_API_KEY": "sk-\u00e9"}, None)
+    assert settings == Settings(max_agents=7)
+    assert list(faults) == ["SERVER_PORT", "OPENAI_API_KEY"]
+    assert "\u00e9" not in str(faults)
+    assert usable_settings({"MAX_AGENTS": "7"}, None) == (settings, {})
+
+
+def test_values_that_do_not_go_together_are_all_told_and_left_out() -> None:
+    wrong = {"DEFAULT_VOICE": "x", "REALTIME_API_AUTH": "api-key", "AGORA_APP_CERT": "a" * 32, "MAX_AGENTS": "0"}
+    settings, faults = usable_settings(wrong, None)
+    assert settings == Settings()
+    assert faults.keys() == wrong.keys()
+    assert faults["REALTIME_API_AUTH"] == "REALTIME_API_AUTH is api-key, but OPENAI_API_KEY is empty"
+
+
+def test_a_value_is_not_wrong_because_the_one_that_it_goes_with_is() -> None:
+    settings, faults = usable_settings({"AGORA_APP_ID": "x", "AGORA_APP_CERT": "a" * 32}, None)
+    assert (settings, list(faults)) == (Settings(), ["AGORA_APP_ID"])
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ PACKAGE = "realtime_agent"
 ROOT = Path(__file__).parent.parent / PACKAGE
 
 FLOORS: list[set[str]] = [
-    {"__init__", "addresses", "errors", "lenient", "pcm", "recent", "text", "validation"},
+    {"__init__", "addresses", "errors", "lenient", "pcm", "recent", "text", "threads", "validation"},
     {"config", "logs"},
     {"realtime", "rtc", "audio", "control", "tools"},
     {"agent", "assembly", "call", "call_line", "call_log", "local_model"},
     {"fleet"},
     {"server"},
+    {"doctor"},
     {"main", "programs", "testing"},
 ]
 """The rooms of the house, ground floor first."""
@@ -39,9 +40,17 @@ WIRE = {"realtime.events", NOUNS}
 
 ALLOWED = {
     "multiprocessing": {"fleet"},
-    "aiohttp": {"server", "main", "programs", "rtc.server_client", "rtc.web_client", "local_model.chat"},
+    "aiohttp": {
+        "server",
+        "main",
+        "programs",
+        "doctor.probe",
+        "rtc.server_client",
+        "rtc.web_client",
+        "local_model.chat",
+    },
     "prometheus_client": {"server"},
-    "websockets": {"server", "realtime.connection", "rtc.websocket", "local_model", "testing"},
+    "websockets": {"server", "doctor.probe", "realtime.connection", "rtc.websocket", "local_model", "testing"},
     "agora": {"rtc.agora.sdk"},
     "agora_realtime_ai_api": {"rtc.agora.sdk"},
 }

@@ -100,7 +100,7 @@ def fails_with_one_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> 
     return errors.strip()
 
 
-@pytest.mark.parametrize("command", [[], ["server"], ["agent"], ["model"], ["call"]])
+@pytest.mark.parametrize("command", [[], ["server"], ["agent"], ["model"], ["call"], ["doctor"]])
 def test_help_explains_each_command(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])

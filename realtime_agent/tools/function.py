@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import functools
 import inspect
 import re
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +14,7 @@ from pydantic_core import ErrorDetails, from_json, to_json
 
 from realtime_agent.realtime.types import FunctionTool
 from realtime_agent.text import one_line
+from realtime_agent.threads import in_thread
 from realtime_agent.validation import field_path, in_words
 
 __all__ = ["ArgumentsError", "Tool", "tool"]
@@ -102,7 +99,7 @@ class Tool(Generic[P, R]):
         function: Callable[..., Any] = self._function
         if inspect.iscoroutinefunction(function):
             return _text(await function(**given))
-        return await _in_thread(lambda: _text(function(**given)), f"tool {self.name}")
+        return await in_thread(lambda: _text(function(**given)), f"tool {self.name}")
 
 
 class ArgumentsError(Exception):
@@ -155,31 +152,6 @@ def _fault(raw: dict[str, Any], detail: ErrorDetails) -> str:
             return f"{detail['loc'][0]}: There is no such argument"
         case _:
             return f"{field_path(raw, detail)}: {in_words(detail)}"
-
-
-async def _in_thread(function: Callable[[], str], name: str) -> str:
-    """Run a function in a daemon thread of its own: one that hangs uses up no pool and holds up no exit."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[tuple[str, BaseException | None]] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            outcome: tuple[str, BaseException | None] = context.run(function), None
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
-            outcome = "", error
-        with suppress(RuntimeError):  # the loop has closed in the meantime
-            loop.call_soon_threadsafe(settle, outcome)
-
-    def settle(outcome: tuple[str, BaseException | None]) -> None:
-        if not ended.done():
-            ended.set_result(outcome)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    text, error = await ended
-    if error is not None:
-        raise error
-    return text
 
 
 def _text(result: object) -> str:

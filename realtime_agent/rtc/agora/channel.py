@@ -24,7 +24,7 @@ from realtime_agent.rtc.agora.events import (
 from realtime_agent.rtc.agora.line import Line
 from realtime_agent.rtc.agora.mailbox import Mailbox
 from realtime_agent.rtc.agora.message_sender import MessageSender
-from realtime_agent.rtc.agora.native_thread import in_thread
+from realtime_agent.rtc.agora.native_call import native_call
 from realtime_agent.rtc.agora.transcript_events import from_event, to_event
 from realtime_agent.rtc.channel import (
     AudioFrame,
@@ -160,7 +160,7 @@ class AgoraChannel:
         self._tell_losses()
         try:
             if line is not None:
-                await in_thread(line.release, self._timeout_s, "free a connection of Agora's")
+                await native_call(line.release, self._timeout_s, "free a connection of Agora's")
         finally:
             if self._has_engine:
                 self._has_engine = False

@@ -11,7 +11,7 @@ from typing import Any
 from realtime_agent.errors import ChannelError
 from realtime_agent.rtc.agora.events import NativeEvents
 from realtime_agent.rtc.agora.line import Line
-from realtime_agent.rtc.agora.native_thread import in_thread
+from realtime_agent.rtc.agora.native_call import native_call
 from realtime_agent.rtc.agora.sdk import load
 
 __all__ = ["AgoraEngine"]
@@ -47,7 +47,7 @@ class AgoraEngine:
         async with self._changing:
             if self._engine is None:
                 self._sdk = load()
-                beginning = asyncio.ensure_future(in_thread(self._begin, self._timeout_s, "begin Agora's service"))
+                beginning = asyncio.ensure_future(native_call(self._begin, self._timeout_s, "begin Agora's service"))
                 try:
                     self._engine = await asyncio.shield(beginning)
                 except asyncio.CancelledError:
@@ -62,7 +62,7 @@ class AgoraEngine:
             self._shares = max(0, self._shares - 1)
             if not self._shares and self._engine is not None:
                 engine, self._engine = self._engine, None
-                await in_thread(engine.destroy, self._timeout_s, "end Agora's service")
+                await native_call(engine.destroy, self._timeout_s, "end Agora's service")
 
     def create_line(self, channel_name: str, uid: int, events: NativeEvents) -> Line:
         """One participant's line to a channel, not connected yet. Call it in the loop that the participant lives in.

@@ -1,0 +1,120 @@
+"""Whether the settings are read, known, right, and filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv.parser import Binding, Original, parse_stream
+from pydantic import SecretStr
+
+from realtime_agent.config import Settings
+from realtime_agent.doctor.finding import Finding, missing, ok, warning
+
+__all__ = ["check_faults", "check_lines", "check_placeholders", "check_source", "check_unknown", "is_placeholder"]
+
+_PLACEHOLDER = re.compile(
+    r"<[^>]*>|\.{3}|…|[xX*]{6,}"
+    r"|(?<![a-z0-9])(your|my|insert|replace|change|changeme|placeholder|dummy|todo)(?![a-z0-9])",
+    re.IGNORECASE,
+)
+"""What examples have where a value belongs: <key>, sk-..., xxxxxxxx, your-key, my_key."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_EXAMPLE_HOST = re.compile(r"(.*\.)?example(\.com|\.net|\.org)?", re.IGNORECASE)
+"""Names that RFC 2606 keeps for examples."""
+
+_SHORTEST = 8
+"""Characters that are all the same, from which on they only fill a place."""
+
+_ADDRESSES = ("realtime_api_base_uri", "local_llm_url")
+_FREE = ("system_instruction", "agora_log_dir", "agora_web_sdk", "local_stt_model", "server_host", "agent_tools")
+"""Where such words may be meant."""
+
+
+def check_source(dotenv: Path, settings: Settings) -> list[Finding]:
+    """Where the settings come from, and which are set; their names, not their values."""
+    names = ", ".join(name.upper() for name in Settings.model_fields if name in settings.model_fields_set)
+    words = f"set there or in the environment: {names}" if names else "nothing is set: all have their defaults"
+    if dotenv.is_file():
+        return [ok(".env", f"{dotenv.resolve()} is read; {words}")]
+    return [ok(".env", f"there is no {dotenv.resolve()}; {words.replace('there or ', '')}")]
+
+
+def check_lines(dotenv: Path) -> list[Finding]:
+    """The lines of .env that assign nothing, by their numbers: they may be a part of a key."""
+    if not dotenv.is_file():
+        return []
+    with dotenv.open(encoding="utf-8") as file:
+        numbers = [str(_number(each.original)) for each in parse_stream(file) if not _is_understood(each)]
+    if not numbers:
+        return []
+    remedy = "write NAME=value, or begin the line with #"
+    return [warning(".env", f"no setting is assigned in line {', '.join(numbers)}", remedy)]
+
+
+def _number(line: Original) -> int:
+    """Where its text begins: the blank lines before it count as its own."""
+    blank = len(line.string) - len(line.string.lstrip())
+    return line.line + line.string[:blank].count("\n")
+
+
+def _is_understood(line: Binding) -> bool:
+    """Whether a line is an assignment, or blank."""
+    return not line.error and (line.key is None or (line.value is not None and bool(_NAME.fullmatch(line.key))))
+
+
+def check_faults(faults: Mapping[str, str]) -> list[Finding]:
+    """The values that are wrong."""
+    return [missing(name, words.removeprefix(f"{name} "), _mend(name)) for name, words in faults.items()]
+
+
+def _mend(name: str) -> str:
+    field = Settings.model_fields.get(name.lower())
+    default = field.default if field is not None else ""
+    shown = ",".join(default) if isinstance(default, tuple) else "" if isinstance(default, SecretStr) else str(default)
+    return "correct it in .env or the environment; .env.example describes it" + (
+        f"; left empty, it is {shown}" if shown else ", and it may be empty"
+    )
+
+
+def check_unknown(names: Mapping[str, str | None]) -> list[Finding]:
+    """What .env assigns to that is no setting; with each its nearest setting."""
+    return [
+        warning(
+            name,
+            "is in .env, but is no setting",
+            f"is it {nearest}?" if nearest else "take it out, unless another program reads it",
+        )
+        for name, nearest in names.items()
+    ]
+
+
+def check_placeholders(settings: Settings) -> list[Finding]:
+    """The values that are still those of an example."""
+    return [
+        missing(name.upper(), "still has an example's value", "put in your own, or leave it empty")
+        for name in sorted(settings.model_fields_set, key=list(Settings.model_fields).index)
+        if name not in _FREE and any(is_placeholder(text) or _is_example(name, text) for text in _texts(settings, name))
+    ]
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value only shows where one belongs."""
+    return bool(_PLACEHOLDER.search(value)) or (len(value) >= _SHORTEST and len(set(value)) == 1)
+
+
+def _is_example(name: str, value: str) -> bool:
+    return name in _ADDRESSES and bool(_EXAMPLE_HOST.fullmatch(urlsplit(value).hostname or ""))
+
+
+def _texts(settings: Settings, name: str) -> Iterable[str]:
+    if name == "realtime_api_headers":
+        return settings.extra_headers.values()
+    value = getattr(settings, name)
+    if isinstance(value, SecretStr):
+        return (value.get_secret_value(),)
+    return (value,) if isinstance(value, str) else ()

@@ -1,0 +1,125 @@
+"""Whether the settings are read, known, right, and filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from realtime_agent.config import Settings, load_settings
+from realtime_agent.doctor.configuration import (
+    check_faults,
+    check_lines,
+    check_placeholders,
+    check_source,
+    check_unknown,
+    is_placeholder,
+)
+from realtime_agent.doctor.finding import Level, missing, warning
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_file_that_is_read_is_told_with_the_names_that_are_set(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("OPENAI_API_KEY=sk-secret-value\nSERVER_PORT=1\n")
+    (found,) = check_source(dotenv, load_settings({}, dotenv))
+    assert found.level is Level.OK
+    assert found.text == f"{dotenv} is read; set there or in the environment: SERVER_PORT, OPENAI_API_KEY"
+
+
+def test_a_file_that_is_not_there_is_told() -> None:
+    (found,) = check_source(Path("/nowhere/.env"), Settings(server_port=1))
+    assert found.text == "there is no /nowhere/.env; set in the environment: SERVER_PORT"
+    (found,) = check_source(Path("/nowhere/.env"), Settings())
+    assert (found.level, found.text) == (
+        Level.OK,
+        "there is no /nowhere/.env; nothing is set: all have their defaults",
+    )
+
+
+def test_every_wrong_value_is_told_with_what_its_default_is() -> None:
+    where = "correct it in .env or the environment; .env.example describes it"
+    assert check_faults({}) == []
+    assert check_faults({"SERVER_PORT": "must be a number", "AGORA_APP_CERT": "AGORA_APP_CERT is set, but"}) == [
+        missing("SERVER_PORT", "must be a number", f"{where}; left empty, it is 8080"),
+        missing("AGORA_APP_CERT", "is set, but", f"{where}, and it may be empty"),
+    ]
+    (voices,) = check_faults({"VOICES": "x"})
+    assert voices.remedy.endswith("left empty, it is alloy,ash,ballad,coral,echo,sage,shimmer,verse,marin,cedar")
+
+
+def test_names_that_are_no_settings_are_told_with_the_nearest() -> None:
+    assert check_unknown({"OPENAI_KEY": "OPENAI_API_KEY", "OTHER": None}) == [
+        warning("OPENAI_KEY", "is in .env, but is no setting", "is it OPENAI_API_KEY?"),
+        warning("OTHER", "is in .env, but is no setting", "take it out, unless another program reads it"),
+    ]
+
+
+def test_lines_that_assign_nothing_are_told_by_number_only(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    assert check_lines(dotenv) == []
+    dotenv.write_text(
+        "\ufeffMAX_AGENTS=1\n# a comment\n\nSERVER_PORT: 80\nsk-secret\nexport SERVER_PORT=1\nsk-secret=\n"
+    )
+    (found,) = check_lines(dotenv)
+    assert (found.level, found.text) == (Level.WARNING, "no setting is assigned in line 4, 5, 7")
+    assert "secret" not in str(found)
+
+
+def test_the_example_has_no_line_to_complain_of() -> None:
+    example = ROOT / ".env.example"
+    assert check_lines(example) == []
+    assert check_placeholders(load_settings({}, example)) == []
+
+
+PLACEHOLDERS = (
+    "your-key", "YOUR_API_KEY", "my-key", "<key>", "sk-...", "sk-…", "sk-xxxxxxxx", "sk-********", "changeme",
+    "change-me", "replace_me", "insert key here", "dummy", "0" * 32,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", PLACEHOLDERS)
+def test_a_value_that_only_shows_where_one_belongs_is_told(value: str) -> None:
+    assert is_placeholder(value)
+    (found,) = check_placeholders(load_settings({"OPENAI_API_KEY": value.replace("…", "...")}, None))
+    assert (found.level, found.subject) == (Level.MISSING, "OPENAI_API_KEY")
+    assert value not in found.text + found.remedy
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "sk-proj-4yourXmyChange0xx00Ab",
+        "sk-abcdefghijkl0123456789",
+        "llama3.2",
+        "ollama",
+        "gpt-realtime-2.1",
+        "aaaa",
+    ],
+)
+def test_a_value_that_may_be_meant_is_not(value: str) -> None:
+    assert not is_placeholder(value)
+    assert check_placeholders(load_settings({"OPENAI_API_KEY": value}, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REALTIME_API_HEADERS", '{"OpenAI-Project": "proj_1", "api-key": "your-key"}'),
+        ("REALTIME_API_BASE_URI", "wss://voice.example.com/v1"),
+        ("LOCAL_LLM_URL", "http://example/v1"),
+        ("LOCAL_LLM_MODEL", "<model>"),
+        ("AGORA_APP_ID", "0" * 32),
+    ],
+)
+def test_settings_of_other_kinds_are_looked_at_too(name: str, value: str) -> None:
+    assert [found.subject for found in check_placeholders(load_settings({name: value}, None))] == [name]
+
+
+def test_words_that_are_meant_are_left_alone() -> None:
+    assert (
+        check_placeholders(load_settings({"SYSTEM_INSTRUCTION": "Call me by my name...", "VOICES": "marin"}, None))
+        == []
+    )
