@@ -32,7 +32,8 @@ $(NPM_READY): package.json package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $(NPM_READY)
 
-test: setup agora-web ## Run the whole test suite.
+test: setup          ## Run the whole test suite.
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory agora-web; fi
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 fuzz: setup          ## Run the random tests for longer: 2 million events, 1 million broken ones; FUZZ_SEED=n begins elsewhere.
@@ -49,4 +50,4 @@ pictures: setup      ## Draw the architecture again, and write README's table of
 	@$(BIN)/python docs/settings.py
 
 clean:               ## Remove .venv, node_modules and caches.
-	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) node_modules .agora .mypy_cache .ruff_cache .pytest_cache .hypothesis

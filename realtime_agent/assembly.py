@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar, overload
 from urllib.parse import urlsplit
 
@@ -109,17 +108,13 @@ def load_tools(settings: Settings) -> Toolbox:
 def _channel(spec: AgentSpec, settings: Settings) -> Channel:
     if not settings.uses_agora:
         return WebChannel(spec.channel_name, spec.uid)
-    from realtime_agent.rtc.agora import AgoraChannel, AgoraEngine, build_token
+    from realtime_agent.rtc.agora import AgoraChannel, AgoraEngine, build_token, log_folder
 
     async def token() -> str:
         certificate = settings.agora_app_cert.get_secret_value()
         return build_token(settings.agora_app_id, certificate, spec.channel_name, spec.uid, settings.token_ttl_s)
 
-    engine = AgoraEngine(
-        settings.agora_app_id,
-        Path(settings.agora_log_dir) if settings.agora_log_dir else None,
-        timeout_s=settings.agora_timeout_s,
-    )
+    engine = AgoraEngine(settings.agora_app_id, log_folder(settings.agora_log_dir), timeout_s=settings.agora_timeout_s)
     return AgoraChannel(
         engine,
         spec.channel_name,

@@ -86,21 +86,23 @@ async def _call(options: CallOptions, settings: Settings, out: TextIO, headset: 
     server = ServerClient(options.server_url or server_url(settings))
     if options.wav is None:
         async with headset() as worn:
-            return await _hold(options, await _user(server, options), MicrophoneSource(worn), out)
+            return await _hold(options, await _user(server, options, settings), MicrophoneSource(worn), out)
     clip = await asyncio.to_thread(read_wav, options.wav)
     if not speech_end(clip):
         raise AudioFileError(f"{options.wav} is silent: there is nothing to say")
-    return await _hold(options, await _user(server, options), ClipSource(clip, asyncio.get_running_loop().time), out)
+    return await _hold(
+        options, await _user(server, options, settings), ClipSource(clip, asyncio.get_running_loop().time), out
+    )
 
 
-async def _user(server: ServerClient, options: CallOptions) -> UserChannel:
+async def _user(server: ServerClient, options: CallOptions, settings: Settings) -> UserChannel:
     """Whoever we are in the kind of channel that the server has."""
     token = await server.ask_token(options.channel_name, options.uid)
     if token.rtc == "agora":
-        from realtime_agent.rtc.agora import AgoraEngine
+        from realtime_agent.rtc.agora import AgoraEngine, log_folder
         from realtime_agent.rtc.agora.user import AgoraUser
 
-        return AgoraUser(server, AgoraEngine(token.app_id), token)
+        return AgoraUser(server, AgoraEngine(token.app_id, log_folder(settings.agora_log_dir)), token)
     return WebUser(token)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 
 from realtime_agent.config import Settings
@@ -16,13 +15,15 @@ __all__ = ["check_channel"]
 
 def check_channel(settings: Settings) -> list[Finding]:
     """The channel that agents would join."""
+    from realtime_agent.rtc.agora import log_folder
+
     if not settings.uses_agora:
         return [ok("channel", "the browser channel of this server, as there is no AGORA_APP_ID")]
     return [
         ok("AGORA_APP_ID", "has the shape of an app id: agents join Agora SD-RTN"),
         _check_certificate(settings),
         _check_packages(),
-        _check_log_dir(settings.agora_log_dir),
+        _check_log_dir(log_folder(settings.agora_log_dir)),
         _check_web_sdk(settings.agora_web_sdk),
     ]
 
@@ -43,14 +44,13 @@ def _check_packages() -> Finding:
     try:
         check_installed()
     except ConfigError as error:
-        text, *remedy = re.split("[:;] ", str(error).removeprefix("AGORA_APP_ID is set, but "), maxsplit=1)
+        text, *remedy = re.split("[:;] ", str(error), maxsplit=1)
         return missing("packages", text, remedy[0] if remedy else "leave AGORA_APP_ID empty to use the browser channel")
     return ok("packages", "Agora's packages and its native library are there")
 
 
-def _check_log_dir(configured: str) -> Finding:
+def _check_log_dir(folder: Path) -> Finding:
     """The library makes the folder itself; so what counts is what is there already."""
-    folder = Path(configured) if configured else Path(tempfile.gettempdir()) / "realtime-agent-agora"
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return ok("AGORA_LOG_DIR", f"{folder} can be written")
@@ -62,5 +62,7 @@ def _check_web_sdk(path: str) -> Finding:
     if Path(path).is_file():
         return ok("AGORA_WEB_SDK", f"{path} is there: the page can join")
     return warning(
-        "AGORA_WEB_SDK", f"there is no {path}: the page can't join", "npm ci in the repository puts it there"
+        "AGORA_WEB_SDK",
+        f"there is no {path}: the page can't join",
+        "make agora-web, or npm ci, in the repository puts it there",
     )

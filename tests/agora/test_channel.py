@@ -25,7 +25,7 @@ from tests.agora.stays import APP_ID, CERTIFICATE, TIMEOUT_S, channel_of, next_o
 
 pytestmark = pytest.mark.usefixtures("network")
 
-_TOKEN_BUILDER = "agora_realtime_ai_api.token_builder.realtimekit_token_builder"
+_OWN_HANDLERS = ("agora_realtime_ai_api.rtc", "agora_realtime_ai_api.token_builder.realtimekit_token_builder")
 FRAME = b"\1\0" * 480
 
 
@@ -534,15 +534,22 @@ async def test_neither_tokens_nor_the_certificate_are_logged(
 
 
 async def test_agora_s_packages_write_warnings_into_our_log_and_nothing_else(
-    engine: AgoraEngine, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    engine: AgoraEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with staying(channel_of(engine)):
-        for name in ("agora.rtc.rtc_connection", "agora_realtime_ai_api.rtc", _TOKEN_BUILDER):
+        for name in ("agora.rtc.rtc_connection", *_OWN_HANDLERS):
             logging.getLogger(name).info("a token")
             logging.getLogger(name).warning("from %s", name.partition(".")[0])
     assert warnings(caplog) == ["from agora", "from agora_realtime_ai_api", "from agora_realtime_ai_api"]
     assert "a token" not in caplog.text
-    assert "".join(capfd.readouterr()) == ""
+    assert [handler for name in _OWN_HANDLERS for handler in logging.getLogger(name).handlers] == []
+
+
+async def test_no_token_is_made_by_the_part_that_logs_them(engine: AgoraEngine) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        assert channel._line is not None
+        assert channel._line._native.token == ""
 
 
 # --- the library's log

@@ -11,7 +11,7 @@ from shutil import copytree
 
 import pytest
 
-from realtime_agent.errors import ConfigError
+from realtime_agent.errors import ChannelError, ConfigError
 from realtime_agent.rtc.agora import AgoraEngine, build_token, check_installed, sdk
 from tests.agora.network import LoopbackNetwork
 from tests.agora.site import original_sdk
@@ -36,6 +36,13 @@ def test_packages_that_are_not_there_are_named_with_how_to_install_them() -> Non
         "channels of Agora need agora-realtime-ai-api, which is not installed: install Agora's packages with "
         "pip install -r requirements-agora.txt (or pip install '.[agora]')"
     )
+
+
+async def test_a_channel_can_t_be_joined_without_them(tmp_path: Path) -> None:
+    channel = channel_of(AgoraEngine(APP_ID, tmp_path))
+    with pytest.raises(ChannelError, match="channels of Agora need agora-realtime-ai-api, which is not installed"):
+        await channel.join()
+    await channel.leave()
 
 
 def test_another_version_is_refused(agora_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

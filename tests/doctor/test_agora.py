@@ -70,7 +70,11 @@ def test_without_a_certificate_tokens_are_empty() -> None:
 @pytest.mark.parametrize(
     ("words", "text", "remedy"),
     [
-        ("AGORA_APP_ID is set, but x is not installed: pip install x", "x is not installed", "pip install x"),
+        (
+            "channels of Agora need x, which is not installed: pip install x",
+            "channels of Agora need x, which is not installed",
+            "pip install x",
+        ),
         ("the library is not at /a; python -c 'b'", "the library is not at /a", "python -c 'b'"),
         ("no library for win32", "no library for win32", "leave AGORA_APP_ID empty to use the browser channel"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from realtime_agent.audio.speaker import Speaker
 from realtime_agent.call_line import CallLine, ClipSource
 from realtime_agent.call_log import CallLog
-from realtime_agent.rtc.agora import AgoraEngine
+from realtime_agent.rtc.agora import AgoraEngine, log_folder
 from realtime_agent.rtc.agora.user import AgoraUser
 from realtime_agent.rtc.server_client import ServerClient
 from tests.agora.network import LoopbackNetwork
@@ -79,7 +79,7 @@ async def interrupt(server: str, channel_name: str, first: bytes, second: bytes)
     """Call an agent, speak, speak again over the answer; gives the call's report."""
     clock = asyncio.get_running_loop().time
     client = ServerClient(server)
-    user = AgoraUser(client, AgoraEngine(APP_ID), await client.ask_token(channel_name, 0))
+    user = AgoraUser(client, AgoraEngine(APP_ID, log_folder("")), await client.ask_token(channel_name, 0))
     await user.join()
     speaker = Speaker()
     log = CallLog(speaker)

@@ -14,9 +14,14 @@ from realtime_agent.rtc.agora.line import Line
 from realtime_agent.rtc.agora.native_call import native_call
 from realtime_agent.rtc.agora.sdk import load
 
-__all__ = ["AgoraEngine"]
+__all__ = ["AgoraEngine", "log_folder"]
 
 _MAX_LOGS = 20
+
+
+def log_folder(configured: str) -> Path:
+    """AGORA_LOG_DIR, or else a folder of this user's own among the system's temporary ones."""
+    return Path(configured or Path(tempfile.gettempdir()) / f"realtime-agent-agora-{os.getuid()}")
 
 
 class AgoraEngine:
@@ -24,13 +29,13 @@ class AgoraEngine:
 
     Args:
         app_id: The project.
-        log_dir: Where the library writes its log; `None` is a folder in the system's temporary one.
+        log_dir: Where the library writes its log.
         timeout_s: How long it may take to begin, and to end.
     """
 
-    def __init__(self, app_id: str, log_dir: Path | None = None, *, timeout_s: float = 10) -> None:
+    def __init__(self, app_id: str, log_dir: Path, *, timeout_s: float = 10) -> None:
         self._app_id = app_id
-        self._log_dir = log_dir or Path(tempfile.gettempdir()) / f"realtime-agent-agora-{os.getuid()}"
+        self._log_dir = log_dir
         self._timeout_s = timeout_s
         self._shares = 0
         self._changing = asyncio.Lock()
