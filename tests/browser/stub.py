@@ -12,6 +12,7 @@ from typing import Any, Self
 from aiohttp import WSCloseCode, WSMsgType, web
 
 import realtime_agent
+from realtime_agent.server.schemas import AgoraToken
 
 __all__ = ["AGORA_APP_ID", "FRAME_BYTES", "RATE", "StubServer", "until"]
 
@@ -152,16 +153,14 @@ class StubServer:
             return web.json_response({"status": "ok"})
         uid = body["uid"] or 4711
         if self.agora_sdk is not None:
-            return web.json_response(
-                {
-                    "rtc": "agora",
-                    "channel_name": body["channel_name"],
-                    "uid": uid,
-                    "app_id": AGORA_APP_ID,
-                    "token": self.agora_token,
-                    "expires_at": None,
-                }
+            token = AgoraToken(
+                channel_name=body["channel_name"],
+                uid=uid,
+                app_id=AGORA_APP_ID,
+                token=self.agora_token,
+                expires_at=None,
             )
+            return web.json_response(token.model_dump())
         url = f"ws://127.0.0.1:{self.port}/rtc/{body['channel_name']}?token=t{uid}"
         return web.json_response(
             {"rtc": "web", "channel_name": body["channel_name"], "uid": uid, "token": "t", "url": url}

@@ -15,6 +15,7 @@ from playwright.async_api import Page, expect
 
 from realtime_agent.rtc.agora.data_stream import DataStream
 from realtime_agent.rtc.agora.transcript_events import to_event
+from realtime_agent.server.schemas import AgentInfo
 from tests.browser.stub import AGORA_APP_ID, StubServer, until
 from tests.browser.visit import facts, holds, join, press, shown_notice
 
@@ -106,6 +107,7 @@ async def test_the_page_joins_with_what_the_server_gave_and_publishes_the_microp
 ) -> None:
     await join(page, stub, "?channel=room&processing=off")
     await wait_for_call(page, "publish")
+    assert stub.agent.keys() <= AgentInfo.model_fields.keys()  # what the page knows of it, the real server tells
     assert await called(page, "createClient") == [[{"mode": "rtc", "codec": "vp8"}]]
     assert await called(page, "join") == [[AGORA_APP_ID, "room", "007token", _USER]]
     assert await called(page, "publish") == [["audio"]]
