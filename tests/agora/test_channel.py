@@ -579,7 +579,7 @@ async def test_somebody_else_s_folder_is_not_written_to(
 
 async def test_of_many_logs_the_oldest_go(engine: AgoraEngine, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    for number in range(30):
+    for number in range(120):
         (tmp_path / "logs" / f"agora-{number}x.log").touch()
     async with staying(channel_of(engine)):
-        assert len(list((tmp_path / "logs").iterdir())) == 20
+        assert len(list((tmp_path / "logs").iterdir())) == 100

@@ -16,7 +16,7 @@ from realtime_agent.rtc.agora.sdk import load
 
 __all__ = ["AgoraEngine", "log_folder"]
 
-_MAX_LOGS = 20
+_MAX_LOGS = 100
 
 
 def log_folder(configured: str) -> Path:
