@@ -55,7 +55,7 @@ class DataStream:
         """Take a message."""
         message = dict(body)
         if "item_id" in message:
-            before = self._last_delta(message["item_id"])
+            before = self._waiting_delta(message["item_id"])
             if before is not None and "delta" in message and before["type"] == message["type"]:
                 before["delta"] += message["delta"]
                 return
@@ -81,10 +81,8 @@ class DataStream:
         self._free_at = now + max(_INTERVAL_S, len(part) / _BYTES_PER_S)
         return part
 
-    def _last_delta(self, item_id: object) -> dict[str, Any] | None:
-        return next(
-            (each for each in reversed(self._waiting) if each.get("item_id") == item_id and "delta" in each), None
-        )
+    def _waiting_delta(self, item_id: object) -> dict[str, Any] | None:
+        return next((each for each in self._waiting if each.get("item_id") == item_id and "delta" in each), None)
 
     def _drop(self) -> None:
         oldest = next((each for each in self._waiting if "delta" in each), self._waiting[0])

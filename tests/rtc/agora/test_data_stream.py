@@ -65,6 +65,11 @@ def test_a_large_message_is_cut_into_numbered_parts_of_a_kilobyte_at_most() -> N
     assert assembled(parts) == [body]
 
 
+def test_other_alphabets_take_no_more_room_than_they_must() -> None:
+    (part,) = parts_of(final("ü" * 300))
+    assert len(part) < 1000
+
+
 def test_messages_have_ids_of_their_own_also_across_senders() -> None:
     ids = [part.split("|")[0] for _ in range(3) for part in parts_of(final("a"), final("b"), final("c"))]
     assert len(set(ids)) == 9
