@@ -225,6 +225,15 @@ def test_what_a_participant_did_not_finish_is_forgotten_when_it_leaves() -> None
     assert assembler.add(6, "a|2|2|0=") == {}
 
 
+def test_a_message_of_too_many_parts_is_not_gathered() -> None:
+    assembler = Assembler()
+    content = base64.b64encode(b"{}" + b" " * 300).decode()
+    pieces = [content[at : at + 4] for at in range(0, len(content), 4)]
+    assert len(pieces) == 101
+    assert [assembler.add(5, f"a|{n}|101|{piece}") for n, piece in enumerate(pieces, 1)] == [None] * 101
+    assert not assembler._open
+
+
 def test_a_part_that_is_too_long_is_ignored() -> None:
     content = base64.b64encode(json.dumps({"text": "x" * 1000}).encode()).decode()
     assert Assembler().add(5, f"a|1|1|{content}") is None
