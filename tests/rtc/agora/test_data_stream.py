@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,6 +192,11 @@ def test_whatever_comes_breaks_nothing(part: str) -> None:
     body = assembler.add(5, part)
     assert body is None or isinstance(body, dict)
     assert assembler.add(5, "z|1|1|e30=") == {}
+
+
+@pytest.mark.parametrize("content", ["", "e30", "e3*0=", "W10=", "/w==", "e30=e30="])
+def test_what_is_no_json_object_in_base64_is_no_message(content: str) -> None:
+    assert Assembler().add(5, f"a|1|1|{content}") is None
 
 
 def test_senders_are_told_apart() -> None:

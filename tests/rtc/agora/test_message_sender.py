@@ -93,11 +93,14 @@ async def test_nothing_goes_while_it_is_closed() -> None:
 
 
 @in_virtual_time
-async def test_opening_twice_does_not_double_the_pace() -> None:
+async def test_opening_twice_is_as_opening_once() -> None:
     sent = Sent()
     for number in range(10):
         sent.sender.add({"number": number})
     sent.sender.open()
     sent.sender.open()
     await asyncio.sleep(0.1)
+    assert sent.numbers == [0, 1, 2]
+    sent.sender.close()
+    await asyncio.sleep(1)
     assert sent.numbers == [0, 1, 2]
