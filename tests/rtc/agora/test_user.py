@@ -88,6 +88,7 @@ async def test_the_agent_is_heard_and_read_and_nobody_else(
         assert await next_of(events, AudioFrame) == AudioFrame(7, b"\1\0" * 240)
         assert await next_of(events, AudioFrame) == AudioFrame(7, b"\1\0" * 240)
         said = {"type": "transcript", "role": "assistant", "item_id": "i", "text": "Hello", "final": True}
+        await other.leave()
         agent.send(said)
         assert await next_of(events, Message) == Message(7, said)
 
