@@ -7,16 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from realtime_agent.audio.speaker import Speaker
-from realtime_agent.call_line import CallLine, ClipSource
-from realtime_agent.call_log import CallLog
-from realtime_agent.rtc.agora import AgoraEngine, log_folder
+from realtime_agent.rtc.agora import AgoraEngine
 from realtime_agent.rtc.agora.user import AgoraUser
 from realtime_agent.rtc.server_client import ServerClient
 from tests.agora.network import LoopbackNetwork
 from tests.agora.stays import APP_ID, CERTIFICATE
 from tests.e2e.program import call, get, post, running, write_wav
-from tests.e2e.test_call import UntilAnswerHeard
+from tests.e2e.test_call import interrupt, words
 from tests.speech import clip, word_error_rate
 
 # As the other conversations, so that no two of them share the machine.
@@ -34,12 +31,6 @@ def programs_find_the_packages(monkeypatch: pytest.MonkeyPatch, network: Loopbac
     monkeypatch.setenv("PYTHONPATH", f"{root}:{agora_site}")
 
 
-def words(report: dict[str, object], role: str) -> str:
-    transcripts = report["transcripts"]
-    assert isinstance(transcripts, list)
-    return " ".join(transcript["text"] for transcript in transcripts if transcript["role"] == role)
-
-
 async def test_a_spoken_sentence_is_understood_and_answered(tmp_path: Path, network: LoopbackNetwork) -> None:
     spoken = clip("amiable")
     wav = write_wav(tmp_path / "user.wav", spoken.pcm)
@@ -55,14 +46,14 @@ async def test_a_spoken_sentence_is_understood_and_answered(tmp_path: Path, netw
         assert word_error_rate(words(report, "user"), answer) <= 0.5
         assert report["heard_s"] > 1
         assert (tmp_path / "reply.wav").stat().st_size > 48_000
-        report = await interrupt(server, "talk", clip("respectable").pcm, spoken.pcm)
+        client = ServerClient(server)
+        user = AgoraUser(client, AgoraEngine(APP_ID, tmp_path / "agora"), await client.ask_token("talk", 0))
+        report = await interrupt(user, clip("respectable").pcm, spoken.pcm)
         assert report["exit_reason"] == "answered", report
         assert report["interrupted"]
-        transcripts = report["transcripts"]
-        assert isinstance(transcripts, list)
-        replies = [transcript for transcript in transcripts if transcript["role"] == "assistant"]
+        replies = [transcript for transcript in report["transcripts"] if transcript["role"] == "assistant"]
         assert [reply["interrupted"] for reply in replies] == [True, False]
-        said = [transcript["text"] for transcript in transcripts if transcript["role"] == "user"]
+        said = [transcript["text"] for transcript in report["transcripts"] if transcript["role"] == "user"]
         assert word_error_rate(spoken.transcript, said[-1]) <= _MAX_WORD_ERROR
         status, stopped = await post(server, "/stop_agent", channel_name="talk")
         assert (status, stopped["reason"]) == (200, "stopped")
@@ -73,30 +64,6 @@ async def test_a_spoken_sentence_is_understood_and_answered(tmp_path: Path, netw
     assert CERTIFICATE not in log
     # Tokens are zlib's in base64.
     assert "007eJ" not in log
-
-
-async def interrupt(server: str, channel_name: str, first: bytes, second: bytes) -> dict[str, object]:
-    """Call an agent, speak, speak again over the answer; gives the call's report."""
-    clock = asyncio.get_running_loop().time
-    client = ServerClient(server)
-    user = AgoraUser(client, AgoraEngine(APP_ID, log_folder("")), await client.ask_token(channel_name, 0))
-    await user.join()
-    speaker = Speaker()
-    log = CallLog(speaker)
-    parts = user, speaker, log, clock, lambda _: None
-
-    async def speak() -> None:
-        await ClipSource(first, clock).speak(UntilAnswerHeard(*parts))
-        await ClipSource(second, clock).speak(CallLine(*parts))
-        await user.leave()
-
-    try:
-        async with asyncio.timeout(_TIMEOUT_S), asyncio.TaskGroup() as tasks:
-            tasks.create_task(CallLine(*parts).listen())
-            tasks.create_task(speak())
-    finally:
-        await user.leave()
-    return log.report(clock())
 
 
 async def test_the_agent_in_the_foreground_joins_and_leaves_with_its_user(

@@ -11,6 +11,7 @@ import pytest
 from realtime_agent.audio.speaker import Speaker
 from realtime_agent.call_line import CallLine, ClipSource
 from realtime_agent.call_log import CallLog
+from realtime_agent.rtc.channel import UserChannel
 from realtime_agent.rtc.server_client import ServerClient
 from realtime_agent.rtc.web_client import WebUser
 from tests.e2e.program import call, get, post, run, running, write_wav
@@ -37,10 +38,9 @@ class UntilAnswerHeard(CallLine):
         return super().is_open() and self.log.first_audio(self.clock()) is None
 
 
-async def interrupt(server: str, channel_name: str, first: bytes, second: bytes) -> dict[str, Any]:
+async def interrupt(user: UserChannel, first: bytes, second: bytes) -> dict[str, Any]:
     """Call an agent, speak, speak again over the answer; gives the call's report."""
     clock = asyncio.get_running_loop().time
-    user = WebUser(await ServerClient(server).ask_token(channel_name, 0))
     await user.join()
     speaker = Speaker(user.position)
     log = CallLog(speaker)
@@ -87,7 +87,8 @@ async def test_a_spoken_sentence_is_understood_and_answered_by_voice(server: str
 async def test_speaking_over_a_reply_stops_it_and_is_answered_in_turn(server: str) -> None:
     second = clip("amiable")
     await post(server, "/start_agent", channel_name="barge", uid=123)
-    report = await interrupt(server, "barge", clip("respectable").pcm, second.pcm)
+    user = WebUser(await ServerClient(server).ask_token("barge", 0))
+    report = await interrupt(user, clip("respectable").pcm, second.pcm)
     assert report["exit_reason"] == "answered", report
     assert report["interrupted"]
     replies = [transcript for transcript in report["transcripts"] if transcript["role"] == "assistant"]
