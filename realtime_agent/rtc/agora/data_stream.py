@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from realtime_agent.recent import Recent
 from realtime_agent.rtc.wire import parse_object
 
 __all__ = ["Assembler", "DataStream"]
@@ -26,6 +27,9 @@ _MAX_PARTS = 99
 _MAX_WAITING = 200
 _MAX_OPEN = 32
 """Messages of which some parts came and others did not, yet or ever."""
+
+_MAX_DONE = 256
+"""Messages that came whole, kept in mind because their parts may come again."""
 
 _INTERVAL_S = 0.04
 _BYTES_PER_S = 4_900
@@ -111,10 +115,11 @@ class _Open:
 
 
 class Assembler:
-    """Puts messages together of parts in any order. What is broken, and the oldest of too many, is dropped."""
+    """Puts messages together of parts in any order. Dropped are what is broken or comes twice, and the oldest of many."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[int, str], _Open] = {}
+        self._done: Recent[tuple[int, str], None] = Recent(_MAX_DONE)
 
     def add(self, uid: int, part: str) -> dict[str, Any] | None:
         """Take a part from a participant; gives the message that it completes."""
@@ -124,12 +129,17 @@ class Assembler:
         msg_id, number, total = fields[0], _count(fields[1]), _count(fields[2])
         if number is None or total is None or number > total:
             return None
+        if (uid, msg_id) in self._done:
+            return None
         message = self._open.pop((uid, msg_id), None) or _Open(total)
         if message.total != total:
             return None
         message.pieces[number] = fields[3]
         if len(message.pieces) == total:
-            return _read("".join(message.pieces[each] for each in range(1, total + 1)))
+            body = _read("".join(message.pieces[each] for each in range(1, total + 1)))
+            if body is not None:
+                self._done[uid, msg_id] = None
+            return body
         self._open[uid, msg_id] = message
         if len(self._open) > _MAX_OPEN:
             del self._open[next(iter(self._open))]

@@ -186,6 +186,19 @@ def test_a_part_that_comes_twice_counts_once() -> None:
     assert assembled([first, first, second, second, *rest]) == [final("x" * 2000)]
 
 
+def test_a_message_that_comes_twice_counts_once() -> None:
+    (small,), large = parts_of(delta("How ")), parts_of(final("x" * 2000))
+    assert assembled([small, *large, small, *large, *large]) == [delta("How "), final("x" * 2000)]
+
+
+def test_only_so_many_messages_are_kept_in_mind() -> None:
+    assembler = Assembler()
+    for number in range(300):
+        assert assembler.add(5, f"{number}|1|1|e30=") == {}
+    assert assembler.add(5, "299|1|1|e30=") is None
+    assert len(assembler._done) == 256
+
+
 @given(st.text(max_size=40) | st.from_regex(r"[a-c]\|[0-9]{1,3}\|[0-9]{1,3}\|[A-Za-z0-9+/=]{0,12}", fullmatch=True))
 def test_whatever_comes_breaks_nothing(part: str) -> None:
     assembler = Assembler()
