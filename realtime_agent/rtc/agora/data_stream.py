@@ -115,7 +115,7 @@ class _Open:
 
 
 class Assembler:
-    """Puts messages together of parts in any order. Dropped are what is broken or comes twice, and the oldest of many."""
+    """Puts messages together of parts in any order; drops what is broken or comes twice, and the oldest of many."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[int, str], _Open] = {}
