@@ -166,12 +166,15 @@ async def test_agents_whose_fork_server_dies_are_ended_and_new_ones_can_be_start
     )
     agent = await fleet.start(agent_spec())
     pid = pid_of(agent)
+    server = parent(pid)
     if stuck:
         os.kill(pid, signal.SIGSTOP)
-    os.kill(parent(pid), signal.SIGKILL)
+    os.kill(server, signal.SIGKILL)
     async with asyncio.timeout(60):
         await agent.gone.wait()
     await until_dead(pid)
+    # Its descriptors are closed, by which the agent's end is noticed, before it can be waited for.
+    await until_dead(server)
     cause = "the fork server died, and it had to be ended"
     assert agent.ended == Ended(reason=EndReason.CRASHED, cause=cause)
     again = await fleet.start(agent_spec())
