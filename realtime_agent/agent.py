@@ -103,7 +103,7 @@ class Agent:
         self._life.connecting()
         self._report_state()
         try:
-            ended = await self._together(self._join, self._session.open) or await self._converse()
+            ended = await self._together(self._session.open, self._join) or await self._converse()
         finally:
             await self._leave(ended.reason)
             if self._playout.dropped_bytes:
