@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from realtime_agent.config import Settings
-from realtime_agent.doctor.finding import Finding, missing, ok, warning
+from realtime_agent.doctor.finding import Finding, ok, problem, warning
 from realtime_agent.errors import ConfigError
 
 __all__ = ["check_channel"]
@@ -45,7 +45,7 @@ def _check_packages() -> Finding:
         check_installed()
     except ConfigError as error:
         text, *remedy = re.split("[:;] ", str(error), maxsplit=1)
-        return missing("packages", text, remedy[0] if remedy else "leave AGORA_APP_ID empty to use the browser channel")
+        return problem("packages", text, remedy[0] if remedy else "leave AGORA_APP_ID empty to use the browser channel")
     return ok("packages", "Agora's packages and its native library are there")
 
 
@@ -55,7 +55,7 @@ def _check_log_dir(folder: Path) -> Finding:
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return ok("AGORA_LOG_DIR", f"{folder} can be written")
     why = f"{there} can't be written" if there.is_dir() else f"{there} is no folder"
-    return missing("AGORA_LOG_DIR", f"{folder}: {why}", "name a folder that this user may write to")
+    return problem("AGORA_LOG_DIR", f"{folder}: {why}", "name a folder that this user may write to")
 
 
 def _check_web_sdk(path: str) -> Finding:

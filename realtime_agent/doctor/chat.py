@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from realtime_agent.config import Settings
-from realtime_agent.doctor.finding import Finding, missing, ok, warning
+from realtime_agent.doctor.finding import Finding, ok, problem, warning
 from realtime_agent.doctor.probe import Answer, Unanswered, get
 from realtime_agent.doctor.secrecy import public_address
 from realtime_agent.text import one_line
@@ -32,7 +32,7 @@ async def check_chat(settings: Settings, timeout: float) -> list[Finding]:
     address = public_address(url).partition("?")[0]
     answer = await get(f"{address}/models", timeout=timeout)
     if isinstance(answer, Unanswered):
-        findings = [missing("LOCAL_LLM_URL", f"{address}: {answer.text}", answer.remedy)]
+        findings = [problem("LOCAL_LLM_URL", f"{address}: {answer.text}", answer.remedy)]
     else:
         findings = _check_list(address, answer, model)
     if not model:
@@ -58,7 +58,7 @@ def _check_list(address: str, answer: Answer, model: str) -> list[Finding]:
         return [reached, ok("LOCAL_LLM_MODEL", f"{model} is there")]
     others = ", ".join(one_line(each, 60) for each in models[:_SHOWN]) + (", …" if len(models) > _SHOWN else "")
     remedy = f"name one that is there: {others}" if models else "load it there, for example with ollama pull"
-    return [reached, missing("LOCAL_LLM_MODEL", f"{model} is not there", remedy)]
+    return [reached, problem("LOCAL_LLM_MODEL", f"{model} is not there", remedy)]
 
 
 def _models(answer: Answer) -> list[str] | None:

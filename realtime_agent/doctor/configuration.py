@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,9 +12,17 @@ from dotenv.parser import Binding, Original, parse_stream
 from pydantic import SecretStr
 
 from realtime_agent.config import Settings
-from realtime_agent.doctor.finding import Finding, missing, ok, warning
+from realtime_agent.doctor.finding import Finding, ok, problem, warning
 
-__all__ = ["check_faults", "check_lines", "check_placeholders", "check_source", "check_unknown", "is_placeholder"]
+__all__ = [
+    "check_faults",
+    "check_lines",
+    "check_placeholders",
+    "check_privacy",
+    "check_source",
+    "check_unknown",
+    "is_placeholder",
+]
 
 _PLACEHOLDER = re.compile(
     r"<[^>]*>|\.{3}|…|[xX*]{6,}"
@@ -22,6 +31,10 @@ _PLACEHOLDER = re.compile(
 )
 """What examples have where a value belongs: <key>, sk-..., xxxxxxxx, your-key, my_key."""
 
+_DIGITS = "0123456789abcdef"
+_EXAMPLES = (2 * _DIGITS, 2 * _DIGITS[::-1])
+"""The keys of Agora's in docs/agora.md."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _EXAMPLE_HOST = re.compile(r"(.*\.)?example(\.com|\.net|\.org)?", re.IGNORECASE)
@@ -29,6 +42,8 @@ _EXAMPLE_HOST = re.compile(r"(.*\.)?example(\.com|\.net|\.org)?", re.IGNORECASE)
 
 _SHORTEST = 8
 """Characters that are all the same, from which on they only fill a place."""
+
+_OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 _ADDRESSES = ("realtime_api_base_uri", "local_llm_url")
 _FREE = ("system_instruction", "agora_log_dir", "agora_web_sdk", "local_stt_model", "server_host", "agent_tools")
@@ -42,6 +57,14 @@ def check_source(dotenv: Path, settings: Settings) -> list[Finding]:
     if dotenv.is_file():
         return [ok(".env", f"{dotenv.resolve()} is read; {words}")]
     return [ok(".env", f"there is no {dotenv.resolve()}; {words.replace('there or ', '')}")]
+
+
+def check_privacy(dotenv: Path, settings: Settings) -> list[Finding]:
+    """Whether others on this machine can read the secrets of .env."""
+    secrets = [name for name in settings.model_fields_set if isinstance(getattr(settings, name), SecretStr)]
+    if not secrets or not dotenv.is_file() or not dotenv.stat().st_mode & _OTHERS_READ:
+        return []
+    return [warning(".env", "others on this machine can read it, and a key is set", f"chmod 600 {dotenv.resolve()}")]
 
 
 def check_lines(dotenv: Path) -> list[Finding]:
@@ -69,7 +92,7 @@ def _is_understood(line: Binding) -> bool:
 
 def check_faults(faults: Mapping[str, str]) -> list[Finding]:
     """The values that are wrong."""
-    return [missing(name, words.removeprefix(f"{name} "), _mend(name)) for name, words in faults.items()]
+    return [problem(name, words.removeprefix(f"{name} "), _mend(name)) for name, words in faults.items()]
 
 
 def _mend(name: str) -> str:
@@ -77,7 +100,7 @@ def _mend(name: str) -> str:
     default = field.default if field is not None else ""
     shown = ",".join(default) if isinstance(default, tuple) else "" if isinstance(default, SecretStr) else str(default)
     return "correct it in .env or the environment; .env.example describes it" + (
-        f"; left empty, it is {shown}" if shown else ", and it may be empty"
+        f"; left empty, it is {shown}" if shown else ", or leave it empty"
     )
 
 
@@ -96,7 +119,7 @@ def check_unknown(names: Mapping[str, str | None]) -> list[Finding]:
 def check_placeholders(settings: Settings) -> list[Finding]:
     """The values that are still those of an example."""
     return [
-        missing(name.upper(), "still has an example's value", "put in your own, or leave it empty")
+        problem(name.upper(), "still has an example's value", "put in your own, or leave it empty")
         for name in sorted(settings.model_fields_set, key=list(Settings.model_fields).index)
         if name not in _FREE and any(is_placeholder(text) or _is_example(name, text) for text in _texts(settings, name))
     ]
@@ -104,7 +127,8 @@ def check_placeholders(settings: Settings) -> list[Finding]:
 
 def is_placeholder(value: str) -> bool:
     """Whether a value only shows where one belongs."""
-    return bool(_PLACEHOLDER.search(value)) or (len(value) >= _SHORTEST and len(set(value)) == 1)
+    is_one_character = len(value) >= _SHORTEST and len(set(value)) == 1
+    return is_one_character or value.lower() in _EXAMPLES or bool(_PLACEHOLDER.search(value))
 
 
 def _is_example(name: str, value: str) -> bool:

@@ -16,10 +16,11 @@ from realtime_agent.doctor.configuration import (
     check_faults,
     check_lines,
     check_placeholders,
+    check_privacy,
     check_source,
     check_unknown,
 )
-from realtime_agent.doctor.finding import Finding, Section, missing, warning
+from realtime_agent.doctor.finding import Finding, Section, problem, warning
 from realtime_agent.doctor.machine import check_authorities, check_capacity, check_python, check_sound, this_machine
 from realtime_agent.doctor.model import check_model
 from realtime_agent.doctor.port import check_port
@@ -56,10 +57,15 @@ async def examine(
     """
     try:
         settings, faults = usable_settings(environ, dotenv)
-        read = [*check_source(dotenv, settings), *check_lines(dotenv), *check_unknown(unknown_names(dotenv))]
+        read = [
+            *check_source(dotenv, settings),
+            *check_privacy(dotenv, settings),
+            *check_lines(dotenv),
+            *check_unknown(unknown_names(dotenv)),
+        ]
     except ConfigError as error:
         remedy = "make it a text in UTF-8 that this user may read; .env.example is one"
-        return [Section("Settings", (missing(".env", str(error), remedy),))]
+        return [Section("Settings", (problem(".env", str(error), remedy),))]
     read += [*check_faults(faults), *check_placeholders(settings)]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_run(check, settings, faults, timeout)) for check in _CHECKS]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Finding", "Level", "Section", "is_well", "missing", "ok", "warning"]
+__all__ = ["Finding", "Level", "Section", "is_well", "ok", "problem", "warning"]
 
 
 class Level(StrEnum):
@@ -15,7 +15,7 @@ class Level(StrEnum):
     OK = "ok"
     WARNING = "warning"
     """Agents run all the same, but something may be other than was meant."""
-    MISSING = "missing"
+    PROBLEM = "problem"
     """Something that agents need is not there, or wrong."""
 
 
@@ -53,11 +53,11 @@ def warning(subject: str, text: str, remedy: str) -> Finding:
     return Finding(Level.WARNING, subject, text, remedy)
 
 
-def missing(subject: str, text: str, remedy: str) -> Finding:
+def problem(subject: str, text: str, remedy: str) -> Finding:
     """Something to mend."""
-    return Finding(Level.MISSING, subject, text, remedy)
+    return Finding(Level.PROBLEM, subject, text, remedy)
 
 
 def is_well(sections: Iterable[Section]) -> bool:
     """Whether nothing is missing."""
-    return all(each.level is not Level.MISSING for section in sections for each in section.findings)
+    return all(each.level is not Level.PROBLEM for section in sections for each in section.findings)

@@ -9,7 +9,7 @@ from realtime_agent.addresses import is_loopback
 from realtime_agent.assembly import model_address
 from realtime_agent.config import Settings
 from realtime_agent.doctor.configuration import is_placeholder
-from realtime_agent.doctor.finding import Finding, missing, ok, warning
+from realtime_agent.doctor.finding import Finding, ok, problem, warning
 
 __all__ = ["check_key"]
 
@@ -37,7 +37,7 @@ def _no_key(settings: Settings, host: str) -> Finding:
     if any(name.lower() in _KEY_HEADERS for name in settings.extra_headers):
         return ok(_SUBJECT, "is empty; REALTIME_API_HEADERS has the key's header")
     if _is_openai(host) or _is_azure(host):
-        return missing(_SUBJECT, f"is empty, but {host} wants one", f"get one at {_keys(host)}")
+        return problem(_SUBJECT, f"is empty, but {host} wants one", f"get one at {_keys(host)}")
     return ok(_SUBJECT, f"is empty, which is right if {host} wants no key")
 
 
@@ -45,7 +45,7 @@ def _shape(key: str, host: str) -> Finding | None:
     if is_placeholder(key):
         return None  # told with the settings
     if re.search(r"[\s\"'`]", key):
-        return missing(_SUBJECT, "has a space or quotes in it", "put in the key alone, without quotes or `Bearer`")
+        return problem(_SUBJECT, "has a space or quotes in it", "put in the key alone, without quotes or `Bearer`")
     if not (_is_openai(host) or _is_azure(host)):
         return ok(_SUBJECT, f"is set; what keys of {host} look like is not known here")
     if _is_openai(host) and not key.startswith("sk-"):

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from realtime_agent.config import Settings
-from realtime_agent.doctor.finding import Finding, missing, ok, warning
+from realtime_agent.doctor.finding import Finding, ok, problem, warning
 
 __all__ = [
     "Machine",
@@ -94,7 +94,7 @@ def check_python(machine: Machine) -> list[Finding]:
     version = ".".join(map(str, machine.python))
     system = f"{machine.system} on {machine.hardware}"
     if machine.python < _OLDEST:
-        python = missing("Python", f"{version} is too old", "install Python 3.11 or newer")
+        python = problem("Python", f"{version} is too old", "install Python 3.11 or newer")
     elif machine.python[:2] > _NEWEST:
         python = warning("Python", f"{version} is newer than what was tested", "take 3.11 to 3.13 if anything fails")
     else:
@@ -103,7 +103,7 @@ def check_python(machine: Machine) -> list[Finding]:
         return [python, ok("system", system)]
     return [
         python,
-        missing("system", f"{system} is not supported", "run it on Linux or macOS, or in WSL or a container"),
+        problem("system", f"{system} is not supported", "run it on Linux or macOS, or in WSL or a container"),
     ]
 
 
@@ -165,7 +165,7 @@ def check_authorities(context: Callable[[], ssl.SSLContext] = ssl.create_default
     count = context().cert_store_stats()["x509_ca"]
     if not count and not in_folder:
         return [
-            missing(
+            problem(
                 "authorities",
                 f"no certificate authorities in {paths.cafile or paths.openssl_cafile}: no server can be trusted",
                 "install the system's ca-certificates, or name a bundle in SSL_CERT_FILE",

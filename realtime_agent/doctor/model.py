@@ -7,7 +7,7 @@ from pathlib import Path
 
 from realtime_agent.assembly import model_address
 from realtime_agent.config import Settings
-from realtime_agent.doctor.finding import Finding, missing, ok, warning
+from realtime_agent.doctor.finding import Finding, ok, problem, warning
 from realtime_agent.doctor.key import check_key
 from realtime_agent.doctor.machine import is_installed
 from realtime_agent.doctor.probe import Answer, open_websocket
@@ -35,7 +35,7 @@ def _check_packages(installed: Callable[[str], bool]) -> list[Finding]:
     if not absent:
         return [ok("model", f"{why}; its packages are installed")]
     return [
-        missing(
+        problem(
             "model",
             f"{why}; but these packages are not installed: {absent}",
             "pip install '.[local]' in the repository, or set OPENAI_API_KEY or REALTIME_API_BASE_URI",
@@ -49,14 +49,14 @@ def _check_stt(folder: str) -> list[Finding]:
     if (Path(folder) / "model.bin").is_file():
         return [ok("LOCAL_STT_MODEL", f"{folder} has a model.bin")]
     remedy = "name a folder with a faster-whisper (CTranslate2) model; empty, it is Whisper tiny.en"
-    return [missing("LOCAL_STT_MODEL", f"there is no model.bin in {folder}", remedy)]
+    return [problem("LOCAL_STT_MODEL", f"there is no model.bin in {folder}", remedy)]
 
 
 async def _check_server(settings: Settings, timeout: float) -> Finding:
     address = public_address(model_address(settings))
     answer = await open_websocket(realtime_endpoint(settings, settings.openai_model).url, timeout=timeout)
     if not isinstance(answer, Answer):
-        return missing("model", f"{address}: {answer.text}", answer.remedy)
+        return problem("model", f"{address}: {answer.text}", answer.remedy)
     text, status = f"{address} answers HTTP {answer.status}", answer.status
     has_key = settings.openai_api_key.get_secret_value() or settings.extra_headers
     if status == 101:
@@ -64,16 +64,16 @@ async def _check_server(settings: Settings, timeout: float) -> Finding:
     if status in (401, 403) and has_key:
         return ok("model", f"{text} without the key, as it should: it can be reached")
     if status in (401, 403):
-        return missing("model", f"{text}: it wants a key", "set OPENAI_API_KEY")
+        return problem("model", f"{text}: it wants a key", "set OPENAI_API_KEY")
     if 300 <= status < 400:
-        return missing("model", f"{text}: it leads elsewhere, which is not followed", _correct("write its new address"))
+        return problem("model", f"{text}: it leads elsewhere, which is not followed", _correct("write its new address"))
     if status in (408, 425, 429) or status >= 500:
         return warning("model", f"{text}: it is there, but can't serve now", "try again later")
     if status == 400 and has_key:
         return warning(
             "model", f"{text} without the key", "it can be reached; a call will show whether it takes the key"
         )
-    return missing("model", f"{text}: it is no Realtime server", _correct("it ends before /realtime, often in /v1"))
+    return problem("model", f"{text}: it is no Realtime server", _correct("it ends before /realtime, often in /v1"))
 
 
 def _correct(words: str) -> str:

@@ -9,7 +9,7 @@ import socket
 from realtime_agent import __version__
 from realtime_agent.addresses import base_url
 from realtime_agent.config import Settings
-from realtime_agent.doctor.finding import Finding, missing, ok, warning
+from realtime_agent.doctor.finding import Finding, ok, problem, warning
 from realtime_agent.doctor.probe import Answer, get
 from realtime_agent.text import one_line
 
@@ -28,9 +28,9 @@ async def check_port(settings: Settings, timeout: float) -> list[Finding]:
         return [await _who(base_url("http", host, port), timeout)]
     words = one_line(error.strerror or str(error))
     if error.errno == errno.EACCES and port < _PRIVILEGED:
-        return [missing("SERVER_PORT", f"{port} needs more rights: {words}", "set SERVER_PORT to 1024 or more")]
+        return [problem("SERVER_PORT", f"{port} needs more rights: {words}", "set SERVER_PORT to 1024 or more")]
     return [
-        missing(
+        problem(
             "SERVER_HOST",
             f"can't listen on {host}:{port}: {words}",
             "set SERVER_HOST to an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them",
@@ -55,10 +55,10 @@ async def _who(address: str, timeout: float) -> Finding:
     answer = await get(f"{address}/health", timeout=timeout)
     another = "end it, or set SERVER_PORT to another port; 0 is any free one"
     if not isinstance(answer, Answer):
-        return missing("SERVER_PORT", f"another program has {address}, and it does not answer HTTP", another)
+        return problem("SERVER_PORT", f"another program has {address}, and it does not answer HTTP", another)
     version = _version(answer)
     if version is None:
-        return missing("SERVER_PORT", f"another program has {address}: it answers HTTP {answer.status}", another)
+        return problem("SERVER_PORT", f"another program has {address}: it answers HTTP {answer.status}", another)
     if version != __version__:
         return warning("SERVER_PORT", f"realtime-agent {version} runs at {address}; this is {__version__}", another)
     return ok("SERVER_PORT", f"realtime-agent {version} runs at {address} already")

@@ -52,4 +52,4 @@ def _summary(sections: Sequence[Section]) -> str:
     levels = Counter(each.level for section in sections for each in section.findings)
     warnings = levels[Level.WARNING]
     told = f"{warnings} warning{'' if warnings == 1 else 's'}"
-    return f"{levels[Level.MISSING] or 'Nothing'} missing or wrong, {told if warnings else 'no warnings'}."
+    return f"{levels[Level.PROBLEM] or 'Nothing'} missing or wrong, {told if warnings else 'no warnings'}."

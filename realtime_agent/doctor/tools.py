@@ -6,7 +6,7 @@ import asyncio
 
 from realtime_agent.assembly import load_tools
 from realtime_agent.config import Settings
-from realtime_agent.doctor.finding import Finding, missing, ok, warning
+from realtime_agent.doctor.finding import Finding, ok, problem, warning
 from realtime_agent.errors import ConfigError
 from realtime_agent.threads import in_thread
 
@@ -23,10 +23,10 @@ async def check_tools(settings: Settings, timeout: float) -> list[Finding]:
         async with asyncio.timeout(timeout):
             tools = await in_thread(lambda: load_tools(settings), f"import {settings.agent_tools}")
     except ConfigError as error:
-        return [missing(_SUBJECT, str(error).removeprefix(f"{_SUBJECT}: "), "correct the name or the module")]
+        return [problem(_SUBJECT, str(error).removeprefix(f"{_SUBJECT}: "), "correct the name or the module")]
     except TimeoutError:
         text = f"it took longer than {timeout:g} s to import {settings.agent_tools}"
-        return [missing(_SUBJECT, text, "let the module do slow things when a function is called, not before")]
+        return [problem(_SUBJECT, text, "let the module do slow things when a function is called, not before")]
     functions = tools.definitions
     findings = [ok(_SUBJECT, f"{settings.agent_tools} has the functions {', '.join(each.name for each in functions)}")]
     if settings.uses_local_model:

@@ -34,7 +34,7 @@ def test_packages_that_are_not_there_are_named_with_how_to_install_them() -> Non
         check_installed()
     assert str(caught.value) == (
         "channels of Agora need agora-realtime-ai-api, which is not installed: install Agora's packages with "
-        "pip install -r requirements-agora.txt (or pip install '.[agora]')"
+        f"{sys.executable} -m pip install -r requirements-agora.txt"
     )
 
 
@@ -102,7 +102,7 @@ def test_a_missing_library_is_one_clear_error_and_nothing_is_downloaded(tmp_path
     site = site_of_the_original(tmp_path, agora_site, with_library=False)
     code, said = python(LOAD.format(download="raise AssertionError('a download')"), site)
     assert (code, said.startswith("refused: Agora's native library is not at ")) == (0, True), said
-    assert "python -c 'import agora.rtc' downloads it" in said
+    assert f"{sys.executable} -c 'import agora.rtc' downloads it" in said
 
 
 def test_a_download_that_fails_is_one_clear_error(tmp_path: Path, agora_site: Path) -> None:

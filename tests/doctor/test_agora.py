@@ -9,7 +9,7 @@ import pytest
 
 from realtime_agent.config import Settings, load_settings
 from realtime_agent.doctor.agora import check_channel
-from realtime_agent.doctor.finding import Finding, Level, missing, ok
+from realtime_agent.doctor.finding import Finding, Level, ok, problem
 from realtime_agent.errors import ConfigError
 from realtime_agent.rtc import agora
 
@@ -83,14 +83,14 @@ def test_packages_that_are_missing_are_told(
     words: str, text: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, words)
-    assert check("packages") == missing("packages", text, remedy)
+    assert check("packages") == problem("packages", text, remedy)
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_file_where_the_logs_should_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch(mode=0o777)
     found = check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path / "file" / "logs"))
-    assert (found.level, found.text) == (Level.MISSING, f"{tmp_path}/file/logs: {tmp_path}/file is no folder")
+    assert (found.level, found.text) == (Level.PROBLEM, f"{tmp_path}/file/logs: {tmp_path}/file is no folder")
 
 
 @pytest.mark.usefixtures("installed")
@@ -98,7 +98,7 @@ def test_a_folder_that_can_t_be_written_is_told(tmp_path: Path, monkeypatch: pyt
     # The administrator, as whom tests may run, may write everywhere.
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
     found = check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path / "logs"))
-    assert (found.level, found.text) == (Level.MISSING, f"{tmp_path}/logs: {tmp_path} can't be written")
+    assert (found.level, found.text) == (Level.PROBLEM, f"{tmp_path}/logs: {tmp_path} can't be written")
 
 
 @pytest.mark.usefixtures("installed")

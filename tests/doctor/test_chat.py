@@ -50,7 +50,7 @@ async def test_an_endpoint_that_has_the_model_will_do(there: str) -> None:
 
 async def test_a_model_that_is_not_there_is_told_with_those_that_are() -> None:
     _, found = await ask(models(*(f"m{number}" for number in range(10))))
-    assert (found.level, found.subject) == (Level.MISSING, "LOCAL_LLM_MODEL")
+    assert (found.level, found.subject) == (Level.PROBLEM, "LOCAL_LLM_MODEL")
     assert found.remedy == "name one that is there: m0, m1, m2, m3, m4, m5, m6, m7, …"
     _, found = await ask(models())
     assert found.remedy == "load it there, for example with ollama pull"
@@ -95,6 +95,6 @@ async def test_other_answers_are_told(says: bytes, level: Level, words: str) -> 
 async def test_an_endpoint_that_is_not_there_is_told_without_its_password() -> None:
     with dead_port() as port:
         (found,) = await check(f"http://user:{KEY}@127.0.0.1:{port}/v1?key={KEY}", "llama")
-    assert found.level is Level.MISSING
+    assert found.level is Level.PROBLEM
     assert found.text == f"http://127.0.0.1:{port}/v1: nothing listens at 127.0.0.1:{port}"
     assert found.remedy

@@ -53,7 +53,7 @@ async def test_what_is_wrong_is_told_in_one_object_and_by_the_exit_code(tmp_path
     assert (code, errors, output.count("\n")) == (1, "", 1)
     told = json.loads(output)
     assert told["ok"] is False
-    wrong = [each["subject"] for each in told["findings"] if each["level"] == "missing"]
+    wrong = [each["subject"] for each in told["findings"] if each["level"] == "problem"]
     assert wrong == ["MAX_AGENTS", "LOG_LEVEL"]
 
 

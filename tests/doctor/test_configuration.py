@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from realtime_agent.config import Settings, load_settings
+from realtime_agent.config import Settings, load_settings, usable_settings
 from realtime_agent.doctor.configuration import (
     check_faults,
     check_lines,
     check_placeholders,
+    check_privacy,
     check_source,
     check_unknown,
     is_placeholder,
 )
-from realtime_agent.doctor.finding import Level, missing, warning
+from realtime_agent.doctor.finding import Finding, Level, problem, warning
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,8 +43,8 @@ def test_every_wrong_value_is_told_with_what_its_default_is() -> None:
     where = "correct it in .env or the environment; .env.example describes it"
     assert check_faults({}) == []
     assert check_faults({"SERVER_PORT": "must be a number", "AGORA_APP_CERT": "AGORA_APP_CERT is set, but"}) == [
-        missing("SERVER_PORT", "must be a number", f"{where}; left empty, it is 8080"),
-        missing("AGORA_APP_CERT", "is set, but", f"{where}, and it may be empty"),
+        problem("SERVER_PORT", "must be a number", f"{where}; left empty, it is 8080"),
+        problem("AGORA_APP_CERT", "is set, but", f"{where}, or leave it empty"),
     ]
     (voices,) = check_faults({"VOICES": "x"})
     assert voices.remedy.endswith("left empty, it is alloy,ash,ballad,coral,echo,sage,shimmer,verse,marin,cedar")
@@ -83,7 +84,7 @@ PLACEHOLDERS = (
 def test_a_value_that_only_shows_where_one_belongs_is_told(value: str) -> None:
     assert is_placeholder(value)
     (found,) = check_placeholders(load_settings({"OPENAI_API_KEY": value.replace("…", "...")}, None))
-    assert (found.level, found.subject) == (Level.MISSING, "OPENAI_API_KEY")
+    assert (found.level, found.subject) == (Level.PROBLEM, "OPENAI_API_KEY")
     assert value not in found.text + found.remedy
 
 
@@ -123,3 +124,26 @@ def test_words_that_are_meant_are_left_alone() -> None:
         check_placeholders(load_settings({"SYSTEM_INSTRUCTION": "Call me by my name...", "VOICES": "marin"}, None))
         == []
     )
+
+
+def private(tmp_path: Path, mode: int, text: str) -> list[Finding]:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(text)
+    dotenv.chmod(mode)
+    return check_privacy(dotenv, usable_settings({}, dotenv)[0])
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_file_with_a_key_that_others_can_read_is_warned_of(tmp_path: Path, mode: int) -> None:
+    (found,) = private(tmp_path, mode, "OPENAI_API_KEY=sk-1\n")
+    assert (found.level, found.remedy) == (Level.WARNING, f"chmod 600 {tmp_path / '.env'}")
+
+
+@pytest.mark.parametrize(("mode", "text"), [(0o600, "OPENAI_API_KEY=sk-1\n"), (0o644, "SERVER_PORT=1\n")])
+def test_a_private_file_and_one_without_a_key_are_not(tmp_path: Path, mode: int, text: str) -> None:
+    assert private(tmp_path, mode, text) == []
+
+
+@pytest.mark.parametrize("value", ["0123456789abcdef" * 2, "FEDCBA9876543210" * 2])
+def test_the_keys_of_our_own_docs_are_placeholders(value: str) -> None:
+    assert is_placeholder(value)

@@ -63,7 +63,7 @@ async def test_a_file_that_can_t_be_read_is_told_and_not_died_of(tmp_path: Path)
     (tmp_path / ".env").write_bytes(b"SERVER_PORT=\xff\n")
     (section,) = await examined(FREE, tmp_path)
     (found,) = section.findings
-    assert (found.level, found.subject) == (Level.MISSING, ".env")
+    assert (found.level, found.subject) == (Level.PROBLEM, ".env")
     assert "can't be read" in found.text
 
 
@@ -72,7 +72,7 @@ async def test_every_wrong_value_is_told_and_what_does_not_need_it_is_checked(tm
     wrong = {"SERVER_PORT": "x", "REALTIME_API_BASE_URI": "x", "AGORA_APP_ID": "x", "LOCAL_LLM_URL": "x"}
     sections = await examined(wrong | {"LOG_LEVEL": "x", "OPENAI_MODEL": "<model>"}, tmp_path)
     settings = of(sections, "Settings")
-    told = {subject for subject, found in settings.items() if found.level is Level.MISSING}
+    told = {subject for subject, found in settings.items() if found.level is Level.PROBLEM}
     assert told == {*wrong, "LOG_LEVEL", "MAX_AGENTS", "OPENAI_MODEL"}
     assert settings["OPENAI_KEY"].level is Level.WARNING
     assert settings[".env"].text == "no setting is assigned in line 2"
@@ -85,7 +85,7 @@ async def test_every_wrong_value_is_told_and_what_does_not_need_it_is_checked(tm
     for name, title in not_checked.items():
         found = of(sections, title)[name]
         assert (found.level, found.text) == (Level.WARNING, "is wrong, so what it is for was not checked")
-    assert of(sections, "Machine")["Python"].level is not Level.MISSING
+    assert of(sections, "Machine")["Python"].level is not Level.PROBLEM
 
 
 async def test_servers_are_asked_side_by_side(tmp_path: Path) -> None:

@@ -39,17 +39,17 @@ def test_a_machine_that_will_do() -> None:
 
 
 def test_a_python_that_is_too_old_or_not_tested_is_told() -> None:
-    assert levels(replace(GOOD, python=(3, 10, 14))) == [Level.MISSING, Level.OK]
+    assert levels(replace(GOOD, python=(3, 10, 14))) == [Level.PROBLEM, Level.OK]
     assert levels(replace(GOOD, python=(3, 14, 0))) == [Level.WARNING, Level.OK]
 
 
 def test_another_system_is_told() -> None:
-    assert levels(replace(GOOD, system="Windows")) == [Level.OK, Level.MISSING]
+    assert levels(replace(GOOD, system="Windows")) == [Level.OK, Level.PROBLEM]
 
 
 def test_this_machine_is_looked_at() -> None:
     machine = this_machine()
-    assert levels(machine)[0] is not Level.MISSING
+    assert levels(machine)[0] is not Level.PROBLEM
     assert machine.descriptors is None or machine.descriptors > 0
 
 
@@ -127,6 +127,6 @@ def test_a_bundle_that_is_not_there_or_empty_is_told(
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     (found,) = check_authorities()
-    assert (found.level, found.subject) == (Level.MISSING, "authorities")
+    assert (found.level, found.subject) == (Level.PROBLEM, "authorities")
     assert str(bundle) in found.text or content is None
     assert "SSL_CERT_FILE" in found.remedy

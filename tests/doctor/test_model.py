@@ -30,7 +30,7 @@ async def test_the_embedded_model_needs_its_packages() -> None:
     (found,) = await check_model(Settings(), TIMEOUT_S, lambda _name: True)
     assert found == ok("model", "the embedded one, as there is no OPENAI_API_KEY; its packages are installed")
     (found,) = await check_model(Settings(), TIMEOUT_S, lambda name: name not in ("numpy", "hibari"))
-    assert found.level is Level.MISSING
+    assert found.level is Level.PROBLEM
     assert found.text.endswith("not installed: hibari, numpy")
     assert found.remedy.startswith("pip install '.[local]'")
 
@@ -46,7 +46,7 @@ async def test_the_packages_that_the_embedded_model_needs_are_those_of_its_extra
 
 async def test_another_whisper_must_be_in_its_folder(tmp_path: Path) -> None:
     settings = Settings(local_stt_model=str(tmp_path))
-    assert (await check_model(settings, TIMEOUT_S))[1].level is Level.MISSING
+    assert (await check_model(settings, TIMEOUT_S))[1].level is Level.PROBLEM
     (tmp_path / "model.bin").touch()
     assert (await check_model(settings, TIMEOUT_S))[1] == ok("LOCAL_STT_MODEL", f"{tmp_path} has a model.bin")
 
@@ -68,16 +68,16 @@ async def test_a_server_that_refuses_because_there_is_no_key_is_there(
     assert (await check(script.url, REALTIME_API_HEADERS='{"X-A": "b"}')).level is Level.OK
     script.fail(Refuse(status))
     found = await check(script.url)
-    assert (found.level, found.remedy) == (Level.MISSING, "set OPENAI_API_KEY")
+    assert (found.level, found.remedy) == (Level.PROBLEM, "set OPENAI_API_KEY")
 
 
 @pytest.mark.parametrize(
     ("status", "level", "words"),
     [
-        (200, Level.MISSING, "it is no Realtime server"),
-        (302, Level.MISSING, "it leads elsewhere"),
+        (200, Level.PROBLEM, "it is no Realtime server"),
+        (302, Level.PROBLEM, "it leads elsewhere"),
         (400, Level.WARNING, "without the key"),
-        (404, Level.MISSING, "it is no Realtime server"),
+        (404, Level.PROBLEM, "it is no Realtime server"),
         (429, Level.WARNING, "can't serve now"),
         (503, Level.WARNING, "can't serve now"),
     ],
@@ -94,7 +94,7 @@ async def test_other_answers_are_told(status: int, level: Level, words: str) -> 
 async def test_a_server_that_is_not_there_is_told_by_its_public_address() -> None:
     with dead_port() as port:
         found = await check(f"wss://user:s3cret@127.0.0.1:{port}/v1?api-key=s3cret&api-version=2", KEY)
-    assert found.level is Level.MISSING
+    assert found.level is Level.PROBLEM
     assert found.text == f"wss://127.0.0.1:{port}/v1: nothing listens at 127.0.0.1:{port}"
 
 

@@ -70,7 +70,7 @@ async def test_one_of_another_version_is_told() -> None:
 async def test_another_server_is_told(says: bytes) -> None:
     async with listening(says) as server:
         found = await examined(server.port)
-    assert (found.level, found.subject) == (Level.MISSING, "SERVER_PORT")
+    assert (found.level, found.subject) == (Level.PROBLEM, "SERVER_PORT")
     assert "another program has" in found.text
     assert "SERVER_PORT" in found.remedy
 
@@ -79,25 +79,25 @@ async def test_another_server_is_told(says: bytes) -> None:
 async def test_a_program_that_is_no_http_server_is_told(says: bytes) -> None:
     async with listening(says) as server:
         found = await examined(server.port)
-    assert (found.level, found.text.endswith("does not answer HTTP")) == (Level.MISSING, True)
+    assert (found.level, found.text.endswith("does not answer HTTP")) == (Level.PROBLEM, True)
 
 
 async def test_a_program_that_says_nothing_is_not_waited_for() -> None:
     async with listening(None) as server:
         found = await examined(server.port, timeout=0.2)
-    assert (found.level, found.text.endswith("does not answer HTTP")) == (Level.MISSING, True)
+    assert (found.level, found.text.endswith("does not answer HTTP")) == (Level.PROBLEM, True)
 
 
 async def test_an_address_that_is_not_this_machine_s_is_told_and_not_asked() -> None:
     found = await examined(80, host="192.0.2.1")
-    assert (found.level, found.subject) == (Level.MISSING, "SERVER_HOST")
+    assert (found.level, found.subject) == (Level.PROBLEM, "SERVER_HOST")
     assert "127.0.0.1" in found.remedy
 
 
 async def test_a_port_for_administrators_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_bind", lambda _host, _port: OSError(errno.EACCES, "Permission denied"))
     found = await examined(80)
-    assert (found.level, found.remedy) == (Level.MISSING, "set SERVER_PORT to 1024 or more")
+    assert (found.level, found.remedy) == (Level.PROBLEM, "set SERVER_PORT to 1024 or more")
 
 
 async def test_all_addresses_are_asked_at_this_machine_s_own() -> None:

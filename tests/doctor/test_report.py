@@ -6,11 +6,11 @@ import json
 import textwrap
 
 from realtime_agent import __version__
-from realtime_agent.doctor.finding import Section, is_well, missing, ok, warning
+from realtime_agent.doctor.finding import Section, is_well, ok, problem, warning
 from realtime_agent.doctor.report import as_json, as_text
 
 SECTIONS = [
-    Section("Settings", (ok(".env", "is read"), missing("SERVER_PORT", "must be a number", "set it to a number"))),
+    Section("Settings", (ok(".env", "is read"), problem("SERVER_PORT", "must be a number", "set it to a number"))),
     Section("Machine", (warning("memory", "is short: " + "there is not enough of it " * 3, "free some"),)),
 ]
 
@@ -19,7 +19,7 @@ def test_a_person_reads_aligned_lines() -> None:
     expected = """\
         Settings
           ok       .env         is read
-          missing  SERVER_PORT  must be a number
+          problem  SERVER_PORT  must be a number
                                 → set it to a number
 
         Machine
@@ -54,7 +54,7 @@ def test_a_program_reads_one_object() -> None:
     assert (told["ok"], told["version"]) == (False, __version__)
     assert told["findings"][1] == {
         "section": "Settings",
-        "level": "missing",
+        "level": "problem",
         "subject": "SERVER_PORT",
         "text": "must be a number",
         "remedy": "set it to a number",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime_agent.config import Settings, load_settings
-from realtime_agent.doctor.finding import Section, missing, ok
+from realtime_agent.doctor.finding import Section, ok, problem
 from realtime_agent.doctor.secrecy import hidden, public_address, secrets_of
 
 
@@ -57,7 +57,7 @@ def test_a_word_is_no_secret() -> None:
 
 
 def test_a_secret_that_somebody_repeats_is_made_illegible() -> None:
-    section = Section("A", (ok("b", "it said s3cret-key"), missing("c", "d", "not s3cret-key")))
+    section = Section("A", (ok("b", "it said s3cret-key"), problem("c", "d", "not s3cret-key")))
     assert hidden(section, frozenset({"s3cret-key"})) == Section(
-        "A", (ok("b", "it said ***"), missing("c", "d", "not ***"))
+        "A", (ok("b", "it said ***"), problem("c", "d", "not ***"))
     )

@@ -64,7 +64,7 @@ async def test_a_module_that_can_t_be_used_is_told(here: Path, content: str | No
     if content is not None:
         (here / "doctor_s_none.py").write_text(content)
     (found,) = await check("doctor_s_none")
-    assert (found.level, found.subject) == (Level.MISSING, "AGENT_TOOLS")
+    assert (found.level, found.subject) == (Level.PROBLEM, "AGENT_TOOLS")
     assert words in found.text
     assert not found.text.startswith("AGENT_TOOLS")
 
@@ -76,4 +76,4 @@ async def test_a_module_that_never_ends_is_not_waited_for(here: Path) -> None:
     )
     (found,) = await check("doctor_s_endless", timeout=0.2)
     release.touch()
-    assert (found.level, found.text) == (Level.MISSING, "it took longer than 0.2 s to import doctor_s_endless")
+    assert (found.level, found.text) == (Level.PROBLEM, "it took longer than 0.2 s to import doctor_s_endless")

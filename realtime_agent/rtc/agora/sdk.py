@@ -21,7 +21,7 @@ __all__ = ["Sdk", "build_token", "check_installed", "load"]
 
 _WORKS_WITH = {"agora-realtime-ai-api": "1.1.0", "agora-python-server-sdk": "2.1.7"}
 _LIBRARIES = {"linux": "libagora_rtc_sdk.so", "darwin": "libAgoraRtcKit.dylib"}
-_INSTALL = "install Agora's packages with pip install -r requirements-agora.txt (or pip install '.[agora]')"
+_INSTALL = f"install Agora's packages with {sys.executable} -m pip install -r requirements-agora.txt"
 _OWN_HANDLERS = ("agora_realtime_ai_api.rtc", "agora_realtime_ai_api.token_builder.realtimekit_token_builder")
 
 
@@ -47,7 +47,7 @@ def check_installed() -> None:
     path = Path(spec.origin).parent / "agora_sdk" / library
     if not path.is_file():
         raise ConfigError(
-            f"Agora's native library is not at {path}; python -c 'import agora.rtc' downloads it from Agora, "
+            f"Agora's native library is not at {path}; {sys.executable} -c 'import agora.rtc' downloads it from Agora, "
             "for Linux on x86-64 and macOS, without checking the server's certificate"
         )
 
