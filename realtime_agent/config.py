@@ -16,7 +16,16 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from realtime_agent.errors import ConfigError
@@ -142,10 +151,15 @@ class Settings(BaseModel):
 
     @field_validator("agora_app_cert")
     @classmethod
-    def _check_app_cert(cls, value: SecretStr) -> SecretStr:
+    def _check_app_cert(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        certificate, app_id = value.get_secret_value(), info.data.get("agora_app_id")
         # Agora's token builder makes an empty token of any other, without a word.
-        if value.get_secret_value() and not _AGORA_KEY.fullmatch(value.get_secret_value()):
+        if certificate and not _AGORA_KEY.fullmatch(certificate):
             raise ValueError("must be 32 hex digits, as Agora's console shows it")
+        if certificate and app_id == "":
+            raise ValueError("is set, but AGORA_APP_ID is empty")
+        if certificate and app_id == certificate:
+            raise ValueError("is the same as AGORA_APP_ID; the console shows it under Configure")
         return value
 
     @field_validator("realtime_api_headers")
@@ -176,12 +190,6 @@ class Settings(BaseModel):
         has_key = self.openai_api_key.get_secret_value() or "api-key" in map(str.lower, self.extra_headers)
         if self.realtime_api_auth == "api-key" and not has_key:
             raise ValueError("REALTIME_API_AUTH is api-key, but OPENAI_API_KEY is empty")
-        return self
-
-    @model_validator(mode="after")
-    def _check_agora(self) -> Settings:
-        if self.agora_app_cert.get_secret_value() and not self.agora_app_id:
-            raise ValueError("AGORA_APP_CERT is set, but AGORA_APP_ID is empty")
         return self
 
     @property
@@ -234,10 +242,11 @@ def usable_settings(
             return Settings.model_validate(values), faults
         except ValidationError as error:
             for detail in error.errors():
-                names = [str(step) for step in detail["loc"][:1]] or _named(in_words(detail))
+                words = in_words(detail)
+                names = [str(step) for step in detail["loc"][:1]] or _named(words)
                 # What is wrong only because another value was left out is not wrong.
-                if not left_out.intersection(names):
-                    faults[names[0].upper() if names else ""] = in_words(detail)
+                if not left_out.intersection((*names, *_named(words))):
+                    faults[names[0].upper() if names else ""] = words
                 for name in names or list(values):
                     values.pop(name, None)
             left_out.update(name.lower() for name in faults)

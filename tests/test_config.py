@@ -300,8 +300,14 @@ def test_agora_s_keys_are_32_hex_digits(wrong: str) -> None:
 
 
 def test_a_certificate_without_an_app_id_is_refused() -> None:
-    with pytest.raises(ConfigError, match="AGORA_APP_CERT is set, but AGORA_APP_ID is empty"):
+    with pytest.raises(ConfigError, match="AGORA_APP_CERT: is set, but AGORA_APP_ID is empty"):
         load(AGORA_APP_CERT="b" * 32)
+
+
+def test_an_app_id_is_no_certificate() -> None:
+    with pytest.raises(ConfigError, match="AGORA_APP_CERT: is the same as AGORA_APP_ID") as caught:
+        load(AGORA_APP_ID="b" * 32, AGORA_APP_CERT="b" * 32)
+    assert "bbb" not in str(caught.value)
 
 
 def test_agora_is_used_where_it_is_named() -> None:

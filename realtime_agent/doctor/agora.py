@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Container
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Finding, ok, problem, warning
@@ -13,18 +15,24 @@ from realtime_agent.errors import ConfigError
 __all__ = ["check_channel"]
 
 
-def check_channel(settings: Settings) -> list[Finding]:
-    """The channel that agents would join."""
+def check_channel(settings: Settings, wrong: Container[str] = ()) -> list[Finding]:
+    """The channel that agents would join, where these settings are not `wrong` anyway."""
+    if not settings.uses_agora and "AGORA_APP_ID" not in wrong:
+        return [ok("channel", "the browser channel of this server, as there is no AGORA_APP_ID")]
     from realtime_agent.rtc.agora import log_folder
 
-    if not settings.uses_agora:
-        return [ok("channel", "the browser channel of this server, as there is no AGORA_APP_ID")]
+    found = []
+    if "AGORA_APP_ID" not in wrong:
+        found.append(ok("AGORA_APP_ID", "has the shape of an app id: agents join Agora SD-RTN"))
+    if "AGORA_APP_CERT" not in wrong:
+        found.append(_check_certificate(settings))
+    if settings.agora_timeout_s >= settings.start_timeout_s:
+        found.append(_tell_of_times(settings))
     return [
-        ok("AGORA_APP_ID", "has the shape of an app id: agents join Agora SD-RTN"),
-        _check_certificate(settings),
+        *found,
         _check_packages(),
         _check_log_dir(log_folder(settings.agora_log_dir)),
-        _check_web_sdk(settings.agora_web_sdk),
+        _check_web_sdk(Path(settings.agora_web_sdk).absolute()),
     ]
 
 
@@ -38,31 +46,49 @@ def _check_certificate(settings: Settings) -> Finding:
     )
 
 
+def _tell_of_times(settings: Settings) -> Finding:
+    return warning(
+        "AGORA_TIMEOUT_S",
+        f"is {settings.agora_timeout_s:g}, but START_TIMEOUT_S gives up after {settings.start_timeout_s:g}, "
+        "without Agora's own words",
+        "make START_TIMEOUT_S the longer one",
+    )
+
+
 def _check_packages() -> Finding:
-    from realtime_agent.rtc.agora import check_installed
+    """Whether they can be loaded, as an agent will."""
+    from realtime_agent.rtc.agora import load
 
     try:
-        check_installed()
+        load()
     except ConfigError as error:
         text, *remedy = re.split("[:;] ", str(error), maxsplit=1)
         return problem("packages", text, remedy[0] if remedy else "leave AGORA_APP_ID empty to use the browser channel")
-    return ok("packages", "Agora's packages and its native library are there")
+    return ok("packages", "Agora's packages and its native library can be loaded")
 
 
 def _check_log_dir(folder: Path) -> Finding:
-    """The library makes the folder itself; so what counts is what is there already."""
+    """An agent makes the folder itself; so what counts is what is there already."""
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return ok("AGORA_LOG_DIR", f"{folder} can be written")
-    why = f"{there} can't be written" if there.is_dir() else f"{there} is no folder"
+    try:
+        # To try it is the only way to know: what permissions say is not all.
+        with TemporaryDirectory(dir=there):
+            is_ours = there != folder or there.stat().st_uid == os.getuid()
+    except OSError as error:
+        why = f"{there} can't be written ({error.strerror})"
+    else:
+        if is_ours:
+            return ok("AGORA_LOG_DIR", f"{folder} can be written")
+        why = "it belongs to somebody else"
     return problem("AGORA_LOG_DIR", f"{folder}: {why}", "name a folder that this user may write to")
 
 
-def _check_web_sdk(path: str) -> Finding:
-    if Path(path).is_file():
+def _check_web_sdk(path: Path) -> Finding:
+    if path.is_file():
         return ok("AGORA_WEB_SDK", f"{path} is there: the page can join")
     return warning(
         "AGORA_WEB_SDK",
         f"there is no {path}: the page can't join",
-        "make agora-web, or npm ci, in the repository puts it there",
+        "make agora-web (or npm ci --ignore-scripts) in the repository gets it; AGORA_WEB_SDK names its file, if not "
+        "there",
     )

@@ -92,10 +92,14 @@ def _is_understood(line: Binding) -> bool:
 
 def check_faults(faults: Mapping[str, str]) -> list[Finding]:
     """The values that are wrong."""
-    return [problem(name, words.removeprefix(f"{name} "), _mend(name)) for name, words in faults.items()]
+    return [problem(name, words.removeprefix(f"{name} "), _mend(name, words)) for name, words in faults.items()]
 
 
-def _mend(name: str) -> str:
+def _mend(name: str, words: str) -> str:
+    settings = {each.upper() for each in Settings.model_fields} - {name}
+    other = next((word for word in _NAME.findall(words) if word in settings), None)
+    if other is not None:
+        return f"correct it or {other} in .env or the environment; .env.example describes both"
     field = Settings.model_fields.get(name.lower())
     default = field.default if field is not None else ""
     shown = ",".join(default) if isinstance(default, tuple) else "" if isinstance(default, SecretStr) else str(default)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -68,9 +68,10 @@ async def examine(
         return [Section("Settings", (problem(".env", str(error), remedy),))]
     read += [*check_faults(faults), *check_placeholders(settings)]
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_run(check, settings, faults, timeout)) for check in _CHECKS]
+        checks = _checks(faults)
+        tasks = [group.create_task(_run(check, settings, faults, timeout)) for check in checks]
     found = {"Settings": read}
-    for check, task in zip(_CHECKS, tasks, strict=True):
+    for check, task in zip(checks, tasks, strict=True):
         found.setdefault(check.title, []).extend(task.result())
     secrets = secrets_of(settings)
     return [hidden(Section(title, tuple(findings)), secrets) for title, findings in found.items() if findings]
@@ -91,21 +92,22 @@ async def _capacity(settings: Settings, _timeout: float) -> list[Finding]:
     return check_capacity(this_machine(), settings)
 
 
-async def _channel(settings: Settings, _timeout: float) -> list[Finding]:
-    return check_channel(settings)
-
-
 _MODEL = ("OPENAI_API_KEY", "REALTIME_API_BASE_URI", "REALTIME_API_AUTH", "REALTIME_API_HEADERS")
 
-_CHECKS = (
-    _Check("Machine", (), _machine),
-    _Check("Server", ("SERVER_HOST", "SERVER_PORT"), check_port),
-    _Check("Server", ("MAX_AGENTS",), _capacity),
-    _Check("Channel", ("AGORA_APP_ID", "AGORA_APP_CERT"), _channel),
-    _Check("Model", _MODEL, check_model),
-    _Check("Chat model", ("LOCAL_LLM_URL",), check_chat),
-    _Check("Functions", ("AGENT_TOOLS",), check_tools),
-)
+
+def _checks(faults: Container[str]) -> tuple[_Check, ...]:
+    async def channel(settings: Settings, _timeout: float) -> list[Finding]:
+        return check_channel(settings, faults)
+
+    return (
+        _Check("Machine", (), _machine),
+        _Check("Server", ("SERVER_HOST", "SERVER_PORT"), check_port),
+        _Check("Server", ("MAX_AGENTS",), _capacity),
+        _Check("Channel", (), channel),
+        _Check("Model", _MODEL, check_model),
+        _Check("Chat model", ("LOCAL_LLM_URL",), check_chat),
+        _Check("Functions", ("AGENT_TOOLS",), check_tools),
+    )
 
 
 def _uses_tls(settings: Settings) -> bool:

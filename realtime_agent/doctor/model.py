@@ -25,7 +25,11 @@ async def check_model(
 ) -> list[Finding]:
     """The model that agents would talk to."""
     if settings.uses_local_model:
-        return [*_check_packages(installed), *_check_stt(settings.local_stt_model)]
+        return [
+            *_check_packages(installed),
+            *_check_stt(settings.local_stt_model),
+            *_check_tts(settings.local_tts_voice, installed),
+        ]
     return [*check_key(settings), await _check_server(settings, timeout)]
 
 
@@ -50,6 +54,21 @@ def _check_stt(folder: str) -> list[Finding]:
         return [ok("LOCAL_STT_MODEL", f"{folder} has a model.bin")]
     remedy = "name a folder with a faster-whisper (CTranslate2) model; empty, it is Whisper tiny.en"
     return [problem("LOCAL_STT_MODEL", f"there is no model.bin in {folder}", remedy)]
+
+
+def _check_tts(voice: str, installed: Callable[[str], bool]) -> list[Finding]:
+    if voice == Settings.model_fields["local_tts_voice"].default or not installed("hibari"):
+        return []
+    from hibari.voices import voice_path
+
+    try:
+        voice_path(voice, download_missing=False)
+    except ValueError as error:
+        return [problem("LOCAL_TTS_VOICE", str(error), "name one of those, or leave it empty")]
+    except FileNotFoundError:
+        text = f"hibari downloads the voice {voice} when the server starts for the first time"
+        return [warning("LOCAL_TTS_VOICE", text, "see that the server may reach the internet then")]
+    return [ok("LOCAL_TTS_VOICE", f"the voice {voice} is here")]
 
 
 async def _check_server(settings: Settings, timeout: float) -> Finding:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from shutil import copytree
 
@@ -57,15 +56,16 @@ def test_a_platform_that_agora_has_no_library_for_is_told_so(agora_site: Path, m
         check_installed()
 
 
-def site_of_the_original(tmp_path: Path, agora_site: Path, *, with_library: bool = True) -> Path:
-    """The SDK as pip installs it, with a file where its native library should be."""
+def site_of_the_original(tmp_path: Path, agora_site: Path, library: bytes | None = None) -> Path:
+    """The SDK as pip installs it, with this as its native library and what belongs to that."""
     site = tmp_path / "site"
     copytree(agora_site, site, ignore=lambda folder, _: {"agora", "sdk"} if folder == str(agora_site) else set())
     copytree(original_sdk(agora_site), site, dirs_exist_ok=True)
-    if with_library:
-        library = site / "agora" / "rtc" / "agora_sdk" / "libagora_rtc_sdk.so"
-        library.parent.mkdir()
-        library.write_bytes(b"broken off in the middle")
+    if library is not None:
+        folder = site / "agora" / "rtc" / "agora_sdk"
+        folder.mkdir()
+        for name in ("libagora_rtc_sdk.so", "libagora-fdkaac.so", "libaosl.so"):
+            (folder / name).write_bytes(library)
     return site
 
 
@@ -80,14 +80,18 @@ def python(code: str, *sites: Path) -> tuple[int, str]:
 
 
 LOAD = """
-import ssl
+import hashlib, ssl
 from urllib import request
 from realtime_agent.errors import ConfigError
 from realtime_agent.rtc.agora import sdk
-before = ssl._create_default_https_context
-def download(url, target):
-    {download}
+class Right:
+    def update(self, chunk): pass
+    def hexdigest(self): return "7031dd10d1681cd88fd89d68c5b54282"
+hashlib.md5 = {md5}
+def download(*_):
+    raise AssertionError("a download")
 request.urlretrieve = download
+before = ssl._create_default_https_context
 try:
     sdk.load()
 except ConfigError as error:
@@ -95,45 +99,59 @@ except ConfigError as error:
 else:
     print("loaded")
 assert ssl._create_default_https_context is before
+assert request.urlretrieve is download
 """
+LOAD_ANY = LOAD.format(md5="Right")
+"""With whatever library is there taken for Agora's own, which the SDK knows by its sum."""
+LOAD_RIGHT = LOAD.format(md5="hashlib.md5")
+DOWNLOADS = f"{sys.executable} -c 'import agora.rtc' downloads it from Agora"
 
 
 def test_a_missing_library_is_one_clear_error_and_nothing_is_downloaded(tmp_path: Path, agora_site: Path) -> None:
-    site = site_of_the_original(tmp_path, agora_site, with_library=False)
-    code, said = python(LOAD.format(download="raise AssertionError('a download')"), site)
+    code, said = python(LOAD_RIGHT, site_of_the_original(tmp_path, agora_site))
     assert (code, said.startswith("refused: Agora's native library is not at ")) == (0, True), said
-    assert f"{sys.executable} -c 'import agora.rtc' downloads it" in said
+    assert DOWNLOADS in said
 
 
-def test_a_download_that_fails_is_one_clear_error(tmp_path: Path, agora_site: Path) -> None:
-    site = site_of_the_original(tmp_path, agora_site)
-    code, said = python(LOAD.format(download="raise OSError('no route to host')"), site)
-    assert (code, said.startswith("refused: Agora's native library can't be loaded (no route to host): install")) == (
-        0,
-        True,
-    ), said
-
-
-def archive(tmp_path: Path, library: bytes) -> Path:
-    path = tmp_path / "agora_rtc_sdk.zip"
-    with zipfile.ZipFile(path, "w") as zipped:
-        for name in ("libagora_rtc_sdk.so", "libagora-fdkaac.so", "libaosl.so"):
-            zipped.writestr(f"agora_sdk/{name}", library)
-    return path
+def test_nor_is_it_where_the_library_is_another(tmp_path: Path, agora_site: Path) -> None:
+    site = site_of_the_original(tmp_path, agora_site, b"broken off in the middle")
+    code, said = python(LOAD_RIGHT, site)
+    assert code == 0
+    assert said.startswith(f"refused: Agora's native library is not the one that its package wants; {DOWNLOADS}"), said
 
 
 def test_a_library_that_does_not_load_is_one_clear_error_instead_of_an_exit(tmp_path: Path, agora_site: Path) -> None:
-    site = site_of_the_original(tmp_path, agora_site)
-    zipped = archive(tmp_path, b"no library at all")
-    code, said = python(LOAD.format(download=f"import shutil; shutil.copy({str(zipped)!r}, target)"), site)
-    assert (code, said.startswith("refused: Agora's native library can't be loaded (1): ")) == (0, True), said
+    code, said = python(LOAD_ANY, site_of_the_original(tmp_path, agora_site, b"no library at all"))
+    assert code == 0
+    assert said.startswith("refused: Agora's native library can't be loaded ("), said
+    assert f"file too short); {DOWNLOADS}" in said
 
 
 def test_the_sdk_as_it_comes_loads_the_loopback_library_too(tmp_path: Path, agora_site: Path) -> None:
-    site = site_of_the_original(tmp_path, agora_site)
     library = (agora_site / "agora" / "rtc" / "agora_sdk" / "libagora_rtc_sdk.so").read_bytes()
-    zipped = archive(tmp_path, library)
-    assert python(LOAD.format(download=f"import shutil; shutil.copy({str(zipped)!r}, target)"), site) == (0, "loaded")
+    assert python(LOAD_ANY, site_of_the_original(tmp_path, agora_site, library)) == (0, "loaded")
+
+
+def test_the_sdk_downloads_the_library_where_it_is_imported_for_that(tmp_path: Path, agora_site: Path) -> None:
+    site = site_of_the_original(tmp_path, agora_site)
+    code = """
+from urllib import request
+def download(url, target):
+    raise SystemExit(f"from {url.split('/')[2]}")
+request.urlretrieve = download
+import agora.rtc
+"""
+    assert python(code, site) == (1, "from download.agora.io")
+
+
+@pytest.mark.parametrize("package", ["colorlog", "pyee"])
+def test_a_package_that_agora_s_need_is_named_where_it_is_missing(package: str, agora_site: Path) -> None:
+    code, said = python(f"sys.modules[{package!r}] = None\n{LOAD_RIGHT}", agora_site)
+    assert (code, said) == (
+        0,
+        f"refused: Agora's packages need {package}, which is not installed: install Agora's packages with "
+        f"{sys.executable} -m pip install -r requirements-agora.txt",
+    )
 
 
 async def test_certificates_are_checked_as_before_once_agora_is_loaded(

@@ -19,14 +19,14 @@ CERTIFICATE = "fedcba9876543210" * 2
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agora, "check_installed", lambda: None)
+    monkeypatch.setattr(agora, "load", lambda: None)
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
-    def check_installed() -> None:
+    def load() -> None:
         raise ConfigError(words)
 
-    monkeypatch.setattr(agora, "check_installed", check_installed)
+    monkeypatch.setattr(agora, "load", load)
 
 
 def check(subject: str, **settings: str) -> Finding:
@@ -67,6 +67,25 @@ def test_without_a_certificate_tokens_are_empty() -> None:
     assert "Agora's console" in found.remedy
 
 
+@pytest.mark.usefixtures("installed")
+def test_what_is_wrong_anyway_is_not_told_twice_and_the_rest_is_checked() -> None:
+    found = check_channel(Settings(), wrong={"AGORA_APP_ID", "AGORA_APP_CERT"})
+    assert [each.subject for each in found] == ["packages", "AGORA_LOG_DIR", "AGORA_WEB_SDK"]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_start_that_gives_up_before_agora_does_is_told() -> None:
+    found = check("AGORA_TIMEOUT_S", AGORA_TIMEOUT_S="30", START_TIMEOUT_S="30")
+    assert (found.level, found.text.partition(",")[0]) == (Level.WARNING, "is 30")
+    settings = load_settings({"AGORA_APP_ID": APP_ID, "AGORA_TIMEOUT_S": "29", "START_TIMEOUT_S": "30"}, None)
+    assert "AGORA_TIMEOUT_S" not in {each.subject for each in check_channel(settings)}
+
+
+@pytest.mark.usefixtures("agora_site")
+def test_packages_that_can_be_loaded_are_told() -> None:
+    assert check("packages") == ok("packages", "Agora's packages and its native library can be loaded")
+
+
 @pytest.mark.parametrize(
     ("words", "text", "remedy"),
     [
@@ -90,15 +109,27 @@ def test_packages_that_are_missing_are_told(
 def test_a_file_where_the_logs_should_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch(mode=0o777)
     found = check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path / "file" / "logs"))
-    assert (found.level, found.text) == (Level.PROBLEM, f"{tmp_path}/file/logs: {tmp_path}/file is no folder")
+    words = f"{tmp_path}/file/logs: {tmp_path}/file can't be written (Not a directory)"
+    assert (found.level, found.text) == (Level.PROBLEM, words)
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_folder_that_can_t_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The administrator, as whom tests may run, may write everywhere.
-    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
-    found = check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path / "logs"))
-    assert (found.level, found.text) == (Level.PROBLEM, f"{tmp_path}/logs: {tmp_path} can't be written")
+def test_a_folder_that_not_even_the_administrator_can_make_is_told() -> None:
+    found = check("AGORA_LOG_DIR", AGORA_LOG_DIR="/dev/null/logs")
+    assert (found.level, found.text.partition(" (")[0]) == (
+        Level.PROBLEM,
+        "/dev/null/logs: /dev/null can't be written",
+    )
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_folder_of_somebody_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path)).level is Level.OK
+    monkeypatch.setattr(os, "getuid", lambda: 12345678)
+    found = check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path))
+    assert (found.level, found.text) == (Level.PROBLEM, f"{tmp_path}: it belongs to somebody else")
+    # That of its parent is nobody's business.
+    assert check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path / "logs")).level is Level.OK
 
 
 @pytest.mark.usefixtures("installed")
@@ -113,3 +144,9 @@ def test_without_the_browser_s_sdk_the_page_can_t_join(tmp_path: Path) -> None:
     found = check("AGORA_WEB_SDK", AGORA_WEB_SDK=str(tmp_path / "none.js"))
     assert (found.level, found.text) == (Level.WARNING, f"there is no {tmp_path}/none.js: the page can't join")
     assert "npm ci" in found.remedy
+
+
+@pytest.mark.usefixtures("installed")
+def test_where_the_browser_s_sdk_is_looked_for_is_told_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert check("AGORA_WEB_SDK", AGORA_WEB_SDK="here.js").text.startswith(f"there is no {tmp_path}/here.js:")

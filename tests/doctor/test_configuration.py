@@ -42,10 +42,16 @@ def test_a_file_that_is_not_there_is_told() -> None:
 def test_every_wrong_value_is_told_with_what_its_default_is() -> None:
     where = "correct it in .env or the environment; .env.example describes it"
     assert check_faults({}) == []
-    assert check_faults({"SERVER_PORT": "must be a number", "AGORA_APP_CERT": "AGORA_APP_CERT is set, but"}) == [
+    assert check_faults({"SERVER_PORT": "must be a number", "AGORA_APP_CERT": "is set, but"}) == [
         problem("SERVER_PORT", "must be a number", f"{where}; left empty, it is 8080"),
         problem("AGORA_APP_CERT", "is set, but", f"{where}, or leave it empty"),
     ]
+    (auth,) = check_faults({"REALTIME_API_AUTH": "REALTIME_API_AUTH is api-key, but OPENAI_API_KEY is empty"})
+    assert auth == problem(
+        "REALTIME_API_AUTH",
+        "is api-key, but OPENAI_API_KEY is empty",
+        "correct it or OPENAI_API_KEY in .env or the environment; .env.example describes both",
+    )
     (voices,) = check_faults({"VOICES": "x"})
     assert voices.remedy.endswith("left empty, it is alloy,ash,ballad,coral,echo,sage,shimmer,verse,marin,cedar")
 

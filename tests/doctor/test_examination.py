@@ -79,13 +79,13 @@ async def test_every_wrong_value_is_told_and_what_does_not_need_it_is_checked(tm
     not_checked = {
         "SERVER_PORT": "Server",
         "MAX_AGENTS": "Server",
-        "AGORA_APP_ID": "Channel",
         "LOCAL_LLM_URL": "Chat model",
     }
     for name, title in not_checked.items():
         found = of(sections, title)[name]
         assert (found.level, found.text) == (Level.WARNING, "is wrong, so what it is for was not checked")
     assert of(sections, "Machine")["Python"].level is not Level.PROBLEM
+    assert list(of(sections, "Channel")) == ["AGORA_APP_CERT", "packages", "AGORA_LOG_DIR", "AGORA_WEB_SDK"]
 
 
 async def test_servers_are_asked_side_by_side(tmp_path: Path) -> None:

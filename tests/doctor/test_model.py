@@ -6,6 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from hibari.voices import VOICES
 
 from realtime_agent.config import Settings, load_settings
 from realtime_agent.doctor.finding import Finding, Level, ok
@@ -49,6 +50,26 @@ async def test_another_whisper_must_be_in_its_folder(tmp_path: Path) -> None:
     assert (await check_model(settings, TIMEOUT_S))[1].level is Level.PROBLEM
     (tmp_path / "model.bin").touch()
     assert (await check_model(settings, TIMEOUT_S))[1] == ok("LOCAL_STT_MODEL", f"{tmp_path} has a model.bin")
+
+
+@pytest.mark.parametrize(
+    ("voice", "level", "text"),
+    [
+        ("nobody", Level.PROBLEM, "unknown voice 'nobody'; available: "),
+        ("emma", Level.WARNING, "hibari downloads the voice emma when the server starts for the first time"),
+        ("fable", Level.OK, "the voice fable is here"),
+    ],
+)
+async def test_a_voice_must_be_one_of_hibari_s_and_may_have_to_be_downloaded(
+    voice: str, level: Level, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIBARI_HOME", str(tmp_path))
+    (tmp_path / VOICES["fable"]["file"]).touch()
+    found = (await check_model(Settings(local_tts_voice=voice), TIMEOUT_S))[1]
+    assert (found.level, found.subject) == (level, "LOCAL_TTS_VOICE")
+    assert text in found.text
+    (without,) = await check_model(Settings(local_tts_voice=voice), TIMEOUT_S, lambda name: name != "hibari")
+    assert without.subject == "model"
 
 
 async def test_a_server_that_wants_no_key_is_there(script: ScriptedServer) -> None:

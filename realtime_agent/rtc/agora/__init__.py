@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from realtime_agent.rtc.agora.channel import AgoraChannel
 from realtime_agent.rtc.agora.engine import AgoraEngine, log_folder
-from realtime_agent.rtc.agora.sdk import build_token, check_installed
+from realtime_agent.rtc.agora.sdk import build_token, check_installed, load
 
-__all__ = ["AgoraChannel", "AgoraEngine", "build_token", "check_installed", "log_folder"]
+__all__ = ["AgoraChannel", "AgoraEngine", "build_token", "check_installed", "load", "log_folder"]

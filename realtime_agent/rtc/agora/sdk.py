@@ -1,7 +1,7 @@
 """Agora's packages: agora-realtime-ai-api 1.1.0 and agora-python-server-sdk 2.1.7.
 
 This is the only module that imports them, and it does so only when a channel or a token is wanted: to import them
-loads, and where that is missing even downloads, Agora's native library.
+loads Agora's native library, and where that is not the right one even downloads it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import ctypes
 import logging
 import ssl
 import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from realtime_agent.errors import ChannelError, ConfigError
 
@@ -22,6 +25,10 @@ __all__ = ["Sdk", "build_token", "check_installed", "load"]
 _WORKS_WITH = {"agora-realtime-ai-api": "1.1.0", "agora-python-server-sdk": "2.1.7"}
 _LIBRARIES = {"linux": "libagora_rtc_sdk.so", "darwin": "libAgoraRtcKit.dylib"}
 _INSTALL = f"install Agora's packages with {sys.executable} -m pip install -r requirements-agora.txt"
+_DOWNLOAD = (
+    f"{sys.executable} -c 'import agora.rtc' downloads it from Agora, for Linux on x86-64 and macOS, "
+    "without checking the server's certificate"
+)
 _OWN_HANDLERS = ("agora_realtime_ai_api.rtc", "agora_realtime_ai_api.token_builder.realtimekit_token_builder")
 
 
@@ -46,10 +53,7 @@ def check_installed() -> None:
         raise ConfigError(f"the module agora.rtc is missing: {_INSTALL}")
     path = Path(spec.origin).parent / "agora_sdk" / library
     if not path.is_file():
-        raise ConfigError(
-            f"Agora's native library is not at {path}; {sys.executable} -c 'import agora.rtc' downloads it from Agora, "
-            "for Linux on x86-64 and macOS, without checking the server's certificate"
-        )
+        raise ConfigError(f"Agora's native library is not at {path}; {_DOWNLOAD}")
 
 
 def build_token(app_id: str, certificate: str, channel_name: str, uid: int, ttl_s: float) -> str:
@@ -89,17 +93,19 @@ def load() -> Sdk:
         ConfigError: they can't be had.
     """
     check_installed()
-    checks_certificates = ssl._create_default_https_context  # noqa: SLF001 - Agora's package replaces it
     try:
-        import agora.rtc.audio_pcm_data_sender as sending
-        from agora.rtc.agora_service import AgoraService, AgoraServiceConfig
-        from agora_realtime_ai_api.rtc import RtcEngine, RtcOptions
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it downloads, loads, and exits where that fails
-        raise ConfigError(
-            f"Agora's native library can't be loaded ({error or type(error).__name__}): {_INSTALL}"
-        ) from None
-    finally:
-        ssl._create_default_https_context = checks_certificates  # noqa: SLF001
+        with _nothing_changed():
+            import agora.rtc.audio_pcm_data_sender as sending
+            from agora.rtc.agora_service import AgoraService, AgoraServiceConfig
+            from agora_realtime_ai_api.rtc import RtcEngine, RtcOptions
+    except ConfigError:
+        raise
+    except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        raise ConfigError(f"Agora's packages need {name}, which is not installed: {_INSTALL}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it loads a library, and exits where that fails
+        why = error.__context__ if isinstance(error, SystemExit) else error
+        raise ConfigError(f"Agora's native library can't be loaded ({why!s:.200}); {_DOWNLOAD}") from None
     # The SDK throws away whether a frame was taken.
     sending.agora_audio_pcm_data_sender_send.restype = ctypes.c_int
     # It logs tokens, at DEBUG itself and at INFO in the other package, through handlers of its own.
@@ -110,3 +116,18 @@ def load() -> Sdk:
         talkative.propagate = True
         talkative.setLevel(logging.WARNING)
     return Sdk(AgoraService, AgoraServiceConfig, sending.PcmAudioFrame, RtcEngine, RtcOptions)
+
+
+@contextmanager
+def _nothing_changed() -> Iterator[None]:
+    """Keep what Agora's packages do when they are imported from the rest of the process, and from the network."""
+    checks_certificates, retrieves = ssl._create_default_https_context, urllib.request.urlretrieve  # noqa: SLF001 - as they do
+    urllib.request.urlretrieve = _refuse_download
+    try:
+        yield
+    finally:
+        ssl._create_default_https_context, urllib.request.urlretrieve = checks_certificates, retrieves  # noqa: SLF001
+
+
+def _refuse_download(url: str, filename: Any = None, reporthook: Any = None, data: Any = None) -> NoReturn:
+    raise ConfigError(f"Agora's native library is not the one that its package wants; {_DOWNLOAD}")
