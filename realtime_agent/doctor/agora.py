@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 
 from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Finding, ok, problem, warning
-from realtime_agent.errors import ConfigError
+from realtime_agent.doctor.machine import is_there
+from realtime_agent.errors import ChannelError, ConfigError
 
 __all__ = ["check_channel"]
 
@@ -31,7 +32,7 @@ def check_channel(settings: Settings, wrong: Container[str] = ()) -> list[Findin
     return [
         *found,
         _check_packages(),
-        _check_log_dir(log_folder(settings.agora_log_dir)),
+        _check_log_dir(log_folder(settings.agora_log_dir).absolute()),
         _check_web_sdk(Path(settings.agora_web_sdk).absolute()),
     ]
 
@@ -68,23 +69,25 @@ def _check_packages() -> Finding:
 
 
 def _check_log_dir(folder: Path) -> Finding:
-    """An agent makes the folder itself; so what counts is what is there already."""
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    """Whether an agent can make it, and write there; what permissions say of that is not all."""
+    from realtime_agent.rtc.agora import make_log_folder
+
+    made = [each for each in (folder, *folder.parents) if not is_there(each)]
     try:
-        # To try it is the only way to know: what permissions say is not all.
-        with TemporaryDirectory(dir=there):
-            is_ours = there != folder or there.stat().st_uid == os.getuid()
-    except OSError as error:
-        why = f"{there} can't be written ({error.strerror})"
-    else:
-        if is_ours:
+        make_log_folder(folder)
+        with TemporaryFile(dir=folder):
             return ok("AGORA_LOG_DIR", f"{folder} can be written")
-        why = "it belongs to somebody else"
-    return problem("AGORA_LOG_DIR", f"{folder}: {why}", "name a folder that this user may write to")
+    except (ChannelError, OSError) as error:
+        why = f"{folder} can't be written ({error.strerror})" if isinstance(error, OSError) else str(error)
+        return problem("AGORA_LOG_DIR", why.partition(":")[0], "name a folder of this user's own")
+    finally:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
 
 
 def _check_web_sdk(path: Path) -> Finding:
-    if path.is_file():
+    if is_there(path) and path.is_file():
         return ok("AGORA_WEB_SDK", f"{path} is there: the page can join")
     return warning(
         "AGORA_WEB_SDK",

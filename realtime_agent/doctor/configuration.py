@@ -21,15 +21,17 @@ __all__ = [
     "check_privacy",
     "check_source",
     "check_unknown",
+    "has_example_key",
     "is_placeholder",
 ]
 
-_PLACEHOLDER = re.compile(
-    r"<[^>]*>|\.{3}|…|[xX*]{6,}"
-    r"|(?<![a-z0-9])(your|my|insert|replace|change|changeme|placeholder|dummy|todo)(?![a-z0-9])",
-    re.IGNORECASE,
+_MARKS = re.compile(r"<[^>]*>|\.{3}|…|[xX*]{6,}")
+"""What examples have where a value belongs: <key>, sk-..., xxxxxxxx."""
+
+_WORDS = re.compile(
+    r"(?<![a-z0-9])(your|my|insert|replace|change|changeme|placeholder|dummy|todo)(?![a-z0-9])", re.IGNORECASE
 )
-"""What examples have where a value belongs: <key>, sk-..., xxxxxxxx, your-key, my_key."""
+"""What they have where a key belongs: your-key, my_key. Models and hosts may be named so, and keys of other servers."""
 
 _DIGITS = "0123456789abcdef"
 _EXAMPLES = (2 * _DIGITS, 2 * _DIGITS[::-1])
@@ -125,14 +127,24 @@ def check_placeholders(settings: Settings) -> list[Finding]:
     return [
         problem(name.upper(), "still has an example's value", "put in your own, or leave it empty")
         for name in sorted(settings.model_fields_set, key=list(Settings.model_fields).index)
-        if name not in _FREE and any(is_placeholder(text) or _is_example(name, text) for text in _texts(settings, name))
+        if name not in _FREE
+        and (
+            any(is_placeholder(text) or _is_example(name, text) for text in _texts(settings, name))
+            or (name == "openai_api_key" and has_example_key(settings))
+        )
     ]
+
+
+def has_example_key(settings: Settings) -> bool:
+    """Whether OPENAI_API_KEY only shows where a key belongs."""
+    key = settings.openai_api_key.get_secret_value()
+    return is_placeholder(key) or (not settings.realtime_api_base_uri and bool(_WORDS.search(key)))
 
 
 def is_placeholder(value: str) -> bool:
     """Whether a value only shows where one belongs."""
     is_one_character = len(value) >= _SHORTEST and len(set(value)) == 1
-    return is_one_character or value.lower() in _EXAMPLES or bool(_PLACEHOLDER.search(value))
+    return is_one_character or value.lower() in _EXAMPLES or bool(_MARKS.search(value))
 
 
 def _is_example(name: str, value: str) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from realtime_agent.addresses import is_loopback
 from realtime_agent.assembly import model_address
 from realtime_agent.config import Settings
-from realtime_agent.doctor.configuration import is_placeholder
+from realtime_agent.doctor.configuration import has_example_key
 from realtime_agent.doctor.finding import Finding, ok, problem, warning
 
 __all__ = ["check_key"]
@@ -26,11 +26,13 @@ def check_key(settings: Settings) -> list[Finding]:
     key = settings.openai_api_key.get_secret_value()
     parts = urlsplit(model_address(settings))
     host = parts.hostname or ""
-    findings = [_shape(key, host)] if key else [_no_key(settings, host)]
+    findings = [_shape(key, host) if key else _no_key(settings, host)]
+    if has_example_key(settings):
+        findings = []  # told with the settings
     if parts.scheme == "ws" and not is_loopback(host) and (key or settings.extra_headers):
         text = f"the key goes to {host} unencrypted"
         findings.append(warning("REALTIME_API_BASE_URI", text, "it should begin with wss://"))
-    return [each for each in findings if each is not None]
+    return findings
 
 
 def _no_key(settings: Settings, host: str) -> Finding:
@@ -41,9 +43,7 @@ def _no_key(settings: Settings, host: str) -> Finding:
     return ok(_SUBJECT, f"is empty, which is right if {host} wants no key")
 
 
-def _shape(key: str, host: str) -> Finding | None:
-    if is_placeholder(key):
-        return None  # told with the settings
+def _shape(key: str, host: str) -> Finding:
     if re.search(r"[\s\"'`]", key):
         return problem(_SUBJECT, "has a space or quotes in it", "put in the key alone, without quotes or `Bearer`")
     if not (_is_openai(host) or _is_azure(host)):

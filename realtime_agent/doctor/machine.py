@@ -21,6 +21,7 @@ __all__ = [
     "check_python",
     "check_sound",
     "is_installed",
+    "is_there",
     "this_machine",
 ]
 
@@ -155,6 +156,15 @@ def _room(memory: int | None, settings: Settings) -> list[Finding]:
             f"free some, or set MAX_AGENTS={room}" if room >= 1 else "free some",
         )
     ]
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or folder is seen; one that may not be looked for, or can't be, is not."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def check_authorities(context: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> list[Finding]:

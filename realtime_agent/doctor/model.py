@@ -9,7 +9,7 @@ from realtime_agent.assembly import model_address
 from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Finding, ok, problem, warning
 from realtime_agent.doctor.key import check_key
-from realtime_agent.doctor.machine import is_installed
+from realtime_agent.doctor.machine import is_installed, is_there
 from realtime_agent.doctor.probe import Answer, open_websocket
 from realtime_agent.doctor.secrecy import public_address
 from realtime_agent.realtime.endpoint import realtime_endpoint
@@ -50,7 +50,7 @@ def _check_packages(installed: Callable[[str], bool]) -> list[Finding]:
 def _check_stt(folder: str) -> list[Finding]:
     if not folder:
         return []
-    if (Path(folder) / "model.bin").is_file():
+    if is_there(Path(folder) / "model.bin"):
         return [ok("LOCAL_STT_MODEL", f"{folder} has a model.bin")]
     remedy = "name a folder with a faster-whisper (CTranslate2) model; empty, it is Whisper tiny.en"
     return [problem("LOCAL_STT_MODEL", f"there is no model.bin in {folder}", remedy)]

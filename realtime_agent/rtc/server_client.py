@@ -76,6 +76,16 @@ class ServerClient:
             raise ChannelError(f"the server tells nothing of channel {channel_name!r}: {_in_words(answer)}")
         return answer
 
+    async def why_ended(self, channel_name: str) -> str:
+        """Why the channel's agent ended, as far as the server knows: its reason, and what failed; or nothing."""
+        try:
+            status, answer = await self._ask("GET", f"/agents/{quote(channel_name, safe='')}")
+        except ChannelError:
+            return ""
+        if status != 200 or answer.get("state") != "ended":
+            return ""
+        return ": ".join(str(words) for words in (answer.get("reason"), answer.get("cause")) if words)
+
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         where = self._server_url
         try:

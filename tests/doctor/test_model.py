@@ -48,6 +48,8 @@ async def test_the_packages_that_the_embedded_model_needs_are_those_of_its_extra
 async def test_another_whisper_must_be_in_its_folder(tmp_path: Path) -> None:
     settings = Settings(local_stt_model=str(tmp_path))
     assert (await check_model(settings, TIMEOUT_S))[1].level is Level.PROBLEM
+    nowhere = Settings(local_stt_model="x" * 300)
+    assert (await check_model(nowhere, TIMEOUT_S))[1].level is Level.PROBLEM
     (tmp_path / "model.bin").touch()
     assert (await check_model(settings, TIMEOUT_S))[1] == ok("LOCAL_STT_MODEL", f"{tmp_path} has a model.bin")
 

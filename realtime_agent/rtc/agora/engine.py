@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from realtime_agent.rtc.agora.line import Line
 from realtime_agent.rtc.agora.native_call import native_call
 from realtime_agent.rtc.agora.sdk import load
 
-__all__ = ["AgoraEngine", "log_folder"]
+__all__ = ["AgoraEngine", "log_folder", "make_log_folder"]
 
 _MAX_LOGS = 100
 
@@ -79,6 +80,7 @@ class AgoraEngine:
 
     def _begin(self) -> Any:
         service = self._sdk.AgoraService()
+        make_log_folder(self._log_dir)
         config = self._sdk.AgoraServiceConfig(appid=self._app_id, log_path=str(_new_log(self._log_dir)))
         result = service.initialize(config)
         if result != 0:
@@ -90,21 +92,27 @@ class AgoraEngine:
         return engine
 
 
-def _new_log(folder: Path) -> Path:
-    """A log of this process's own; the oldest of many are removed. What it holds is nobody else's business.
+def make_log_folder(folder: Path) -> None:
+    """See that there is a folder for logs. What they hold is nobody else's business.
 
     Raises:
-        ChannelError: the folder can't be had, or is somebody else's.
+        ChannelError: it can't be had, or is somebody else's.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            raise ChannelError(f"{folder} belongs to somebody else: set AGORA_LOG_DIR")
-        logs = sorted(folder.glob("agora-*.log"), key=_modified)
-        for old in logs[: max(0, len(logs) - _MAX_LOGS + 1)]:
-            old.unlink(missing_ok=True)
+        is_ours = folder.stat().st_uid == os.getuid()
     except OSError as error:
         raise ChannelError(f"{folder} can't hold Agora's log ({error.strerror}): set AGORA_LOG_DIR") from None
+    if not is_ours:
+        raise ChannelError(f"{folder} belongs to somebody else: set AGORA_LOG_DIR")
+
+
+def _new_log(folder: Path) -> Path:
+    """A log of this process's own; the oldest of many are removed."""
+    logs = sorted(folder.glob("agora-*.log"), key=_modified)
+    for old in logs[: max(0, len(logs) - _MAX_LOGS + 1)]:
+        with suppress(OSError):  # another process may have removed it
+            old.unlink()
     return folder / f"agora-{os.getpid()}.log"
 
 

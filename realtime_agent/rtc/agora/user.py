@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
+from realtime_agent.errors import ChannelError
 from realtime_agent.rtc.agora import AgoraChannel, AgoraEngine
-from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, ChannelLost, Message, UserLeft
+from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, ChannelLost, Message, UserJoined, UserLeft
 from realtime_agent.rtc.server_client import ServerClient, UserToken
 from realtime_agent.rtc.wire import natural
 
 __all__ = ["AgoraUser"]
+
+_ASKS = 10
+_ASK_EVERY_S = 0.5
+"""An agent takes 6 s at most to leave."""
 
 
 class AgoraUser:
@@ -36,13 +43,9 @@ class AgoraUser:
         self._uid = token.uid
         self._agent: Mapping[str, Any] = {}
         self._agent_uid = 0
-        self._channel = AgoraChannel(
-            engine,
-            token.channel_name,
-            token.uid,
-            self._take_token,
-            timeout_s=timeout_s,
-        )
+        self._timeout_s = timeout_s
+        self._channel = AgoraChannel(engine, token.channel_name, token.uid, self._take_token, timeout_s=timeout_s)
+        self._events = self._channel.events()
 
     @property
     def uid(self) -> int:
@@ -55,16 +58,31 @@ class AgoraUser:
         return self._agent.get("user_uid") in (None, self._uid)
 
     async def join(self) -> None:
-        """Enter the channel.
+        """Enter the channel, and wait until the agent is seen there.
 
         Raises:
-            ChannelError: no agent there, or Agora refused.
-            ConfigError: Agora's packages can't be used.
+            ChannelError: no agent there, or Agora refused, or can't be used.
         """
         self._agent = await self._server.find_agent(self._channel_name)
         self._agent_uid = natural(self._agent.get("uid")) or 0
         self._channel.hear(self._agent_uid)
         await self._channel.join()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._meet()
+        except TimeoutError:
+            raise ChannelError(
+                f"the agent of channel {self._channel_name!r} was not seen there within {self._timeout_s:g} s; "
+                f"GET /agents/{quote(self._channel_name, safe='')} tells how it is"
+            ) from None
+
+    async def _meet(self) -> None:
+        async for event in self._events:
+            match event:
+                case UserJoined(uid) if uid == self._agent_uid:
+                    return
+                case ChannelLost(cause):
+                    raise ChannelError(cause)
 
     async def leave(self) -> None:
         """Leave, and free everything; harmless when repeated. `events` ends."""
@@ -73,16 +91,17 @@ class AgoraUser:
     async def events(self) -> AsyncIterator[ChannelEvent]:
         """What the agent does, in order, until `leave` or `ChannelLost`. One reader at a time."""
         reason = ""
-        async for event in self._channel.events():
+        async for event in self._events:
             match event:
                 case AudioFrame() | ChannelLost():
                     yield event
                 case Message(uid, body) if uid == self._agent_uid:
                     if body.get("type") == "state" and body.get("state") == "ended":
-                        reason = f": {body.get('reason')}"
+                        reason = str(body.get("reason"))
                     yield event
                 case UserLeft(uid) if uid == self._agent_uid:
-                    yield ChannelLost(f"the agent ended{reason}")
+                    reason = reason or await self._ask_why()
+                    yield ChannelLost(f"the agent ended: {reason}" if reason else "the agent left")
                     return
 
     def push(self, frame: bytes) -> None:
@@ -91,6 +110,14 @@ class AgoraUser:
 
     def report_played(self, position: int) -> None:
         """Nothing: there is no way to tell."""
+
+    async def _ask_why(self) -> str:
+        """Why the agent left without a word; it may be seen to leave before the server knows of it."""
+        for _ in range(_ASKS):
+            if reason := await self._server.why_ended(self._channel_name):
+                return reason
+            await asyncio.sleep(_ASK_EVERY_S)
+        return ""
 
     async def _take_token(self) -> str:
         """The token that we have, and later another one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ class Server:
     def __init__(self) -> None:
         self.agent: dict[str, Any] | None = {"uid": 7, "user_uid": None, "state": "waiting"}
         self.tokens = 0
+        self.shown = 0
+        self.knows_after: float = math.inf
         self.client = ServerClient("")
 
     async def user(self, engine: AgoraEngine) -> AgoraUser:
@@ -40,6 +43,9 @@ class Server:
         return web.json_response(body | {"rtc": "agora", "app_id": APP_ID, "token": f"token{self.tokens}"})
 
     async def show(self, _request: web.Request) -> web.Response:
+        self.shown += 1
+        if self.shown > self.knows_after:
+            self.agent = {"state": "ended", "reason": "idle"}
         return web.json_response(self.agent or {"error": "Agent not found"}, status=200 if self.agent else 404)
 
 
@@ -104,23 +110,83 @@ async def test_the_agent_hears_the_user(engine: AgoraEngine, server: Server, net
         assert await next_of(events, AudioFrame) == AudioFrame(5, b"\1\0" * 240)
 
 
-@pytest.mark.parametrize(
-    ("last_words", "cause"),
-    [([], "the agent ended"), ([{"type": "state", "state": "ended", "reason": "idle"}], "the agent ended: idle")],
-)
 async def test_the_end_of_the_agent_ends_the_channel(
-    engine: AgoraEngine, server: Server, network: LoopbackNetwork, last_words: list[dict[str, Any]], cause: str
+    engine: AgoraEngine, server: Server, network: LoopbackNetwork
 ) -> None:
     agent, user = channel_of(engine), await server.user(engine)
+    last_words = {"type": "state", "state": "ended", "reason": "idle"}
     await agent.join()
     async with joined(user):
         await heard(network, 5)
-        for body in last_words:
-            agent.send(body)
+        agent.send(last_words)
         await agent.leave()
         async with asyncio.timeout(TIMEOUT_S):
             events = [event async for event in user.events()]
-        assert events == [*(Message(7, body) for body in last_words), ChannelLost(cause)]
+        assert events == [Message(7, last_words), ChannelLost("the agent ended: idle")]
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"state": "ended", "reason": "rtc_failed", "cause": "no way"}, "the agent ended: rtc_failed: no way"),
+        ({"state": "ended", "reason": "stopped", "cause": None}, "the agent ended: stopped"),
+        ({"state": "waiting", "reason": None, "cause": None}, "the agent left"),
+        (None, "the agent left"),
+    ],
+)
+async def test_why_an_agent_left_without_a_word_is_asked_of_the_server(
+    engine: AgoraEngine,
+    server: Server,
+    told: dict[str, Any] | None,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("realtime_agent.rtc.agora.user._ASK_EVERY_S", 0)
+    agent, user = channel_of(engine), await server.user(engine)
+    await agent.join()
+    async with joined(user):
+        server.agent = told
+        await agent.leave()
+        async with asyncio.timeout(TIMEOUT_S):
+            assert [event async for event in user.events()] == [ChannelLost(words)]
+
+
+async def test_the_server_may_learn_later_than_the_user_that_the_agent_left(
+    engine: AgoraEngine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_agent.rtc.agora.user._ASK_EVERY_S", 0)
+    agent, user = channel_of(engine), await server.user(engine)
+    await agent.join()
+    async with joined(user):
+        server.knows_after = server.shown + 3
+        await agent.leave()
+        async with asyncio.timeout(TIMEOUT_S):
+            assert [event async for event in user.events()] == [ChannelLost("the agent ended: idle")]
+
+
+async def test_an_agent_that_is_not_seen_is_told_of(engine: AgoraEngine, server: Server) -> None:
+    other = channel_of(engine, 9)
+    user = AgoraUser(server.client, engine, await server.client.ask_token("room", 5), timeout_s=0.5)
+    async with staying(other):
+        with pytest.raises(
+            ChannelError, match=r"agent of channel 'room' was not seen there within 0\.5 s; GET /agents/room"
+        ):
+            await user.join()
+        await user.leave()
+
+
+async def test_a_channel_that_is_lost_before_the_agent_is_seen_is_told_of(
+    engine: AgoraEngine, server: Server, network: LoopbackNetwork
+) -> None:
+    user = await server.user(engine)
+    joining = asyncio.create_task(user.join())
+    async with asyncio.timeout(TIMEOUT_S):
+        while user._channel._open is None:
+            await asyncio.sleep(0.01)
+    network.tell(5, "failed 9")
+    with pytest.raises(ChannelError, match="token"):
+        await joining
+    await user.leave()
 
 
 async def test_leaving_ends_the_events_without_a_loss(engine: AgoraEngine, server: Server) -> None:
