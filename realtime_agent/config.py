@@ -42,7 +42,7 @@ Milliseconds = Annotated[int, Field(ge=0, le=2000)]
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 _NEAR = 0.65
 """How alike two names must be for one to be taken for the other misspelt; DATABASE_URL is like none of ours."""
@@ -259,13 +259,10 @@ def unknown_names(dotenv: Path = _DOTENV) -> dict[str, str | None]:
         ConfigError: the file can't be read.
     """
     known = [name.upper() for name in Settings.model_fields]
-    # A line that is not `NAME=value` may be a part of a key.
-    unknown = [
-        name
-        for name, value in _read(dotenv).items()
-        if name not in known and value is not None and _NAME.fullmatch(name)
-    ]
-    return {name: next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_NEAR)), None) for name in unknown}
+    unknown = [name for name, value in _read(dotenv).items() if name not in known and value is not None]
+    nearest = {name: next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_NEAR)), None) for name in unknown}
+    # A line that is not meant as `NAME=value` may be a part of a key.
+    return {name: near for name, near in nearest.items() if near is not None or _VARIABLE.fullmatch(name)}
 
 
 def _values(environ: Mapping[str, str] | None, dotenv: Path | None) -> dict[str, str]:
@@ -277,7 +274,7 @@ def _values(environ: Mapping[str, str] | None, dotenv: Path | None) -> dict[str,
 
 def _named(words: str) -> list[str]:
     """The settings that a message names, in its order."""
-    return [name for word in _NAME.findall(words) if (name := word.lower()) in Settings.model_fields and word.isupper()]
+    return [name for word in _VARIABLE.findall(words) if (name := word.lower()) in Settings.model_fields]
 
 
 def _read(dotenv: Path) -> dict[str, str | None]:

@@ -202,7 +202,7 @@ def _add_doctor(commands: _Commands) -> None:
         type=_seconds,
         default=DOCTOR_TIMEOUT_S,
         metavar="SECONDS",
-        help="how long each server may take to answer (default: %(default)g)",
+        help="how long each server may take to answer (default: %(default)g); a silent name server may take longer",
     )
     # It reads the settings itself, to say of each what is wrong, and what others log would only say the same again.
     doctor.set_defaults(program=programs.run_doctor, load_settings=partial(Settings, log_level="ERROR"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,7 +37,7 @@ _DIGITS = "0123456789abcdef"
 _EXAMPLES = (2 * _DIGITS, 2 * _DIGITS[::-1])
 """The keys of Agora's in docs/agora.md."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 _EXAMPLE_HOST = re.compile(r"(.*\.)?example(\.com|\.net|\.org)?", re.IGNORECASE)
 """Names that RFC 2606 keeps for examples."""
@@ -69,12 +69,12 @@ def check_privacy(dotenv: Path, settings: Settings) -> list[Finding]:
     return [warning(".env", "others on this machine can read it, and a key is set", f"chmod 600 {dotenv.resolve()}")]
 
 
-def check_lines(dotenv: Path) -> list[Finding]:
-    """The lines of .env that assign nothing, by their numbers: they may be a part of a key."""
+def check_lines(dotenv: Path, unknown: Container[str] = ()) -> list[Finding]:
+    """The lines of .env that assign neither a setting nor what is `unknown`, by number: they may be a part of a key."""
     if not dotenv.is_file():
         return []
     with dotenv.open(encoding="utf-8") as file:
-        numbers = [str(_number(each.original)) for each in parse_stream(file) if not _is_understood(each)]
+        numbers = [str(_number(each.original)) for each in parse_stream(file) if not _is_understood(each, unknown)]
     if not numbers:
         return []
     remedy = "write NAME=value, or begin the line with #"
@@ -87,9 +87,11 @@ def _number(line: Original) -> int:
     return line.line + line.string[:blank].count("\n")
 
 
-def _is_understood(line: Binding) -> bool:
+def _is_understood(line: Binding, unknown: Container[str]) -> bool:
     """Whether a line is an assignment, or blank."""
-    return not line.error and (line.key is None or (line.value is not None and bool(_NAME.fullmatch(line.key))))
+    if line.error or line.key is None:
+        return not line.error
+    return line.value is not None and (line.key.lower() in Settings.model_fields or line.key in unknown)
 
 
 def check_faults(faults: Mapping[str, str]) -> list[Finding]:
@@ -99,7 +101,7 @@ def check_faults(faults: Mapping[str, str]) -> list[Finding]:
 
 def _mend(name: str, words: str) -> str:
     settings = {each.upper() for each in Settings.model_fields} - {name}
-    other = next((word for word in _NAME.findall(words) if word in settings), None)
+    other = next((word for word in _VARIABLE.findall(words) if word in settings), None)
     if other is not None:
         return f"correct it or {other} in .env or the environment; .env.example describes both"
     field = Settings.model_fields.get(name.lower())

@@ -57,11 +57,12 @@ async def examine(
     """
     try:
         settings, faults = usable_settings(environ, dotenv)
+        unknown = unknown_names(dotenv)
         read = [
             *check_source(dotenv, settings),
             *check_privacy(dotenv, settings),
-            *check_lines(dotenv),
-            *check_unknown(unknown_names(dotenv)),
+            *check_lines(dotenv, unknown),
+            *check_unknown(unknown),
         ]
     except ConfigError as error:
         remedy = "make it a text in UTF-8 that this user may read; .env.example is one"
