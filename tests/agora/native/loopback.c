@@ -87,7 +87,7 @@ typedef struct {
 
 typedef struct {
     sender *from;
-    int enabled;
+    _Atomic int enabled;
 } track;
 
 typedef struct conn {
@@ -103,7 +103,8 @@ typedef struct conn {
     char members[MAX_MEMBERS][MAX_UID];
     int member_count;
     char subscribed[MAX_MEMBERS][MAX_UID];
-    int subscribed_count, subscribed_all;
+    int subscribed_count;
+    _Atomic int subscribed_all;
     _Atomic int lose_every, delay_ms;
     size_t under_way; /* bytes that were taken from the sender and are not sent yet */
     _Atomic unsigned sent_frames, lost_frames, sent_messages;
@@ -248,9 +249,13 @@ static void call_conn_observer(conn *c, const event *e)
     if (!f)
         return;
     conn_info info = {1, c->channel, e->a, c->uid, 0};
+    char token[MAX_TOKEN];
+    pthread_mutex_lock(&c->lock);
+    copy(token, sizeof token, c->token);
+    pthread_mutex_unlock(&c->lock);
     switch (e->slot) {
     case ON_LOST: ((void (*)(void *, conn_info *))f)(c, &info); break;
-    case ON_TOKEN_WILL_EXPIRE: ((void (*)(void *, const char *))f)(c, c->token); break;
+    case ON_TOKEN_WILL_EXPIRE: ((void (*)(void *, const char *))f)(c, token); break;
     case ON_TOKEN_DID_EXPIRE: ((void (*)(void *))f)(c); break;
     case ON_JOINED: ((void (*)(void *, const char *))f)(c, e->uid); break;
     case ON_LEFT: ((void (*)(void *, const char *, int))f)(c, e->uid, e->b); break;
@@ -427,7 +432,9 @@ static void obey(conn *c, const char *text)
     } else if (!strcmp(word, "away")) {
         c->away = 1;
         c->state = RECONNECTING;
+        pthread_mutex_lock(&c->lock);
         c->subscribed_count = 0; /* it may forget whom it was to hear */
+        pthread_mutex_unlock(&c->lock);
         tell_state(c, ON_RECONNECTING, RECONNECTING, INTERRUPTED);
     } else if (!strcmp(word, "back")) {
         c->away = 0;
