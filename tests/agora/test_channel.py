@@ -424,13 +424,20 @@ async def test_messages_wait_while_the_connection_is_interrupted(engine: AgoraEn
         ("disconnected 10", "Agora's server refused"),
     ],
 )
-async def test_an_end_from_outside_says_why(
-    engine: AgoraEngine, network: LoopbackNetwork, words: str, cause: str
+async def test_an_end_from_outside_says_why_and_no_goodbye_is_waited_for(
+    engine: AgoraEngine,
+    network: LoopbackNetwork,
+    words: str,
+    cause: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_DISCONNECT", "silent")
     channel = channel_of(engine)
     async with staying(channel):
         network.tell(7, words)
         assert [event async for event in channel.events()] == [ChannelLost(cause)]
+    assert warnings(caplog) == []
 
 
 async def test_an_error_of_the_library_is_logged(

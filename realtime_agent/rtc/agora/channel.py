@@ -237,12 +237,12 @@ class AgoraChannel:
             if self._open is not None and not self._is_away:
                 self._go_away(in_words(reason))
         elif state in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+            self._disconnected.set()
             if self._open is not None:
                 self._lose(in_words(reason))
             else:
                 self._refusal = in_words(reason)
                 self._answered.set()
-                self._disconnected.set()
 
     def _go_away(self, cause: str) -> None:
         self._is_away = True
