@@ -1,7 +1,7 @@
 // The line to a channel of Agora SD-RTN: its SDK carries and plays the audio, and brings the agent's messages.
 
-import { AgentSound } from "./agent-sound.js";
 import { loadSdk } from "./agora-sdk.js";
+import { AgoraVoice } from "./agora-voice.js";
 import { endOfConnection, refusalInWords } from "./agora-words.js";
 import { ApiError, findAgent, requestToken } from "./api.js";
 import { CLOSED, closeInWords } from "./channel.js";
@@ -28,7 +28,7 @@ export class AgoraLine {
       signal.throwIfAborted();
       throw new Error(refusalInWords(error), { cause: error });
     }
-    line.speak(microphone.track);
+    if (!line.closed) line.speak(microphone.track);
     return line;
   }
 
@@ -36,7 +36,9 @@ export class AgoraLine {
     this.sdk = sdk;
     this.token = token;
     this.agent = agent; // as the server told, with the state that was told last
-    this.agentLeft = false;
+    this.agentThere = null; // not known before it is seen
+    this.connected = true;
+    this.voiceFailure = "";
     this.context = context;
     this.handlers = handlers;
     this.assembler = new Assembler();
@@ -47,6 +49,10 @@ export class AgoraLine {
     this.framesSent = 0;
     this.framesDropped = 0; // the SDK does not tell
     this.client = sdk.createClient({ mode: "rtc", codec: "vp8" });
+    this.voice = new AgoraVoice(this.client, context, {
+      onPlayed: handlers.onPlayed,
+      onFailure: (words) => this.learn({ voiceFailure: words }),
+    });
     this.subscribeToEvents();
   }
 
@@ -57,8 +63,8 @@ export class AgoraLine {
     client.on("stream-message", (uid, bytes) => isAgent(uid) && this.receive(bytes));
     client.on("user-joined", ofAgent(() => this.presence(true)));
     client.on("user-left", ofAgent(() => this.presence(false)));
-    client.on("user-published", ofAgent((user, kind) => kind === "audio" && this.hear(user)));
-    client.on("user-unpublished", ofAgent((_user, kind) => kind === "audio" && this.unhear()));
+    client.on("user-published", ofAgent((user, kind) => kind === "audio" && this.voice.hear(user)));
+    client.on("user-unpublished", ofAgent((_user, kind) => kind === "audio" && this.voice.unhear()));
     client.on("connection-state-change", (state, _before, reason) => this.connection(state, reason));
     client.on("token-privilege-will-expire", () => this.renewToken());
     client.on("token-privilege-did-expire", () => this.connection("DISCONNECTED", "TOKEN_EXPIRE"));
@@ -69,10 +75,16 @@ export class AgoraLine {
     const { app_id: appId, channel_name: channelName, token, uid } = this.token;
     await this.client.join(appId, channelName, token || null, uid);
     if (this.closed) return;
+    if (this.agent.state === "ended") {
+      this.finish(CLOSED.ENDED, this.agent.reason);
+      return;
+    }
     this.joined = true;
-    this.checking = setInterval(() => this.isDoubtful && this.check(), CHECK_EVERY_MS);
+    this.checking = setInterval(() => this.checkAgain(), CHECK_EVERY_MS);
     const heard = [null, uid].includes(this.agent.user_uid);
     this.handlers.onJoined({ channel_name: channelName, uid, heard, state: this.agent.state, position: 0 });
+    this.learn({});
+    if (!this.agentThere) this.check(); // it may have ended before we could see it leave
   }
 
   /** Publish the microphone. */
@@ -82,47 +94,13 @@ export class AgoraLine {
       await within(this.client.publish(this.microphone), STEP_TIMEOUT_MS);
       this.published = true;
     } catch (error) {
-      this.finish("PUBLISH", "", refusalInWords(error));
+      this.finish("PUBLISH", "", refusalInWords(error, "Your voice does not get through to Agora"));
     }
   }
 
   /** Take a frame of the microphone. It is only counted: the SDK has the microphone's track. */
   sendAudio() {
     if (this.published) this.framesSent += 1;
-  }
-
-  /** Let the agent's voice be heard. */
-  async hear(user) {
-    try {
-      const voice = await this.client.subscribe(user, "audio");
-      if (this.closed) return;
-      this.voice = voice;
-      this.voice.play();
-      this.voice.on("track-updated", () => this.measure());
-      this.trouble("");
-    } catch (error) {
-      this.trouble(`The agent's voice does not come through (${error.code ?? error.message}).`);
-      return;
-    }
-    await this.measure();
-  }
-
-  async measure() {
-    const track = this.voice?.getMediaStreamTrack();
-    if (!track) return;
-    const sound = await AgentSound.open(this.context, track, this.handlers.onPlayed).catch(() => null); // it is heard all the same
-    if (this.closed || this.voice?.getMediaStreamTrack() !== track) {
-      sound?.close();
-      return;
-    }
-    this.sound?.close();
-    this.sound = sound;
-  }
-
-  unhear() {
-    this.voice = null;
-    this.sound?.close();
-    this.sound = null;
   }
 
   receive(bytes) {
@@ -138,21 +116,27 @@ export class AgoraLine {
   }
 
   agentState({ state, reason }) {
-    this.agent.state = state;
-    if (!this.joined) return; // onJoined will tell
+    Object.assign(this.agent, { state, reason });
+    if (!this.joined) return; // join() will tell
     if (state === "ended") this.finish(CLOSED.ENDED, reason);
     else this.handlers.onState({ state, reason });
   }
 
   presence(isThere) {
-    this.agentLeft = !isThere;
-    this.trouble(isThere ? "" : "The agent left the channel.");
+    this.learn({ agentThere: isThere });
     if (!isThere) this.check();
   }
 
   /** Whether a message may have been lost that would have told more. */
   get isDoubtful() {
-    return this.agentLeft || this.agent.state !== "active";
+    return !this.agentThere || this.agent.state !== "active";
+  }
+
+  async checkAgain() {
+    this.voice.retry();
+    if (!this.isDoubtful) return;
+    await this.check();
+    if (this.agentThere === null) this.learn({ agentThere: false });
   }
 
   /** Ask the server for the agent's state. */
@@ -168,25 +152,41 @@ export class AgoraLine {
   connection(state, reason) {
     if (!this.joined) return; // joining fails by itself
     if (state === "DISCONNECTED") this.finish(...endOfConnection(reason));
-    if (state === "RECONNECTING") this.trouble("The connection to Agora was lost. Trying again…");
+    if (state === "RECONNECTING") this.learn({ connected: false });
     if (state === "CONNECTED") {
-      this.trouble("");
+      this.learn({ connected: true });
       this.check();
     }
   }
 
-  async renewToken() {
-    const { channel_name: channelName, uid } = this.token;
-    try {
-      const { token } = await requestToken(channelName, uid);
-      await this.client.renewToken(token);
-    } catch {
-      if (!this.closed) this.renewing = setTimeout(() => this.renewToken(), RENEW_AGAIN_MS);
-    }
+  /** Take what is known now, and tell what it means for the call. */
+  learn(facts) {
+    Object.assign(this, facts);
+    if (this.joined && !this.closed) this.handlers.onTrouble(this.hindrance);
   }
 
-  trouble(words) {
-    if (this.joined && !this.closed) this.handlers.onTrouble(words);
+  /** What stands between the user and the agent; nothing, mostly. */
+  get hindrance() {
+    if (!this.connected) return "The connection to Agora was lost. Trying again…";
+    if (this.agentThere === false) return "The agent is not in the channel.";
+    return this.voiceFailure;
+  }
+
+  async renewToken() {
+    if (this.renewing) return;
+    this.renewing = true;
+    while (!this.closed && !(await this.takeNewToken())) await new Promise((resolve) => setTimeout(resolve, RENEW_AGAIN_MS));
+    this.renewing = false;
+  }
+
+  async takeNewToken() {
+    try {
+      const { token } = await requestToken(this.token.channel_name, this.token.uid);
+      await this.client.renewToken(token);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   blocked() {
@@ -197,7 +197,7 @@ export class AgoraLine {
   resume() {
     if (!this.soundBlocked) return;
     this.soundBlocked = false;
-    this.voice?.play();
+    this.voice.play();
     this.handlers.onSound(this.context.state === "running");
   }
 
@@ -215,10 +215,9 @@ export class AgoraLine {
     if (this.closed) return;
     this.closed = true;
     clearInterval(this.checking);
-    clearTimeout(this.renewing);
     this.sdk.onAutoplayFailed = undefined;
     this.client.removeAllListeners();
-    this.unhear();
+    this.voice.unhear();
     this.microphone?.close();
     this.client.leave().catch(() => {}); // it is over either way
   }

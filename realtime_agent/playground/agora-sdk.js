@@ -12,7 +12,7 @@ const LOG_WARNINGS = 2;
  * @param {AbortSignal} signal  gives it up
  */
 export async function loadSdk(signal) {
-  if (!window.AgoraRTC) await within(addScript(), TIMEOUT_MS, signal);
+  if (!window.AgoraRTC) await addScript(signal);
   const sdk = window.AgoraRTC;
   if (!sdk) throw new ApiError(0, "The file that AGORA_WEB_SDK names on the server is not Agora's SDK for browsers.");
   sdk.setLogLevel(LOG_WARNINGS);
@@ -21,15 +21,21 @@ export async function loadSdk(signal) {
   return sdk;
 }
 
-async function addScript() {
+async function addScript(signal) {
   const script = document.createElement("script");
-  script.src = PATH;
-  const loaded = await new Promise((resolve) => {
-    script.onload = () => resolve(true);
-    script.onerror = () => resolve(false);
-    document.head.append(script);
+  const loading = new Promise((resolve, reject) => {
+    script.onload = resolve;
+    script.onerror = reject;
   });
-  if (!loaded) throw await whyMissing();
+  script.src = PATH;
+  document.head.append(script);
+  try {
+    await within(loading, TIMEOUT_MS, signal);
+  } catch {
+    script.remove(); // the next attempt has its own
+    signal.throwIfAborted();
+    throw await whyMissing();
+  }
 }
 
 /** A browser does not tell a script's status, so the same address is asked again. */

@@ -2,11 +2,11 @@
 
 import { CLOSED, closeInWords } from "./channel.js";
 
-/** Why a channel of Agora's could not be joined. */
-export function refusalInWords({ name, code, message }) {
+/** Why Agora refused something; `what` it was is said where the reason is not known. */
+export function refusalInWords({ name, code, message }, what = "Agora did not let this page in") {
   const said = `${name} ${code} ${message}`;
   const known = REFUSALS.find(([pattern]) => pattern.test(said));
-  return known ? known[1] : `Agora did not let this page in: ${message}.`;
+  return known ? known[1] : `${what}: ${message}.`;
 }
 
 /** By what the SDK says; its codes alone are coarse. */

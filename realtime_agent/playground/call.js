@@ -4,6 +4,7 @@ import { requestToken, startAgent } from "./api.js";
 import { Microphone } from "./microphone.js";
 import { TurnClock } from "./turn-clock.js";
 import { WebLine } from "./web-line.js";
+import { within } from "./within.js";
 
 export class Call {
   /**
@@ -36,19 +37,29 @@ export class Call {
   }
 
   async open({ channelName, uid, processing }, signal) {
-    const { context, handlers } = this;
+    const { handlers } = this;
     handlers.onStep("Asking for the microphone…");
-    this.microphone = await Microphone.open(context, processing, {
-      onFrame: (pcm, level) => this.captured(pcm, level),
-      onLost: handlers.onMicrophoneLost,
-    });
-    signal.throwIfAborted();
+    this.microphone = await this.openMicrophone(processing, signal);
     handlers.onStep("Starting the agent…");
     await startAgent(channelName, signal);
     handlers.onStep("Connecting…");
     const token = await requestToken(channelName, uid, signal);
     this.line = await openLine(token, this, this.lineHandlers(), signal);
     this.resume();
+  }
+
+  /** The browser may ask the user, who may take any time or cancel. */
+  async openMicrophone(processing, signal) {
+    const opening = Microphone.open(this.context, processing, {
+      onFrame: (pcm, level) => this.captured(pcm, level),
+      onLost: this.handlers.onMicrophoneLost,
+    });
+    try {
+      return await within(opening, 0, signal);
+    } catch (error) {
+      opening.then((late) => late.close(), () => {});
+      throw error;
+    }
   }
 
   lineHandlers() {

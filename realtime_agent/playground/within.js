@@ -1,12 +1,12 @@
 // A bound on what may never come.
 
 /**
- * What a promise gives, unless it takes longer than `timeout` (ms) or `signal` gives it up.
+ * What a promise gives, unless it takes longer than `timeout` (ms; 0 is for ever) or `signal` gives it up.
  * @throws {DOMException} a TimeoutError, or the signal's reason
  */
 export function within(promise, timeout, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new DOMException(`it took more than ${timeout} ms`, "TimeoutError")), timeout);
+    const timer = timeout && setTimeout(() => reject(new DOMException(`it took more than ${timeout} ms`, "TimeoutError")), timeout);
     const giveUp = () => reject(signal.reason);
     if (signal?.aborted) giveUp();
     signal?.addEventListener("abort", giveUp, { once: true });

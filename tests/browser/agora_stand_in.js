@@ -4,6 +4,7 @@ const standIn = {
   calls: [], // [name, ...arguments]
   refuses: {}, // what a method throws, by its name
   hangs: [], // methods that never come to an end
+  waits: [], // methods that come to an end when a test calls letGo()
   client: null,
   voice: null,
 
@@ -25,6 +26,7 @@ const standIn = {
   async call(name, ...rest) {
     this.calls.push([name, ...rest]);
     if (this.hangs.includes(name)) await new Promise(() => {});
+    if (this.waits.includes(name)) await new Promise((resolve) => (this.letGo = resolve));
     if (this.refuses[name]) throw Object.assign(new Error(this.refuses[name].message), this.refuses[name]);
   },
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from realtime_agent.rtc.agora.data_stream import DataStream
 from realtime_agent.rtc.agora.transcript_events import to_event
@@ -35,7 +35,7 @@ async def stub(stub: StubServer) -> StubServer:
 
 
 async def wish(page: Page, **wishes: Any) -> None:
-    """Let the stand-in `refuses` or `hangs` something from the beginning."""
+    """Let the stand-in `refuses`, `hangs` or `waits` with something from the beginning."""
     await page.add_init_script(f"window.standInWishes = {json.dumps(wishes)};")
 
 
@@ -88,6 +88,19 @@ def transcript(role: str, item_id: str, **rest: Any) -> dict[str, Any]:
 
 async def lines(page: Page) -> list[str]:
     return await page.get_by_role("log").locator(".text").all_inner_texts()
+
+
+async def begin_to_join(page: Page, stub: StubServer) -> None:
+    """Join, but be let in by `let_go` only."""
+    await wish(page, waits=["join"])
+    await page.goto(stub.origin)
+    await press(page, "Join")
+    await wait_for_call(page, "join")
+
+
+async def let_go(page: Page) -> None:
+    """Let what waits go on."""
+    await page.evaluate("() => standIn.letGo()")
 
 
 async def microphone_is_free(page: Page) -> bool:
@@ -270,6 +283,18 @@ async def test_a_token_is_renewed_before_it_expires(page: Page, stub: StubServer
     assert (await facts(page))["state"] == "active"
 
 
+async def test_a_token_is_asked_for_by_one_at_a_time_and_by_none_after_leaving(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    stub.refusals["/token"] = (503, {})
+    for _ in range(3):
+        await emit(page, "'token-privilege-will-expire'")
+    await until(lambda: len(stub.bodies("/token")) == 2, "the page to ask for a token")
+    await press(page, "Leave")
+    await holds(page, "agent.state === 'idle'")
+    await page.wait_for_timeout(6_000)  # it would have asked again
+    assert len(stub.bodies("/token")) == 2
+
+
 async def test_a_token_that_expired_is_told(page: Page, stub: StubServer) -> None:
     await join(page, stub)
     await wait_for_call(page, "publish")
@@ -309,10 +334,41 @@ async def test_an_agent_that_drops_out_is_waited_for(page: Page, stub: StubServe
     await join(page, stub)
     await appear(page)
     await emit(page, f"'user-left', {{ uid: {_AGENT} }}, 'ServerTimeOut'")
-    await expect(page.get_by_role("status")).to_contain_text("The agent left the channel.")
+    status = page.get_by_role("status")
+    await expect(status).to_contain_text("The agent is not in the channel.")
+    await emit(page, "'connection-state-change', 'RECONNECTING', 'CONNECTED'")
+    await expect(status).to_contain_text("The connection to Agora was lost.")
+    await emit(page, "'connection-state-change', 'CONNECTED', 'RECONNECTING'")
+    await expect(status).to_contain_text("The agent is not in the channel.")
     await appear(page)
-    await expect(page.get_by_role("status")).to_contain_text("the agent is listening")
+    await expect(status).to_contain_text("the agent is listening")
     assert (await facts(page))["closeCode"] is None
+
+
+async def test_an_agent_that_is_never_seen_is_told(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await expect(page.get_by_role("status")).to_contain_text("The agent is not in the channel.", timeout=15_000)
+    assert (await facts(page))["state"] == "active"
+
+
+async def test_an_agent_that_says_while_the_page_joins_that_it_ends_has_ended(page: Page, stub: StubServer) -> None:
+    await begin_to_join(page, stub)
+    await tell(page, type="state", state="ended", reason="max_duration")
+    await let_go(page)
+    await expect(page.get_by_role("status")).to_contain_text("the conversation reached its time limit")
+    found = await facts(page)
+    assert (found["state"], found["reason"], found["closeCode"], found["errors"]) == ("ended", "max_duration", 4002, [])
+    assert (await called(page, "publish"), len(await called(page, "leave"))) == ([], 1)
+    await page.evaluate("() => { standIn.waits = []; }")
+    await press(page, "Join")
+    await holds(page, "agent.state === 'active'")
+
+
+async def test_an_agent_that_ended_before_the_page_was_in_has_ended(page: Page, stub: StubServer) -> None:
+    await begin_to_join(page, stub)
+    stub.agent |= {"state": "ended", "reason": "user_left"}
+    await let_go(page)
+    await holds(page, "agent.state === 'ended' && agent.reason === 'user_left' && agent.closeCode === 4002")
 
 
 async def test_reconnecting_is_shown_until_it_has_worked(page: Page, stub: StubServer) -> None:
@@ -392,7 +448,8 @@ async def test_leaving_while_joining_gives_it_up(page: Page, stub: StubServer) -
         ("join", "TOKEN_EXPIRE", "", "Is the server's clock right?"),
         ("join", "NETWORK_TIMEOUT", "timeout of 5000ms exceeded", "Agora did not answer."),
         ("join", "UID_CONFLICT", "", "under the same number"),
-        ("publish", "UNEXPECTED_ERROR", "no codec", "Agora did not let this page in: no codec."),
+        ("publish", "UNEXPECTED_ERROR", "no codec", "Your voice does not get through to Agora: no codec."),
+        ("join", "UNEXPECTED_ERROR", "no idea", "Agora did not let this page in: no idea."),
     ],
 )
 async def test_a_refusal_is_told_in_words(
@@ -415,6 +472,34 @@ async def test_a_voice_that_does_not_come_through_is_told(page: Page, stub: Stub
     await join(page, stub)
     await emit(page, f"'user-published', {{ uid: {_AGENT} }}, 'audio'")
     await expect(page.get_by_role("status")).to_contain_text("voice does not come through (SUBSCRIBE_FAILED)")
+    await emit(page, f"'user-joined', {{ uid: {_AGENT} }}")
+    await expect(page.get_by_role("status")).to_contain_text("voice does not come through (SUBSCRIBE_FAILED)")
+    await page.evaluate("() => { standIn.refuses = {}; }")
+    await wait_for_call(page, "play")  # it was tried again
+    await expect(page.get_by_role("status")).to_contain_text("the agent is listening")
+
+
+async def test_a_voice_that_fails_while_the_page_joins_is_told(page: Page, stub: StubServer) -> None:
+    await begin_to_join(page, stub)
+    await page.evaluate("() => { standIn.refuses.subscribe = { code: 'SUBSCRIBE_FAILED', message: '' }; }")
+    await emit(page, f"'user-joined', {{ uid: {_AGENT} }}")
+    await emit(page, f"'user-published', {{ uid: {_AGENT} }}, 'audio'")
+    await wait_for_call(page, "subscribe")
+    await let_go(page)
+    await expect(page.get_by_role("status")).to_contain_text("voice does not come through (SUBSCRIBE_FAILED)")
+
+
+async def test_a_voice_that_is_taken_away_while_it_is_asked_for_is_not_played(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await page.evaluate("() => { standIn.waits = ['subscribe']; }")
+    await emit(page, f"'user-published', {{ uid: {_AGENT} }}, 'audio'")
+    await wait_for_call(page, "subscribe")
+    await emit(page, f"'user-unpublished', {{ uid: {_AGENT} }}, 'audio'")
+    await let_go(page)
+    await page.evaluate("() => { standIn.waits = []; }")
+    await emit(page, f"'user-published', {{ uid: {_AGENT} }}, 'audio'")
+    await wait_for_call(page, "play")
+    assert len(await called(page, "play")) == 1
 
 
 async def test_an_agent_that_has_ended_meanwhile_is_told(page: Page, stub: StubServer) -> None:
@@ -430,6 +515,23 @@ async def test_a_server_without_the_sdk_tells_how_to_get_it(page: Page, stub: St
     await page.goto(stub.origin)
     await press(page, "Join")
     assert await shown_notice(page) == "Not found: run npm ci."
+
+
+async def test_an_sdk_that_does_not_come_is_given_up_and_can_be_tried_again(page: Page, stub: StubServer) -> None:
+    waiting: list[Route] = []
+    await page.route("**/agora/AgoraRTC.js", lambda route: waiting.append(route))
+    await page.clock.install()
+    await page.goto(stub.origin)
+    await press(page, "Join")
+    await until(lambda: len(waiting) == 1, "the page to ask for the SDK")
+    await page.clock.fast_forward(31_000)
+    await until(lambda: len(waiting) == 2, "the page to ask why")
+    await waiting[1].abort()
+    assert f"Agora's SDK could not be loaded from {stub.origin.removeprefix('http://')}." == await shown_notice(page)
+    assert await page.locator("script[src*=Agora]").count() == 0
+    await page.unroute("**/agora/AgoraRTC.js")
+    await press(page, "Join")
+    await holds(page, "agent.state === 'active'")
 
 
 async def test_a_file_that_is_not_the_sdk_is_told(page: Page, stub: StubServer, tmp_path: Path) -> None:

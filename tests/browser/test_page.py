@@ -369,6 +369,26 @@ async def test_a_missing_microphone_is_told(page: Page, stub: StubServer) -> Non
     assert stub.requests == []
 
 
+async def test_joining_can_be_cancelled_while_the_browser_asks_for_the_microphone(page: Page, stub: StubServer) -> None:
+    await page.goto(stub.origin)
+    await page.evaluate(
+        """() => {
+          const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          navigator.mediaDevices.getUserMedia = async (wish) => {
+            await new Promise((resolve) => (window.allow = resolve));
+            return (window.late = await open(wish));
+          };
+        }"""
+    )
+    await press(page, "Join")
+    await page.wait_for_function("!!window.allow")
+    await press(page, "Cancel")
+    await holds(page, "agent.state === 'idle'")
+    await page.evaluate("allow()")
+    await page.wait_for_function("window.late?.getAudioTracks()[0].readyState === 'ended'")
+    assert ((await facts(page))["errors"], stub.requests) == ([], [])
+
+
 async def test_a_refused_microphone_is_told(stub: StubServer) -> None:
     flags = ("--use-fake-device-for-media-stream", "--deny-permission-prompts")
     async with chromium(microphone_allowed=False, flags=flags) as browser:
