@@ -1,10 +1,14 @@
-"""What the address that a server listens on means to who connects to it."""
+"""Addresses of servers: how to reach what listens on one, and what of one may be told."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-__all__ = ["base_url", "is_loopback"]
+__all__ = ["PUBLIC_QUERY", "base_url", "is_loopback", "public_address"]
+
+PUBLIC_QUERY = ("api-version", "deployment", "model")
+"""What a query may say that anybody may know."""
 
 
 def is_loopback(host: str) -> bool:
@@ -31,3 +35,10 @@ def base_url(scheme: str, host: str, port: int) -> str:
     if address.is_unspecified:
         address = ip_address("127.0.0.1" if address.version == 4 else "::1")
     return f"{scheme}://{address if address.version == 4 else f'[{address}]'}:{port}"
+
+
+def public_address(url: str) -> str:
+    """An address without what may be secret in it: a name and password, and most of the query."""
+    parts = urlsplit(url)
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name in PUBLIC_QUERY])
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query).geturl()

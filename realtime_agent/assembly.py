@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import TypeVar, overload
-from urllib.parse import urlsplit
 
+from realtime_agent.addresses import public_address
 from realtime_agent.agent import Agent
 from realtime_agent.audio.playout import Playout
 from realtime_agent.config import Settings
@@ -21,26 +21,11 @@ from realtime_agent.rtc.channel import Channel
 from realtime_agent.rtc.web import WebChannel
 from realtime_agent.tools import Toolbox
 
-__all__ = ["assemble", "check_channel", "check_settings", "load_tools", "model_address"]
+__all__ = ["assemble", "check_settings", "load_tools", "model_address"]
 
 logger = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=Channel)
-
-
-def check_channel(settings: Settings) -> None:
-    """Fail early where the configured channel can't work.
-
-    Raises:
-        ConfigError: Agora is configured, but its packages are not there.
-    """
-    if not settings.uses_agora:
-        return
-    from realtime_agent.rtc.agora import check_installed
-
-    check_installed()
-    if not settings.agora_app_cert.get_secret_value():
-        logger.warning("AGORA_APP_CERT is empty: agents and users join without tokens, if the project allows that")
 
 
 def check_settings(settings: Settings) -> None:
@@ -49,7 +34,7 @@ def check_settings(settings: Settings) -> None:
     Raises:
         ConfigError: the channel can't work, or the functions can't be had.
     """
-    check_channel(settings)
+    _check_agora(settings)
     warn_of_plain_key(settings)
     functions = load_tools(settings).definitions
     if not functions:
@@ -60,6 +45,17 @@ def check_settings(settings: Settings) -> None:
     for each in functions:
         if not each.description:
             logger.warning("function %s has no docstring: the model must guess from its name what it does", each.name)
+
+
+def _check_agora(settings: Settings) -> None:
+    """Fail early where Agora is configured, but its packages are not there."""
+    if not settings.uses_agora:
+        return
+    from realtime_agent.rtc.agora import check_installed
+
+    check_installed()
+    if not settings.agora_app_cert.get_secret_value():
+        logger.warning("AGORA_APP_CERT is empty: agents and users join without tokens, if the project allows that")
 
 
 @overload
@@ -90,8 +86,7 @@ def assemble(
 
 def model_address(settings: Settings) -> str:
     """Where agents find their model, without what may be secret: a name and password in it, and what follows a `?`."""
-    parts = urlsplit(settings.realtime_api_base_uri or OPENAI)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    return public_address(settings.realtime_api_base_uri or OPENAI).partition("?")[0]
 
 
 def load_tools(settings: Settings) -> Toolbox:

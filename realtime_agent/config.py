@@ -90,7 +90,7 @@ class Settings(BaseModel):
     agora_timeout_s: Timeout = 10
     agora_log_dir: str = ""
     agora_web_sdk: str = "node_modules/agora-rtc-sdk-ng/AgoraRTC_N-production.js"
-    token_ttl_s: Timeout = 3600
+    token_ttl_s: Annotated[int, Field(ge=60, le=3600)] = 3600
 
     user_wait_timeout_s: Seconds = 120
     user_left_grace_s: Seconds = 15

@@ -60,7 +60,17 @@ class RealtimeAgentError(Exception):
 
 
 class ConfigError(RealtimeAgentError):
-    """A setting is missing or wrong; the message names it."""
+    """A setting is missing or wrong; the message names it.
+
+    Args:
+        what: What is wrong.
+        remedy: How to mend it, where that is known; a part of the message.
+    """
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}: {remedy}" if remedy else what)
+        self.what = what
+        self.remedy = remedy
 
 
 class AudioFileError(RealtimeAgentError):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from realtime_agent import __version__, programs
 from realtime_agent.call_log import LINGER_S, TIMEOUT_S
 from realtime_agent.config import Settings, load_settings
+from realtime_agent.descriptors import allow_many_descriptors
 from realtime_agent.doctor.examination import TIMEOUT_S as DOCTOR_TIMEOUT_S
 from realtime_agent.errors import ConfigError, InvalidRequest, RealtimeAgentError
 from realtime_agent.logs import configure_logging
@@ -25,8 +24,6 @@ __all__ = ["main", "parser"]
 _FAILED = 1
 _USAGE = 2
 _INTERRUPTED = 130
-
-_DESCRIPTORS = 65_536
 
 Program = Callable[[argparse.Namespace, Settings], Coroutine[Any, Any, int]]
 
@@ -41,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = options.load_settings()
         configure_logging(settings.log_level)
-        _allow_many_descriptors()
+        allow_many_descriptors()
         return asyncio.run(_until_signal(program(options, settings)))
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -75,13 +72,6 @@ async def _until_signal(program: Coroutine[Any, Any, int]) -> int:
         return await task
     except asyncio.CancelledError:
         return _INTERRUPTED if signal.SIGINT in received else 0
-
-
-def _allow_many_descriptors() -> None:
-    """Each agent and each connection takes some, and the usual limit of 1,024 is for programs that use select()."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _DESCRIPTORS)), hard))
 
 
 class _Parser(argparse.ArgumentParser):

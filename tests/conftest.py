@@ -11,9 +11,9 @@ import pytest
 
 from realtime_agent.config import Settings
 from realtime_agent.testing import ScriptedServer, scripted_server
-from tests.agora.fixtures import agora_site, network
+from tests.agora.fixtures import agora_site, network, without_agora
 
-__all__ = ["agora_site", "network"]
+__all__ = ["agora_site", "network", "without_agora"]
 
 # A search that finds something new belongs to a developer's run: in CI the same change gives the same result. How long
 # an example takes depends on what else the machine does.

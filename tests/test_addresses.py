@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_agent.addresses import base_url, is_loopback
+from realtime_agent.addresses import base_url, is_loopback, public_address
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,18 @@ def test_a_server_is_reached_where_it_listens(host: str, url: str) -> None:
 )
 def test_a_server_on_all_addresses_is_reached_at_the_loopback_one(host: str, url: str) -> None:
     assert base_url("ws", host, 9) == url
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("wss://voice.test/v1", "wss://voice.test/v1"),
+        ("wss://user:pass@voice.test:1/v1", "wss://voice.test:1/v1"),
+        ("wss://us@er:pa@ss@voice.test/v1", "wss://voice.test/v1"),
+        ("ws://[::1]:9/v1?api-key=secret&api-version=2&token=secret", "ws://[::1]:9/v1?api-version=2"),
+        ("ws://h/v1?model=a%20b&deployment=c", "ws://h/v1?model=a+b&deployment=c"),
+        ("ws://h/v1?secret", "ws://h/v1"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(address: str, public: str) -> None:
+    assert public_address(address) == public

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from realtime_agent.assembly import assemble, check_channel, check_settings, model_address
+from realtime_agent.assembly import assemble, check_settings, model_address
 from realtime_agent.config import Settings
 from realtime_agent.errors import ConfigError
 from realtime_agent.testing import ScriptedServer
@@ -22,10 +22,11 @@ REMOTE = Settings(openai_api_key=SecretStr("sk-1"))
 AGORA = Settings(agora_app_id="a" * 32, agora_app_cert=SecretStr("b" * 32))
 
 
+@pytest.mark.usefixtures("without_agora")
 def test_agora_is_refused_where_its_packages_are_not_installed() -> None:
-    check_channel(Settings())
+    check_settings(Settings())
     with pytest.raises(ConfigError, match="channels of Agora need agora-realtime-ai-api, which is not installed"):
-        check_channel(AGORA)
+        check_settings(AGORA)
 
 
 def test_agora_without_a_certificate_is_warned_of(agora_site: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -58,6 +59,7 @@ def test_the_model_s_address_is_told_without_secrets(address: str, shown: str) -
     assert model_address(Settings(realtime_api_base_uri=address)) == shown
 
 
+@pytest.mark.usefixtures("without_agora")
 @pytest.mark.parametrize("wrong", [{"agora_app_id": "a" * 32}, {"agent_tools": "no_such_module"}])
 def test_what_cannot_work_is_refused_at_the_start(wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigError):

@@ -129,7 +129,7 @@ def test_allowed_hosts_are_separated_by_commas_and_have_no_case() -> None:
         ("TOOL_TIMEOUT_S", "0"),
         ("LOCAL_LLM_URL", "127.0.0.1:11434/v1"),
         ("LOCAL_LLM_URL", "ws://127.0.0.1/v1"),
-        ("TOKEN_TTL_S", "0"),
+        ("TOKEN_TTL_S", "59"),
         ("IDLE_TIMEOUT_S", "-1"),
         ("IDLE_TIMEOUT_S", "soon"),
         ("IDLE_TIMEOUT_S", "nan"),

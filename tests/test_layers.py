@@ -12,7 +12,7 @@ PACKAGE = "realtime_agent"
 ROOT = Path(__file__).parent.parent / PACKAGE
 
 FLOORS: list[set[str]] = [
-    {"__init__", "addresses", "errors", "lenient", "pcm", "recent", "text", "threads", "validation"},
+    {"__init__", "addresses", "descriptors", "errors", "lenient", "pcm", "recent", "text", "threads", "validation"},
     {"config", "logs"},
     {"realtime", "rtc", "audio", "control", "tools"},
     {"agent", "assembly", "call", "call_line", "call_log", "local_model"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
@@ -63,8 +62,7 @@ def _check_packages() -> Finding:
     try:
         load()
     except ConfigError as error:
-        text, *remedy = re.split("[:;] ", str(error), maxsplit=1)
-        return problem("packages", text, remedy[0] if remedy else "leave AGORA_APP_ID empty to use the browser channel")
+        return problem("packages", error.what, error.remedy or "leave AGORA_APP_ID empty to use the browser channel")
     return ok("packages", "Agora's packages and its native library can be loaded")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from realtime_agent.addresses import public_address
 from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Finding, ok, problem, warning
 from realtime_agent.doctor.probe import Answer, Unanswered, get
-from realtime_agent.doctor.secrecy import public_address
 from realtime_agent.text import one_line
 
 __all__ = ["check_chat"]
@@ -57,8 +57,9 @@ def _check_list(address: str, answer: Answer, model: str) -> list[Finding]:
     if {model, f"{model}:latest"} & set(models):
         return [reached, ok("LOCAL_LLM_MODEL", f"{model} is there")]
     others = ", ".join(one_line(each, 60) for each in models[:_SHOWN]) + (", …" if len(models) > _SHOWN else "")
-    remedy = f"name one that is there: {others}" if models else "load it there, for example with ollama pull"
-    return [reached, problem("LOCAL_LLM_MODEL", f"{model} is not there", remedy)]
+    remedy = f"name one that is: {others}" if models else "load it there, for example with ollama pull"
+    # llama.cpp takes any name for the one that it has.
+    return [reached, warning("LOCAL_LLM_MODEL", f"{model} is not among the server's models", remedy)]
 
 
 def _models(answer: Answer) -> list[str] | None:

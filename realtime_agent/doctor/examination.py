@@ -115,4 +115,4 @@ def _uses_tls(settings: Settings) -> bool:
     """Whether the certificates of other servers are checked."""
     model = "" if settings.uses_local_model else model_address(settings)
     schemes = {urlsplit(address).scheme for address in (model, settings.local_llm_url)}
-    return settings.uses_agora or bool(schemes & {"wss", "https"})
+    return bool(schemes & {"wss", "https"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import ssl
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from realtime_agent.config import Settings
+from realtime_agent.descriptors import most_descriptors
 from realtime_agent.doctor.finding import Finding, ok, problem, warning
 
 __all__ = [
@@ -32,6 +32,8 @@ _SYSTEMS = ("Linux", "Darwin")
 _AGENT_DESCRIPTORS = 20
 _OWN_DESCRIPTORS = 100
 _AGENT_MIB = 13
+_AGORA_AGENT_MIB = 17
+"""Over the loopback library, see docs/operations.md; the real one's share is not known."""
 _MODEL_MIB = 600
 
 _MIB = 2**20
@@ -47,25 +49,24 @@ class Machine:
         python: Its version.
         system: As `platform.system()`.
         hardware: As `platform.machine()`.
-        descriptors: How many files and sockets a process may have open; None is without limit.
+        descriptors: How many files and sockets the server may have open.
         memory: Bytes that may be had; None is not known.
     """
 
     python: tuple[int, int, int]
     system: str
     hardware: str
-    descriptors: int | None
+    descriptors: int
     memory: int | None
 
 
 def this_machine() -> Machine:
     """The one that this runs on."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return Machine(
         python=(sys.version_info.major, sys.version_info.minor, sys.version_info.micro),
         system=platform.system(),
         hardware=platform.machine(),
-        descriptors=None if hard == resource.RLIM_INFINITY else hard,
+        descriptors=most_descriptors(),
         memory=_memory(_MEMINFO, _CGROUP_LIMIT),
     )
 
@@ -116,7 +117,7 @@ def check_sound(installed: Callable[[str], bool] = is_installed) -> list[Finding
         warning(
             "miniaudio",
             "is not installed: only `call` needs it",
-            "pip install miniaudio (it needs a C compiler on Linux other than x86-64)",
+            f"{sys.executable} -m pip install miniaudio (it needs a C compiler on Linux other than x86-64)",
         )
     ]
 
@@ -126,11 +127,10 @@ def check_capacity(machine: Machine, settings: Settings) -> list[Finding]:
     return [_descriptors(machine.descriptors, settings), *_room(machine.memory, settings)]
 
 
-def _descriptors(limit: int | None, settings: Settings) -> Finding:
+def _descriptors(limit: int, settings: Settings) -> Finding:
     needed = settings.max_agents * _AGENT_DESCRIPTORS + _OWN_DESCRIPTORS
-    if limit is None or limit >= needed:
-        shown = "no limit" if limit is None else f"{limit:,}"
-        return ok("open files", f"{shown}; MAX_AGENTS={settings.max_agents} may need {needed:,}")
+    if limit >= needed:
+        return ok("open files", f"{limit:,}; MAX_AGENTS={settings.max_agents} may need {needed:,}")
     room = max(1, (limit - _OWN_DESCRIPTORS) // _AGENT_DESCRIPTORS)
     return warning(
         "open files",
@@ -143,12 +143,13 @@ def _room(memory: int | None, settings: Settings) -> list[Finding]:
     if memory is None:
         return []
     model = _MODEL_MIB if settings.uses_local_model else 0
-    needed = settings.max_agents * _AGENT_MIB + model
+    agent = _AGORA_AGENT_MIB if settings.uses_agora else _AGENT_MIB
+    needed = settings.max_agents * agent + model
     for_model = " with the embedded model" if model else ""
     if memory >= needed * _MIB:
         text = f"{memory // _MIB:,} MiB free; MAX_AGENTS={settings.max_agents}{for_model} may need {needed:,}"
         return [ok("memory", text)]
-    room = (memory // _MIB - model) // _AGENT_MIB
+    room = (memory // _MIB - model) // agent
     return [
         warning(
             "memory",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from realtime_agent.doctor.finding import Finding, ok, problem, warning
 from realtime_agent.doctor.key import check_key
 from realtime_agent.doctor.machine import is_installed, is_there
 from realtime_agent.doctor.probe import Answer, open_websocket
-from realtime_agent.doctor.secrecy import public_address
 from realtime_agent.realtime.endpoint import realtime_endpoint
 
 __all__ = ["check_model"]
@@ -42,7 +42,8 @@ def _check_packages(installed: Callable[[str], bool]) -> list[Finding]:
         problem(
             "model",
             f"{why}; but these packages are not installed: {absent}",
-            "pip install '.[local]' in the repository, or set OPENAI_API_KEY or REALTIME_API_BASE_URI",
+            f"{sys.executable} -m pip install '.[local]' in the repository; "
+            "or set OPENAI_API_KEY or REALTIME_API_BASE_URI",
         )
     ]
 
@@ -72,7 +73,7 @@ def _check_tts(voice: str, installed: Callable[[str], bool]) -> list[Finding]:
 
 
 async def _check_server(settings: Settings, timeout: float) -> Finding:
-    address = public_address(model_address(settings))
+    address = model_address(settings)
     answer = await open_websocket(realtime_endpoint(settings, settings.openai_model).url, timeout=timeout)
     if not isinstance(answer, Answer):
         return problem("model", f"{address}: {answer.text}", answer.remedy)

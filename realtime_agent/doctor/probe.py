@@ -13,8 +13,7 @@ import aiohttp
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidProxy, InvalidProxyStatus, InvalidStatus, ProxyError, WebSocketException
 
-from realtime_agent.addresses import is_loopback
-from realtime_agent.doctor.secrecy import public_address
+from realtime_agent.addresses import is_loopback, public_address
 from realtime_agent.text import one_line
 
 __all__ = ["Answer", "Unanswered", "get", "open_websocket"]

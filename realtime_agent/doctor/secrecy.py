@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
+from realtime_agent.addresses import PUBLIC_QUERY
 from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Section
 from realtime_agent.realtime.failures import without_secrets
 
-__all__ = ["hidden", "public_address", "secrets_of"]
+__all__ = ["hidden", "secrets_of"]
 
 _SHORTEST_SECRET = 8
 """Characters; what is shorter, such as the "ollama" that some set as a key, is a word and not a secret."""
-
-_PUBLIC = ("api-version", "deployment", "model")
-"""What a query may say that anybody may know."""
-
-
-def public_address(url: str) -> str:
-    """An address without what may be secret in it: a name and password, and most of the query."""
-    parts = urlsplit(url)
-    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name in _PUBLIC])
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query).geturl()
 
 
 def secrets_of(settings: Settings) -> frozenset[str]:
@@ -33,7 +24,7 @@ def secrets_of(settings: Settings) -> frozenset[str]:
     values += [part for value in settings.extra_headers.values() for part in (value, *value.split())]
     for address in (settings.realtime_api_base_uri, settings.local_llm_url):
         parts = urlsplit(address)
-        values += [parts.password or "", *(value for name, value in parse_qsl(parts.query) if name not in _PUBLIC)]
+        values += [parts.password or "", *(value for name, value in parse_qsl(parts.query) if name not in PUBLIC_QUERY)]
     return frozenset(value for value in values if len(value) >= _SHORTEST_SECRET)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
+from realtime_agent.rtc.agora import sdk
 from tests.agora.network import LoopbackNetwork, loopback_network
 from tests.agora.site import build_site, has_compiler
 
-__all__ = ["agora_site", "network"]
+__all__ = ["agora_site", "network", "without_agora"]
 
 
 @pytest.fixture
@@ -22,6 +24,16 @@ def agora_site(monkeypatch: pytest.MonkeyPatch) -> Path:
     site = build_site()
     monkeypatch.syspath_prepend(site)
     return site
+
+
+@pytest.fixture
+def without_agora(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agora's packages are not installed, as far as this test can tell."""
+
+    def version(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(sdk, "version", version)
 
 
 @pytest.fixture

@@ -43,16 +43,16 @@ def has_compiler() -> bool:
 def build_site() -> Path:
     """The folder to import from. Built once for each state of what it is made of, however many processes ask for it."""
     made_of = [_ROOT / "requirements-agora.txt", Path(__file__), *sorted(_NATIVE.glob("*.c"))]
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in made_of) + sys.version.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_of) + sys.version.encode()).hexdigest()
+    python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     cache = _ROOT / ".agora"
     cache.mkdir(exist_ok=True)
-    site = cache / key
+    site = cache / f"{python}-{digest[:16]}"
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not site.is_dir():
-            for old in cache.iterdir():
-                if old.is_dir():
-                    shutil.rmtree(old)
+            for old in cache.glob(f"{python}-*"):
+                shutil.rmtree(old)
             _build(cache / "new")
             (cache / "new").rename(site)
     return site

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -145,7 +147,7 @@ async def test_leaving_before_joining_ends_the_events(engine: AgoraEngine) -> No
 
 @pytest.mark.parametrize("how", ["silent", "noisy"])
 async def test_leaving_ends_whatever_the_library_says_of_it(
-    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, how: str
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     monkeypatch.setenv("AGORA_LOOPBACK_DISCONNECT", how)
     agent, user = channel_of(engine), channel_of(engine, 5)
@@ -157,6 +159,33 @@ async def test_leaving_ends_whatever_the_library_says_of_it(
         assert [await anext(events), await anext(events)] == [UserJoined(5), UserLeft(5)]
         await agent.leave()
         assert [event async for event in events] == []
+    waited = ["Agora's library did not say within 1 s that it left 'room'"] * 2
+    assert warnings(caplog) == (waited if how == "silent" else [])
+
+
+async def test_what_the_library_may_be_about_to_call_lives_until_all_is_freed(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def observers() -> Counter[str]:
+        gc.collect()
+        return Counter(name for each in gc.get_objects() if (name := type(each).__name__).endswith("ObserverInner"))
+
+    counted: list[Counter[str]] = []
+    before = observers()
+    channel = channel_of(engine)
+    async with staying(channel):
+        assert channel._connection is not None
+        native = channel._connection._connection
+        release = native.release
+
+        def release_and_count() -> None:
+            release()
+            counted.append(observers() - before)
+
+        monkeypatch.setattr(native, "release", release_and_count)
+    # Those that the SDK made, and ours that took their places.
+    kinds = ("RTCConnectionObserverInner", "RTCLocalUserObserverInner", "AudioFrameObserverInner")
+    assert counted == [Counter(dict.fromkeys(kinds, 2))]
 
 
 async def test_the_last_words_are_sent_before_leaving(engine: AgoraEngine) -> None:
@@ -177,8 +206,8 @@ async def test_the_last_words_are_sent_before_leaving(engine: AgoraEngine) -> No
 async def test_what_the_library_tells_afterwards_is_not_heard(engine: AgoraEngine, network: LoopbackNetwork) -> None:
     channel = channel_of(engine)
     async with staying(channel):
-        assert channel._line is not None
-        observer = channel._line._connection.con_observer.conn_observer
+        assert channel._connection is not None
+        observer = channel._connection._connection.con_observer.conn_observer
     observer.on_user_joined(None, "5")
     observer.on_token_privilege_will_expire(None, "t")
     tasks = asyncio.all_tasks()
@@ -555,8 +584,8 @@ async def test_agora_s_packages_write_warnings_into_our_log_and_nothing_else(
 async def test_no_token_is_made_by_the_part_that_logs_them(engine: AgoraEngine) -> None:
     channel = channel_of(engine)
     async with staying(channel):
-        assert channel._line is not None
-        assert channel._line._native.token == ""
+        assert channel._connection is not None
+        assert channel._connection._native.token == ""
 
 
 # --- the library's log

@@ -54,6 +54,10 @@ class StubServer:
         self.agora_sdk: Path | None = None
         self.agora_token = "007token"
         self.agent: dict[str, Any] = {"uid": 1000, "user_uid": None, "state": state, "reason": None}
+        self.asked_for_agent = 0
+        self.agent_is_told = asyncio.Event()
+        """Whether GET /agents is answered; until it is set, an answer waits, with what was true when asked."""
+        self.agent_is_told.set()
         self.openapi: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "Stub", "version": "0"}, "paths": {}}
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.frames: list[bytes] = []
@@ -167,9 +171,11 @@ class StubServer:
         )
 
     async def _agent(self, request: web.Request) -> web.Response:
-        return self._refusal("/agents") or web.json_response(
-            {"channel_name": request.match_info["channel"], **self.agent}
-        )
+        self.asked_for_agent += 1
+        answer = {"channel_name": request.match_info["channel"], **self.agent}
+        refusal = self._refusal("/agents")
+        await self.agent_is_told.wait()
+        return refusal or web.json_response(answer)
 
     async def _sdk(self, request: web.Request) -> web.StreamResponse:
         if self.agora_sdk is None or not self.agora_sdk.exists():

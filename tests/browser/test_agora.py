@@ -242,6 +242,31 @@ async def test_a_state_whose_message_was_lost_is_asked_for(page: Page, stub: Stu
     await holds(page, "agent.state === 'active'")
 
 
+async def test_what_the_agent_told_meanwhile_is_newer_than_what_the_server_answers(
+    page: Page, stub: StubServer
+) -> None:
+    await join(page, stub)
+    await appear(page)
+    stub.agent_is_told.clear()
+    stub.agent["state"] = "paused"
+    asked = stub.asked_for_agent
+    await emit(page, "'connection-state-change', 'CONNECTED', 'RECONNECTING'")
+    await until(lambda: stub.asked_for_agent == asked + 1, "the page to ask for the state")
+    await tell(page, type="state", state="waiting", reason=None)
+    await holds(page, "agent.state === 'waiting'")
+    stub.agent |= {"state": "active"}
+    stub.agent_is_told.set()
+    await holds(page, "agent.states ??= [], agent.states.push(agent.state), agent.state === 'active'")
+    assert "paused" not in (await facts(page))["states"]
+
+
+async def test_an_agent_in_the_place_of_ours_is_another(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    stub.agent["uid"] = 2000
+    await emit(page, f"'user-left', {{ uid: {_AGENT} }}, 'Quit'")
+    await holds(page, "agent.state === 'ended' && agent.closeCode === 4002")
+
+
 async def test_an_unknown_message_is_ignored(page: Page, stub: StubServer) -> None:
     await join(page, stub)
     await tell(page, type="weather", rain=True)
@@ -283,7 +308,7 @@ async def test_a_token_is_renewed_before_it_expires(page: Page, stub: StubServer
     assert (await facts(page))["state"] == "active"
 
 
-async def test_a_token_is_asked_for_by_one_at_a_time_and_by_none_after_leaving(page: Page, stub: StubServer) -> None:
+async def test_a_token_is_asked_for_by_one_at_a_time_and_nothing_is_after_leaving(page: Page, stub: StubServer) -> None:
     await join(page, stub)
     stub.refusals["/token"] = (503, {})
     for _ in range(3):
@@ -291,8 +316,10 @@ async def test_a_token_is_asked_for_by_one_at_a_time_and_by_none_after_leaving(p
     await until(lambda: len(stub.bodies("/token")) == 2, "the page to ask for a token")
     await press(page, "Leave")
     await holds(page, "agent.state === 'idle'")
+    asked_for_agent = stub.asked_for_agent
     await page.wait_for_timeout(6_000)  # it would have asked again
     assert len(stub.bodies("/token")) == 2
+    assert stub.asked_for_agent == asked_for_agent
 
 
 async def test_a_token_that_expired_is_told(page: Page, stub: StubServer) -> None:

@@ -47,7 +47,9 @@ async def test_what_is_configured_is_looked_at_too(tmp_path: Path, script: Scrip
     assert of(sections, "Functions")["AGENT_TOOLS"].level is Level.OK
     assert of(sections, "Chat model")["LOCAL_LLM_MODEL"].level is Level.WARNING
     assert of(sections, "Channel")["AGORA_APP_CERT"].level is Level.WARNING
-    assert "authorities" in of(sections, "Machine")
+    assert "authorities" not in of(sections, "Machine")
+    secure = await examined(environ | {"REALTIME_API_BASE_URI": "wss://127.0.0.1:1/v1"}, tmp_path)
+    assert "authorities" in of(secure, "Machine")
 
 
 @pytest.mark.parametrize("address", ["wss://127.0.0.1:{}/v1", ""])

@@ -50,7 +50,7 @@ def test_another_system_is_told() -> None:
 def test_this_machine_is_looked_at() -> None:
     machine = this_machine()
     assert levels(machine)[0] is not Level.PROBLEM
-    assert machine.descriptors is None or machine.descriptors > 0
+    assert machine.descriptors > 0
 
 
 def test_packages_are_found_without_importing_them() -> None:
@@ -68,9 +68,14 @@ def test_the_sound_library_is_only_for_calls() -> None:
 
 def test_there_is_room_for_all_agents() -> None:
     assert [found.level for found in check_capacity(GOOD, Settings())] == [Level.OK, Level.OK]
-    unlimited, *rest = check_capacity(replace(GOOD, descriptors=None, memory=None), Settings(max_agents=10**6))
-    assert (unlimited.level, rest) == (Level.OK, [])
-    assert unlimited.text.startswith("no limit; ")
+    assert len(check_capacity(replace(GOOD, memory=None), Settings())) == 1
+
+
+def test_agents_over_agora_need_more_memory() -> None:
+    agora = Settings(agora_app_id="5e" * 16)
+    assert [found.level for found in check_capacity(GOOD, agora)] == [Level.OK, Level.WARNING]
+    enough = replace(GOOD, memory=(100 * 17 + 600) * 2**20)
+    assert [found.level for found in check_capacity(enough, agora)] == [Level.OK, Level.OK]
 
 
 def test_too_few_descriptors_are_told_with_how_many_agents_they_are_enough_for() -> None:

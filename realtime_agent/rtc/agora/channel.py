@@ -12,7 +12,7 @@ from realtime_agent.pcm import SAMPLE_RATE
 from realtime_agent.rtc.agora.data_stream import Assembler
 from realtime_agent.rtc.agora.engine import AgoraEngine
 from realtime_agent.rtc.agora.events import (
-    Connection,
+    ConnectionChanged,
     ConnectionState,
     NativeError,
     NativeEvent,
@@ -21,10 +21,10 @@ from realtime_agent.rtc.agora.events import (
     TokenExpires,
     in_words,
 )
-from realtime_agent.rtc.agora.line import Line
 from realtime_agent.rtc.agora.mailbox import Mailbox
 from realtime_agent.rtc.agora.message_sender import MessageSender
 from realtime_agent.rtc.agora.native_call import native_call
+from realtime_agent.rtc.agora.native_connection import NativeConnection
 from realtime_agent.rtc.agora.transcript_events import from_event, to_event
 from realtime_agent.rtc.channel import (
     AudioFrame,
@@ -89,13 +89,13 @@ class AgoraChannel:
         self._inbox = Inbox()
         self._messages = MessageSender(self._send_part)
         self._assembler = Assembler()
-        self._line: Line | None = None
+        self._connection: NativeConnection | None = None
         self._has_engine = False
         self._answered = asyncio.Event()
         self._refusal: str | None = None
         self._disconnected = asyncio.Event()
-        # The line, once it is connected and until we leave.
-        self._open: Line | None = None
+        # The connection, once it is made and until we leave.
+        self._open: NativeConnection | None = None
         self._left = False
         self._is_away = False
         self._users: dict[int, None] = {}
@@ -124,8 +124,8 @@ class AgoraChannel:
         self._has_engine = True
         token = await self._token()
         events = NativeEvents(self._mailbox.put, SAMPLE_RATE)
-        line = self._line = self._engine.create_line(self._channel_name, self._uid, events)
-        if (result := line.connect(token)) < 0:
+        connection = self._connection = self._engine.create_connection(self._channel_name, self._uid, events)
+        if (result := connection.connect(token)) < 0:
             raise ChannelError(f"Agora's library does not take channel {self._channel_name!r}: it answers {result}")
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -134,7 +134,7 @@ class AgoraChannel:
             raise ChannelError(f"Agora did not let us join within {self._timeout_s:g} s") from None
         if self._refusal is not None:
             raise ChannelError(f"Agora refused channel {self._channel_name!r}: {self._refusal}")
-        self._open = line
+        self._open = connection
         self._subscribe()
         self._send_messages()
 
@@ -150,17 +150,17 @@ class AgoraChannel:
             self._giving_up.cancel()
         if self._renewing is not None:
             self._renewing.cancel()
-        line, self._line = self._line, None
-        if line is not None:
-            line.disconnect()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
             if was_open is not None:
                 await self._wait_for_goodbye()
         self._mailbox.close()
         self._inbox.close()
         self._tell_losses()
         try:
-            if line is not None:
-                await native_call(line.release, self._timeout_s, "free a connection of Agora's")
+            if connection is not None:
+                await native_call(connection.release, self._timeout_s, "free a connection of Agora's")
         finally:
             if self._has_engine:
                 self._has_engine = False
@@ -203,7 +203,7 @@ class AgoraChannel:
                 self._user_joined(uid)
             case UserLeft(uid):
                 self._user_left(uid)
-            case Connection(state, reason):
+            case ConnectionChanged(state, reason):
                 self._connection_changed(state, reason)
             case TokenExpires():
                 if self._renewing is None or self._renewing.done():
@@ -267,15 +267,15 @@ class AgoraChannel:
 
     def _subscribe(self) -> None:
         """Ask for the voices of those who are there and to be heard, and for no others any more."""
-        line = self._open
-        if line is None:
+        connection = self._open
+        if connection is None:
             return
         wanted = {uid for uid in self._users if self._heard in (None, uid)}
         for uid in self._subscribed - wanted:
-            line.unsubscribe(uid)
+            connection.unsubscribe(uid)
         self._subscribed &= wanted
         for uid in wanted - self._subscribed:
-            if (result := line.subscribe(uid)) < 0:
+            if (result := connection.subscribe(uid)) < 0:
                 logger.warning("uid %d can't be heard in %r: Agora answers %d", uid, self._channel_name, result)
             else:
                 self._subscribed.add(uid)
@@ -290,9 +290,9 @@ class AgoraChannel:
 
     async def _renew_token(self) -> None:
         """Give the connection a new token, and try again until it has one or is lost."""
-        while (line := self._line) is not None:
+        while (connection := self._connection) is not None:
             try:
-                result = line.renew_token(await self._token())
+                result = connection.renew_token(await self._token())
             except ChannelError as error:
                 logger.warning("there is no new token for %r: %s", self._channel_name, error)
             else:

@@ -11,8 +11,8 @@ from typing import Any
 
 from realtime_agent.errors import ChannelError
 from realtime_agent.rtc.agora.events import NativeEvents
-from realtime_agent.rtc.agora.line import Line
 from realtime_agent.rtc.agora.native_call import native_call
+from realtime_agent.rtc.agora.native_connection import NativeConnection
 from realtime_agent.rtc.agora.sdk import load
 
 __all__ = ["AgoraEngine", "log_folder", "make_log_folder"]
@@ -70,13 +70,13 @@ class AgoraEngine:
                 engine, self._engine = self._engine, None
                 await native_call(engine.destroy, self._timeout_s, "end Agora's service")
 
-    def create_line(self, channel_name: str, uid: int, events: NativeEvents) -> Line:
-        """One participant's line to a channel, not connected yet. Call it in the loop that the participant lives in.
+    def create_connection(self, channel_name: str, uid: int, events: NativeEvents) -> NativeConnection:
+        """One participant's connection to a channel, not made yet. Call it in the loop that the participant lives in.
 
         Raises:
             ChannelError: the library does not give one.
         """
-        return Line(self._sdk, self._engine, channel_name, uid, events)
+        return NativeConnection(self._sdk, self._engine, channel_name, uid, events)
 
     def _begin(self) -> Any:
         service = self._sdk.AgoraService()

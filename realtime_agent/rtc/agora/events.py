@@ -14,7 +14,7 @@ from typing import Any
 from realtime_agent.rtc.channel import AudioFrame, UserJoined, UserLeft
 
 __all__ = [
-    "Connection",
+    "ConnectionChanged",
     "ConnectionState",
     "NativeError",
     "NativeEvent",
@@ -62,7 +62,7 @@ def in_words(reason: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionChanged:
     """The connection is in this state now, for this reason."""
 
     state: int
@@ -90,7 +90,7 @@ class NativeError:
     message: str
 
 
-NativeEvent = AudioFrame | UserJoined | UserLeft | Received | Connection | TokenExpires | NativeError
+NativeEvent = AudioFrame | UserJoined | UserLeft | Received | ConnectionChanged | TokenExpires | NativeError
 
 
 class NativeEvents:
@@ -113,7 +113,7 @@ class NativeEvents:
 
     def on_connected(self, _connection: object, info: Any, reason: int) -> None:
         """The connection is in another state."""
-        self._put(Connection(info.state, reason))
+        self._put(ConnectionChanged(info.state, reason))
 
     on_disconnected = on_connecting = on_reconnecting = on_reconnected = on_connection_failure = on_connected
 

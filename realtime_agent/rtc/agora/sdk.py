@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
+import platform
 import ssl
 import sys
 import urllib.request
@@ -42,21 +44,22 @@ def check_installed() -> None:
         try:
             found = version(package)
         except PackageNotFoundError:
-            raise ConfigError(f"channels of Agora need {package}, which is not installed: {_INSTALL}") from None
+            raise ConfigError(f"channels of Agora need {package}, which is not installed", _INSTALL) from None
         if found != wanted:
-            raise ConfigError(f"{package} is {found}, but only {wanted} works here: {_INSTALL}")
+            raise ConfigError(f"{package} is {found}, but only {wanted} works here", _INSTALL)
     library = _LIBRARIES.get(sys.platform)
-    if library is None:
-        raise ConfigError(f"Agora has no library for {sys.platform}, only for Linux on x86-64 and macOS")
+    if library is None or (sys.platform == "linux" and platform.machine() != "x86_64"):
+        system = f"{platform.system()} on {platform.machine()}"
+        raise ConfigError(f"Agora has no library for {system}, only for Linux on x86-64 and macOS")
     spec = find_spec("agora.rtc")
     if spec is None or spec.origin is None:
-        raise ConfigError(f"the module agora.rtc is missing: {_INSTALL}")
+        raise ConfigError("the module agora.rtc is missing", _INSTALL)
     path = Path(spec.origin).parent / "agora_sdk" / library
     if not path.is_file():
-        raise ConfigError(f"Agora's native library is not at {path}; {_DOWNLOAD}")
+        raise ConfigError(f"Agora's native library is not at {path}", _DOWNLOAD)
 
 
-def build_token(app_id: str, certificate: str, channel_name: str, uid: int, ttl_s: float) -> str:
+def build_token(app_id: str, certificate: str, channel_name: str, uid: int, ttl_s: int) -> str:
     """A token, of Agora's format 007, that lets `uid` join, speak and send messages; empty without a certificate.
 
     Raises:
@@ -67,9 +70,8 @@ def build_token(app_id: str, certificate: str, channel_name: str, uid: int, ttl_
     # Not its RealtimekitTokenBuilder, which writes each token to the log.
     from agora_realtime_ai_api.token_builder.RtcTokenBuilder2 import RtcTokenBuilder
 
-    seconds = int(ttl_s)
     token = RtcTokenBuilder.build_token_with_uid_and_privilege(
-        app_id, certificate, channel_name, uid, seconds, seconds, seconds, seconds, seconds
+        app_id, certificate, channel_name, uid, ttl_s, ttl_s, ttl_s, ttl_s, ttl_s
     )
     if not token:
         raise ChannelError("Agora's package made no token: are AGORA_APP_ID and AGORA_APP_CERT 32 hex digits each?")
@@ -102,10 +104,10 @@ def load() -> Sdk:
         raise
     except ModuleNotFoundError as error:
         name = str(error.name).partition(".")[0]
-        raise ConfigError(f"Agora's packages need {name}, which is not installed: {_INSTALL}") from None
+        raise ConfigError(f"Agora's packages need {name}, which is not installed", _INSTALL) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it loads a library, and exits where that fails
         why = error.__context__ if isinstance(error, SystemExit) else error
-        raise ConfigError(f"Agora's native library can't be loaded ({why!s:.200}); {_DOWNLOAD}") from None
+        raise ConfigError(f"Agora's native library can't be loaded ({why!s:.200})", _DOWNLOAD) from None
     # The SDK throws away whether a frame was taken.
     sending.agora_audio_pcm_data_sender_send.restype = ctypes.c_int
     # It logs tokens, at DEBUG itself and at INFO in the other package, through handlers of its own.
@@ -120,14 +122,28 @@ def load() -> Sdk:
 
 @contextmanager
 def _nothing_changed() -> Iterator[None]:
-    """Keep what Agora's packages do when they are imported from the rest of the process, and from the network."""
-    checks_certificates, retrieves = ssl._create_default_https_context, urllib.request.urlretrieve  # noqa: SLF001 - as they do
+    """Keep what Agora's packages do when they are imported from the process, from its files and from the network.
+
+    Where the library is not the one that they know, they remove the folder that it is in and download it.
+    """
+    checks_certificates = ssl._create_default_https_context  # noqa: SLF001 - as they do
+    retrieves, runs = urllib.request.urlretrieve, os.system
     urllib.request.urlretrieve = _refuse_download
+    os.system = _refuse_removal
     try:
         yield
     finally:
-        ssl._create_default_https_context, urllib.request.urlretrieve = checks_certificates, retrieves  # noqa: SLF001
+        ssl._create_default_https_context = checks_certificates  # noqa: SLF001
+        urllib.request.urlretrieve, os.system = retrieves, runs
 
 
 def _refuse_download(url: str, filename: Any = None, reporthook: Any = None, data: Any = None) -> NoReturn:
-    raise ConfigError(f"Agora's native library is not the one that its package wants; {_DOWNLOAD}")
+    _refuse()
+
+
+def _refuse_removal(command: Any) -> NoReturn:
+    _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise ConfigError("Agora's native library is not the one that its package wants", _DOWNLOAD)

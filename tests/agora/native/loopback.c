@@ -622,10 +622,12 @@ static int open_socket(conn *c)
     for (const char *p = c->channel; *p; p++)
         hash = (hash ^ (unsigned char)*p) * 1099511628211ULL;
     struct sockaddr_un own;
-    snprintf(c->folder, sizeof c->folder, "%.80s/%016llx", wish("DIR"), (unsigned long long)hash);
+    snprintf(c->folder, sizeof c->folder, "%.*s/%016llx", (int)sizeof c->folder - 20, wish("DIR"), (unsigned long long)hash);
     mkdir(c->folder, 0700);
-    if (!address_of(c->folder, c->uid, &own))
+    if (!address_of(c->folder, c->uid, &own)) {
+        fprintf(stderr, "loopback: AGORA_LOOPBACK_DIR is too long for the name of a socket\n");
         return 0;
+    }
     c->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct timeval patience = {.tv_usec = 200000};
     setsockopt(c->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -637,7 +639,10 @@ static int open_socket(conn *c)
         unlink(own.sun_path);
     }
     copy(c->path, sizeof c->path, own.sun_path);
-    return bind(c->socket, (struct sockaddr *)&own, sizeof own) == 0;
+    if (bind(c->socket, (struct sockaddr *)&own, sizeof own) == 0)
+        return 1;
+    close(c->socket);
+    return 0;
 }
 
 static void announce(conn *c)
@@ -843,7 +848,6 @@ EXPORT int agora_rtc_conn_connect(void *of, const char *token, const char *chann
         return 0;
     }
     if (!open_socket(c)) {
-        close(c->socket);
         c->state = FAILED;
         tell_state(c, ON_FAILURE, FAILED, 4);
         return 0;

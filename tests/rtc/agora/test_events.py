@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from realtime_agent.rtc.agora.events import (
-    Connection,
+    ConnectionChanged,
     ConnectionState,
     NativeError,
     NativeEvent,
@@ -38,7 +38,7 @@ def frame(rate: int = 24_000, channels: int = 1, width: int = 2) -> SimpleNamesp
 @pytest.mark.parametrize("name", ["connected", "disconnected", "connecting", "reconnecting", "reconnected"])
 def test_every_state_of_the_connection_is_told(events: NativeEvents, told: list[NativeEvent], name: str) -> None:
     getattr(events, f"on_{name}")(None, SimpleNamespace(state=4), 2)
-    assert told == [Connection(ConnectionState.RECONNECTING, 2)]
+    assert told == [ConnectionChanged(ConnectionState.RECONNECTING, 2)]
 
 
 def test_the_rest_of_what_is_of_use_is_told(events: NativeEvents, told: list[NativeEvent]) -> None:
@@ -51,7 +51,7 @@ def test_the_rest_of_what_is_of_use_is_told(events: NativeEvents, told: list[Nat
     events.on_stream_message(None, "5", 1, "a|1|1|e30=", 10)
     assert events.on_playback_audio_frame_before_mixing(None, "room", "5", frame(), -1, None) == 0
     assert told == [
-        Connection(ConnectionState.FAILED, 8),
+        ConnectionChanged(ConnectionState.FAILED, 8),
         TokenExpires(),
         TokenExpires(),
         NativeError(17, "words"),

@@ -11,12 +11,12 @@ from realtime_agent.pcm import BYTES_PER_SAMPLE, SAMPLE_RATE
 from realtime_agent.rtc.agora.events import NativeEvents
 from realtime_agent.rtc.agora.sdk import Sdk
 
-__all__ = ["Line"]
+__all__ = ["NativeConnection"]
 
 logger = logging.getLogger(__name__)
 
 
-class Line:
+class NativeConnection:
     """What the library is asked to do for one participant. Where it answers, a negative number is a refusal.
 
     agora-realtime-ai-api's `Channel` sets it up, and is not used for more: its observers lose audio that comes early
@@ -50,15 +50,15 @@ class Line:
         self._connection, self._user = self._native.connection, self._native.local_user
         if not self.has_stream:
             logger.warning("Agora's library gave no data stream: there will be no transcripts")
-        # The library may be about to call those that go, so they live as long as the line.
-        self._replaced = (
-            self._connection.con_observer,
-            self._user.user_observer_inner,
-            self._user.audio_frame_observer,
-        )
+        replaced = self._observers()
         self._connection.register_observer(events)
         self._user.register_local_user_observer(events)
         self._user.register_audio_frame_observer(events, 0, {})
+        # The library may be about to call one that the SDK lets go of, so all live as long as this does.
+        self._kept = (*replaced, *self._observers())
+
+    def _observers(self) -> tuple[object, ...]:
+        return self._connection.con_observer, self._user.user_observer_inner, self._user.audio_frame_observer
 
     @property
     def has_stream(self) -> bool:
