@@ -163,6 +163,36 @@ async def test_leaving_ends_whatever_the_library_says_of_it(
     assert warnings(caplog) == (waited if how == "silent" else [])
 
 
+@pytest.mark.parametrize("is_given_up", [False, True])
+async def test_the_service_does_not_end_before_all_is_freed(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, is_given_up: bool
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_DESTROY", "1000")
+    channel = channel_of(engine)
+    await channel.join()
+    connection, service = channel._connection, engine._engine
+    assert connection is not None
+    ended: list[str] = []
+    release, destroy = connection.release, service.destroy
+
+    def release_and_tell() -> None:
+        release()
+        ended.append("the connection")
+
+    monkeypatch.setattr(connection, "release", release_and_tell)
+    monkeypatch.setattr(service, "destroy", lambda: ended.append("the service"))
+    leaving = asyncio.create_task(channel.leave())
+    if is_given_up:
+        await asyncio.sleep(0.2)
+        leaving.cancel()
+    await asyncio.wait([leaving])
+    async with asyncio.timeout(TIMEOUT_S):
+        while "the connection" not in ended:
+            await asyncio.sleep(0.01)
+    destroy()  # a process may have one
+    assert ended == ["the connection"] if is_given_up else ["the connection", "the service"]
+
+
 async def test_what_the_library_may_be_about_to_call_lives_until_all_is_freed(
     engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,13 +158,12 @@ class AgoraChannel:
         self._mailbox.close()
         self._inbox.close()
         self._tell_losses()
-        try:
-            if connection is not None:
-                await native_call(connection.release, self._timeout_s, "free a connection of Agora's")
-        finally:
-            if self._has_engine:
-                self._has_engine = False
-                await self._engine.close()
+        if connection is not None:
+            # What can't be freed, or takes too long, keeps the service: that may not end before it.
+            await native_call(connection.release, self._timeout_s, "free a connection of Agora's")
+        if self._has_engine:
+            self._has_engine = False
+            await self._engine.close()
 
     def events(self) -> AsyncIterator[ChannelEvent]:
         """What happens in the channel."""

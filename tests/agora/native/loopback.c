@@ -881,6 +881,7 @@ EXPORT void agora_rtc_conn_destroy(void *of)
     ENTER;
     conn *c = of;
     leave(c);
+    usleep((useconds_t)atoi(wish("DESTROY")) * 1000);
     pthread_mutex_lock(&c->lock);
     c->closing = 1;
     pthread_cond_broadcast(&c->changed);
