@@ -256,7 +256,7 @@ async def test_what_the_agent_told_meanwhile_is_newer_than_what_the_server_answe
     await holds(page, "agent.state === 'waiting'")
     stub.agent |= {"state": "active"}
     stub.agent_is_told.set()
-    await holds(page, "agent.states ??= [], agent.states.push(agent.state), agent.state === 'active'")
+    await holds(page, "((agent.states ??= []).push(agent.state), agent.state === 'active')")
     assert "paused" not in (await facts(page))["states"]
 
 
