@@ -31,7 +31,7 @@ from pydantic_core import ErrorDetails
 from realtime_agent.errors import ConfigError
 from realtime_agent.validation import in_words
 
-__all__ = ["Settings", "load_settings", "unknown_names", "usable_settings"]
+__all__ = ["Settings", "emptied_names", "load_settings", "unknown_names", "usable_settings"]
 
 _DOTENV = Path(".env")
 
@@ -162,6 +162,11 @@ class Settings(BaseModel):
             raise ValueError("is the same as AGORA_APP_ID; the console shows it under Configure")
         return value
 
+    @field_validator("agora_log_dir", "agora_web_sdk", "local_stt_model")
+    @classmethod
+    def _expand_home(cls, value: str) -> str:
+        return str(Path(value).expanduser()) if value.startswith("~/") else value
+
     @field_validator("realtime_api_headers")
     @classmethod
     def _check_headers(cls, value: SecretStr) -> SecretStr:
@@ -250,6 +255,17 @@ def usable_settings(
                 for name in names or list(values):
                     values.pop(name, None)
             left_out.update(name.lower() for name in faults)
+
+
+def emptied_names(environ: Mapping[str, str] | None = None, dotenv: Path = _DOTENV) -> list[str]:
+    """The settings that a file gives and that are empty in `environ`, which puts aside what the file says.
+
+    Raises:
+        ConfigError: the file can't be read.
+    """
+    outer = os.environ if environ is None else environ
+    given = [name for name, value in _read(dotenv).items() if value and name.lower() in Settings.model_fields]
+    return [name for name in given if name in outer and not outer[name].strip()]
 
 
 def unknown_names(dotenv: Path = _DOTENV) -> dict[str, str | None]:

@@ -310,6 +310,13 @@ def test_an_app_id_is_no_certificate() -> None:
     assert "bbb" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["AGORA_LOG_DIR", "AGORA_WEB_SDK", "LOCAL_STT_MODEL"])
+def test_a_path_may_begin_with_the_home_folder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert getattr(load(**{name: "~/x"}), name.lower()) == "/home/somebody/x"
+    assert getattr(load(**{name: "a~/x"}), name.lower()) == "a~/x"
+
+
 def test_agora_is_used_where_it_is_named() -> None:
     assert not load().uses_agora
     assert load(AGORA_APP_ID="a" * 32).uses_agora

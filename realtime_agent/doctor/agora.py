@@ -24,7 +24,8 @@ def check_channel(settings: Settings, wrong: Container[str] = ()) -> list[Findin
     found = []
     if "AGORA_APP_ID" not in wrong:
         found.append(ok("AGORA_APP_ID", "has the shape of an app id: agents join Agora SD-RTN"))
-    if "AGORA_APP_CERT" not in wrong:
+    # Beside a wrong id the certificate is not read.
+    if "AGORA_APP_ID" not in wrong and "AGORA_APP_CERT" not in wrong:
         found.append(_check_certificate(settings))
     if settings.agora_timeout_s >= settings.start_timeout_s:
         found.append(_tell_of_times(settings))
@@ -89,7 +90,7 @@ def _check_web_sdk(path: Path) -> Finding:
         return ok("AGORA_WEB_SDK", f"{path} is there: the page can join")
     return warning(
         "AGORA_WEB_SDK",
-        f"there is no {path}: the page can't join",
+        f"there is no file {path}: the page can't join",
         "make agora-web (or npm ci --ignore-scripts) in the repository gets it; AGORA_WEB_SDK names its file, if not "
         "there",
     )

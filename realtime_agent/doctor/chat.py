@@ -47,8 +47,10 @@ def _check_list(address: str, answer: Answer, model: str) -> list[Finding]:
     if answer.status >= 500 or answer.status == 429:
         return [warning("LOCAL_LLM_URL", f"{text}: it is there, but can't serve now", "try again later")]
     models = _models(answer)
+    remedy = "is it the address of an OpenAI-compatible server, with /v1 at its end?"
+    if answer.status == 404:
+        return [problem("LOCAL_LLM_URL", f"{text}: nothing is there", remedy)]
     if models is None:
-        remedy = "is it the address of an OpenAI-compatible server, with /v1 at its end?"
         return [warning("LOCAL_LLM_URL", f"{text}, and no list of models", remedy)]
     reached = ok("LOCAL_LLM_URL", f"{address} has {len(models)} model{'' if len(models) == 1 else 's'}")
     if not model:

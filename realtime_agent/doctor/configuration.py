@@ -15,6 +15,7 @@ from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Finding, ok, problem, warning
 
 __all__ = [
+    "check_emptied",
     "check_faults",
     "check_lines",
     "check_placeholders",
@@ -92,6 +93,14 @@ def _is_understood(line: Binding, unknown: Container[str]) -> bool:
     if line.error or line.key is None:
         return not line.error
     return line.value is not None and (line.key.lower() in Settings.model_fields or line.key in unknown)
+
+
+def check_emptied(names: Iterable[str]) -> list[Finding]:
+    """What .env gives in vain."""
+    return [
+        warning(name, "is given in .env, but is empty in the environment, which wins", f"unset {name}")
+        for name in names
+    ]
 
 
 def check_faults(faults: Mapping[str, str]) -> list[Finding]:

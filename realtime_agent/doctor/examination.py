@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from realtime_agent.assembly import model_address
-from realtime_agent.config import Settings, unknown_names, usable_settings
+from realtime_agent.config import Settings, emptied_names, unknown_names, usable_settings
 from realtime_agent.doctor.agora import check_channel
 from realtime_agent.doctor.chat import check_chat
 from realtime_agent.doctor.configuration import (
+    check_emptied,
     check_faults,
     check_lines,
     check_placeholders,
@@ -63,6 +64,7 @@ async def examine(
             *check_privacy(dotenv, settings),
             *check_lines(dotenv, unknown),
             *check_unknown(unknown),
+            *check_emptied(emptied_names(environ, dotenv)),
         ]
     except ConfigError as error:
         remedy = "make it a text in UTF-8 that this user may read; .env.example is one"

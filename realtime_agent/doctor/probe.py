@@ -7,11 +7,14 @@ import errno
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidProxy, InvalidProxyStatus, InvalidStatus, ProxyError, WebSocketException
+from websockets.proxy import get_proxy
+from websockets.uri import parse_uri
 
 from realtime_agent.addresses import is_loopback, public_address
 from realtime_agent.text import one_line
@@ -54,12 +57,13 @@ async def open_websocket(url: str, *, timeout: float) -> Answer | Unanswered:
         timeout: Seconds.
     """
     url = public_address(url)
+    # As for agents: no proxy reaches this machine for us.
+    proxy: Literal[True] | None = None if is_loopback(urlsplit(url).hostname or "") else True
     try:
         async with _Connect(
             url,
             compression=None,
-            # As for agents: no proxy reaches this machine for us.
-            proxy=None if is_loopback(urlsplit(url).hostname or "") else True,
+            proxy=proxy,
             open_timeout=timeout,
             close_timeout=_CLOSE_TIMEOUT_S,
             ping_interval=None,
@@ -76,6 +80,10 @@ async def open_websocket(url: str, *, timeout: float) -> Answer | Unanswered:
         return _proxy("a SOCKS proxy needs the package python-socks")
     except WebSocketException:
         return Unanswered(f"{_place(url)} takes connections, but does not answer as a websocket server", _is_it(url))
+    except (ConnectionRefusedError, socket.gaierror) as error:
+        if proxy and get_proxy(parse_uri(url)) is not None:
+            return _proxy("nothing takes connections at its address")
+        return await _unanswered(error, url, timeout)
     except (OSError, ValueError) as error:
         return await _unanswered(error, url, timeout)
 
@@ -133,7 +141,7 @@ async def _unanswered(error: Exception, url: str, timeout: float) -> Unanswered:
             )
         case ConnectionRefusedError():
             return Unanswered(f"nothing listens at {place}", "start that server, or correct the address")
-        case OSError(errno=errno.ECONNRESET):
+        case ConnectionResetError() | OSError(errno=errno.ECONNRESET):
             return Unanswered(f"{place} hung up", _is_it(url))
         case _:
             words = one_line(getattr(error, "strerror", None) or str(error))

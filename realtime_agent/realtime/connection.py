@@ -259,6 +259,8 @@ def _not_opened(error: Exception, secrets: Collection[str]) -> SessionError:
         case InvalidProxy():
             # The same of its password.
             words, kind = f"the proxy's address is wrong: {error.msg}", SessionError
+        case ConnectionResetError():
+            words, kind = "it hung up; is it the right port, and the right one of ws:// and wss://?", SessionLost
         case InvalidMessage() | ProxyError() | OSError():
             # What took the connection hung up again, or nothing is there to take it.
             words, kind = str(error), SessionLost

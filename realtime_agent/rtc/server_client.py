@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientConnectorCertificateError, ClientError, ClientSession, ClientSSLError, ClientTimeout
 
 from realtime_agent.errors import ChannelError
 from realtime_agent.rtc.wire import natural, parse_object
@@ -94,6 +94,12 @@ class ServerClient:
                 session.request(method, where + path, json=body) as response,
             ):
                 answer = parse_object(await response.text(errors="replace"))
+        except ClientConnectorCertificateError:
+            raise ChannelError(
+                f"the certificate of {where} is not trusted; SSL_CERT_FILE names other authorities"
+            ) from None
+        except ClientSSLError:
+            raise ChannelError(f"the server at {where} does not speak TLS with us: is it http://?") from None
         except (ClientError, OSError, TimeoutError):
             raise ChannelError(f"no server answers at {where}: is `realtime-agent server` running there?") from None
         if answer is None:
@@ -105,7 +111,7 @@ def no_agent(channel_name: str) -> str:
     """That nobody is there to talk to, and what to do."""
     return (
         f"no agent runs in channel {channel_name!r}: start one with POST /start_agent; "
-        f"GET /agents/{quote(channel_name, safe='')} tells how the last one ended"
+        f"GET /agents/{quote(channel_name, safe='')} tells how the last one ended, if there was one"
     )
 
 

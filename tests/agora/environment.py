@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.agora.site import build_site
+from tests.agora.site import build_site, has_compiler
 
 __all__ = ["environment"]
 
@@ -31,4 +31,6 @@ def environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    if not has_compiler():
+        sys.exit("the loopback library needs a C compiler (cc)")
     sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in environment().items())

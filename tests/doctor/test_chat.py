@@ -79,7 +79,7 @@ async def test_another_model_does_not_ask_it(more: dict[str, str]) -> None:
         (answer("403 Forbidden"), Level.OK, "without the key"),
         (answer("429 Too Many"), Level.WARNING, "can't serve now"),
         (answer("500 Broken"), Level.WARNING, "can't serve now"),
-        (answer("404 Not Found"), Level.WARNING, "no list of models"),
+        (answer("404 Not Found"), Level.PROBLEM, "HTTP 404: nothing is there"),
         (answer("200 OK", "<html>"), Level.WARNING, "no list of models"),
         (answer("200 OK", "[]"), Level.WARNING, "no list of models"),
         (answer("200 OK", '{"data": [1]}'), Level.WARNING, "no list of models"),

@@ -87,7 +87,14 @@ async def test_every_wrong_value_is_told_and_what_does_not_need_it_is_checked(tm
         found = of(sections, title)[name]
         assert (found.level, found.text) == (Level.WARNING, "is wrong, so what it is for was not checked")
     assert of(sections, "Machine")["Python"].level is not Level.PROBLEM
-    assert list(of(sections, "Channel")) == ["AGORA_APP_CERT", "packages", "AGORA_LOG_DIR", "AGORA_WEB_SDK"]
+    assert list(of(sections, "Channel")) == ["packages", "AGORA_LOG_DIR", "AGORA_WEB_SDK"]
+
+
+async def test_what_the_environment_puts_aside_of_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_MODEL=m\nOPENAI_API_KEY=\nOTHER=a\nSERVER_PORT=0\n")
+    settings = of(await examined(FREE | {"OPENAI_MODEL": " ", "OPENAI_API_KEY": "", "OTHER": ""}, tmp_path), "Settings")
+    assert (settings["OPENAI_MODEL"].level, settings["OPENAI_MODEL"].remedy) == (Level.WARNING, "unset OPENAI_MODEL")
+    assert not settings.keys() & {"OPENAI_API_KEY", "SERVER_PORT"}
 
 
 async def test_servers_are_asked_side_by_side(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import ssl
 
 import pytest
 import trustme
+from websockets.asyncio.server import serve
 
 from realtime_agent.doctor.probe import Answer, Unanswered, get, open_websocket
 from realtime_agent.testing import ScriptedServer
@@ -197,6 +198,22 @@ async def test_a_proxy_that_does_not_lead_there_is_told_without_its_password(
     assert isinstance(result, Unanswered)
     assert "the proxy" in result.text
     assert "s3cret" not in str(result)
+
+
+async def test_a_proxy_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dead_port() as port:
+        monkeypatch.setenv("https_proxy", f"http://user:s3cret@127.0.0.1:{port}")
+        result = await open_websocket("wss://voice.example/v1", timeout=TIMEOUT_S)
+    assert isinstance(result, Unanswered)
+    assert result.text.startswith("the proxy that the environment names does not lead there: nothing takes connections")
+    assert "s3cret" not in str(result)
+
+
+async def test_a_websocket_server_without_tls_is_told() -> None:
+    async with serve(lambda _: asyncio.sleep(0), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        result = await open_websocket(f"wss://127.0.0.1:{port}", timeout=TIMEOUT_S)
+    assert result == Unanswered(f"127.0.0.1:{port} hung up", "is it the right port, and wss:// rather than ws://?")
 
 
 @pytest.mark.parametrize("proxy", ["gopher://u:s3cret@127.0.0.1:1", "socks5://u:s3cret@127.0.0.1:1"])

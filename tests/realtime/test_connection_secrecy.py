@@ -242,6 +242,15 @@ async def test_a_proxy_that_hangs_up_may_be_there_again(monkeypatch: pytest.Monk
             await Connection.open("wss://voice.example/v1", HEADERS, timeout=TIMEOUT_S)
 
 
+async def test_a_server_that_speaks_no_tls_is_told_so() -> None:
+    async with serve(lambda _: asyncio.sleep(0), "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(
+            SessionLost, match=r"can't be reached: it hung up; is it .* the right one of ws:// and wss://\?"
+        ):
+            await Connection.open(f"wss://127.0.0.1:{port}/v1", HEADERS, timeout=TIMEOUT_S)
+
+
 # What the server says of a key.
 
 

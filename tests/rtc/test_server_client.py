@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -62,6 +64,22 @@ async def test_a_server_that_is_not_there_is_named() -> None:
 
 async def test_an_address_that_is_none_is_a_channel_error() -> None:
     assert "no server answers at nowhere" in await refusal("nowhere")
+
+
+async def test_a_server_without_tls_is_told() -> None:
+    async with answering(200, {}) as (url, _):
+        url = url.replace("http:", "https:")
+        assert await refusal(url) == f"the server at {url.rstrip('/')} does not speak TLS with us: is it http://?"
+
+
+async def test_a_server_whose_certificate_is_not_trusted_is_told() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    server = TestServer(web.Application(), scheme="https")
+    await server.start_server(ssl=context)
+    async with server:
+        url = str(server.make_url("")).rstrip("/")
+        assert await refusal(url) == f"the certificate of {url} is not trusted; SSL_CERT_FILE names other authorities"
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ async def test_a_channel_without_an_agent_says_how_to_start_one() -> None:
         server.upgrade_status = 404
         assert await refusal(await user_of(server)) == (
             "no agent runs in channel 'room': start one with POST /start_agent; "
-            "GET /agents/room tells how the last one ended"
+            "GET /agents/room tells how the last one ended, if there was one"
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from realtime_agent.errors import ChannelError
 from realtime_agent.rtc.agora import AgoraChannel, AgoraEngine
@@ -72,8 +71,8 @@ class AgoraUser:
                 await self._meet()
         except TimeoutError:
             raise ChannelError(
-                f"the agent of channel {self._channel_name!r} was not seen there within {self._timeout_s:g} s; "
-                f"GET /agents/{quote(self._channel_name, safe='')} tells how it is"
+                f"the agent of channel {self._channel_name!r} was not seen there within {self._timeout_s:g} s, but its "
+                f"server calls it {self._agent.get('state')}: is its network another than ours?"
             ) from None
 
     async def _meet(self) -> None:
