@@ -53,9 +53,12 @@ _FREE = ("system_instruction", "agora_log_dir", "agora_web_sdk", "local_stt_mode
 """Where such words may be meant."""
 
 
-def check_source(dotenv: Path, settings: Settings) -> list[Finding]:
-    """Where the settings come from, and which are set; their names, not their values."""
-    names = ", ".join(name.upper() for name in Settings.model_fields if name in settings.model_fields_set)
+def check_source(dotenv: Path, settings: Settings, wrong: Container[str] = ()) -> list[Finding]:
+    """Where the settings come from, and which are set, the `wrong` ones too; their names, not their values."""
+    is_set = [
+        name.upper() for name in Settings.model_fields if name in settings.model_fields_set or name.upper() in wrong
+    ]
+    names = ", ".join(is_set)
     words = f"set there or in the environment: {names}" if names else "nothing is set: all have their defaults"
     if dotenv.is_file():
         return [ok(".env", f"{dotenv.resolve()} is read; {words}")]

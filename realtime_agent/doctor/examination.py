@@ -60,7 +60,7 @@ async def examine(
         settings, faults = usable_settings(environ, dotenv)
         unknown = unknown_names(dotenv)
         read = [
-            *check_source(dotenv, settings),
+            *check_source(dotenv, settings, faults),
             *check_privacy(dotenv, settings),
             *check_lines(dotenv, unknown),
             *check_unknown(unknown),

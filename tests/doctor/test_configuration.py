@@ -32,6 +32,8 @@ def test_the_file_that_is_read_is_told_with_the_names_that_are_set(tmp_path: Pat
 def test_a_file_that_is_not_there_is_told() -> None:
     (found,) = check_source(Path("/nowhere/.env"), Settings(server_port=1))
     assert found.text == "there is no /nowhere/.env; set in the environment: SERVER_PORT"
+    (found,) = check_source(Path("/nowhere/.env"), Settings(), {"AGORA_APP_ID"})
+    assert found.text == "there is no /nowhere/.env; set in the environment: AGORA_APP_ID"
     (found,) = check_source(Path("/nowhere/.env"), Settings())
     assert (found.level, found.text) == (
         Level.OK,
