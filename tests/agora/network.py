@@ -56,7 +56,7 @@ class LoopbackNetwork:
         self._answers.close()
 
     def _send(self, kind: str, uid: int, text: str) -> dict[str, str]:
-        datagram = kind.encode() + b"test\0" + text.encode() + b"\0"
+        datagram = kind.encode() + b"test\0" + text.encode(errors="surrogateescape") + b"\0"
         self._answers.sendto(datagram, str(self.participants()[str(uid)]))
         answer = self._answers.recv(4096).decode()
         return dict(word.split("=", 1) for word in answer.split(" "))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -163,9 +166,9 @@ async def test_leaving_ends_whatever_the_library_says_of_it(
     assert warnings(caplog) == (waited if how == "silent" else [])
 
 
-@pytest.mark.parametrize("is_given_up", [False, True])
+@pytest.mark.parametrize("how", ["waited for", "given up", "too slow"])
 async def test_the_service_does_not_end_before_all_is_freed(
-    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, is_given_up: bool
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setenv("AGORA_LOOPBACK_DESTROY", "1000")
     channel = channel_of(engine)
@@ -181,16 +184,168 @@ async def test_the_service_does_not_end_before_all_is_freed(
 
     monkeypatch.setattr(connection, "release", release_and_tell)
     monkeypatch.setattr(service, "destroy", lambda: ended.append("the service"))
-    leaving = asyncio.create_task(channel.leave())
-    if is_given_up:
-        await asyncio.sleep(0.2)
-        leaving.cancel()
-    await asyncio.wait([leaving])
-    async with asyncio.timeout(TIMEOUT_S):
-        while "the connection" not in ended:
-            await asyncio.sleep(0.01)
+    if how == "too slow":
+        engine._timeout_s = 0.2
+        with pytest.raises(ChannelError, match=r"longer than 0\.2 s to free a connection"):
+            await channel.leave()
+        async with asyncio.timeout(TIMEOUT_S):
+            while not ended:
+                await asyncio.sleep(0.01)
+    if how == "given up":
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await channel.leave()
+        await channel.leave()
+    if how == "waited for":
+        await channel.leave()
     destroy()  # a process may have one
-    assert ended == ["the connection"] if is_given_up else ["the connection", "the service"]
+    assert ended == (["the connection"] if how == "too slow" else ["the connection", "the service"])
+
+
+@pytest.mark.parametrize("after_s", [0, 0.1])
+async def test_a_leave_that_was_given_up_goes_on(engine: AgoraEngine, network: LoopbackNetwork, after_s: float) -> None:
+    channel = channel_of(engine)
+    await channel.join()
+    for number in range(20):
+        channel.send({"type": "transcript", "role": "user", "item_id": str(number), "text": "x" * 400, "final": True})
+    leaving = asyncio.create_task(channel.leave())
+    await asyncio.sleep(after_s)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    await channel.leave()
+    assert (network.participants(), engine._engine) == ({}, None)
+
+
+async def test_an_interruption_right_after_the_beginning_is_told(engine: AgoraEngine, network: LoopbackNetwork) -> None:
+    channel = channel_of(engine, reconnect_timeout_s=0.2)
+    joining = asyncio.create_task(channel.join())
+    async with asyncio.timeout(TIMEOUT_S):
+        while "7" not in network.participants():
+            await asyncio.sleep(0)
+    network.tell(7, "away")
+    time.sleep(0.2)  # noqa: ASYNC251 - the loop is held up, so that all of it is told at once
+    await joining
+    events = channel.events()
+    assert await next_of(events, Reconnecting) == Reconnecting("the connection was interrupted")
+    assert isinstance(await next_of(events, ChannelLost), ChannelLost)
+    await channel.leave()
+
+
+async def test_a_voice_that_was_refused_is_asked_for_again(
+    engine: AgoraEngine, network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_SUBSCRIBE", "-8")
+    agent = channel_of(engine)
+    async with staying(agent, channel_of(engine, 5)):
+        assert await next_of(agent.events(), UserJoined) == UserJoined(5)
+        monkeypatch.delenv("AGORA_LOOPBACK_SUBSCRIBE")
+        await network.until(7, lambda now: "5," in now["heard"], "the agent to hear the user")
+
+
+async def test_the_last_message_comes_before_those_that_would_take_too_long(
+    engine: AgoraEngine, network: LoopbackNetwork
+) -> None:
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    async with staying(user):
+        await agent.join()
+        await network.met(5, 7)
+        agent.send({"type": "transcript", "role": "user", "item_id": "i", "text": "x" * 20_000, "final": True})
+        agent.send({"type": "state", "state": "ended", "reason": "idle"})
+        await agent.leave()
+        events = user.events()
+        assert await next_of(events, UserJoined) == UserJoined(7)
+        assert await next_of(events, Message) == Message(7, {"type": "state", "state": "ended", "reason": "idle"})
+
+
+async def test_a_message_that_is_no_text_is_dropped_without_a_word(
+    engine: AgoraEngine, network: LoopbackNetwork, capfd: pytest.CaptureFixture[str]
+) -> None:
+    channel = channel_of(engine)
+    async with staying(channel):
+        network.tell(7, "message 5 \udcff\udcfe")
+        network.tell(7, "joined", 5)
+        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+    assert capfd.readouterr().err == ""
+
+
+async def test_a_service_that_gives_nothing_to_set_is_one_clear_error(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_PARAMETER", "none")
+    monkeypatch.setenv("AGORA_LOOPBACK_INITIALIZE", "-2")
+    assert await refusal(channel_of(engine)) == "Agora's service does not begin: its library gives nothing to set"
+
+
+async def test_a_beginning_that_is_given_up_and_fails_is_no_error_of_its_own(
+    engine: AgoraEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGORA_LOOPBACK_INITIALIZE", "-2")
+    opening = asyncio.create_task(engine.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+
+HALF_MADE = """
+import asyncio, gc, os, pathlib, tempfile
+from realtime_agent.errors import ChannelError
+from realtime_agent.rtc.agora import AgoraEngine
+from tests.agora.stays import APP_ID, channel_of
+async def main():
+    os.environ["AGORA_LOOPBACK_TRACK"] = "none"
+    engine = AgoraEngine(APP_ID, pathlib.Path(tempfile.mkdtemp()))
+    channel = channel_of(engine)
+    try:
+        await channel.join()
+    except ChannelError as error:
+        print(error)
+    await channel.leave()
+    del os.environ["AGORA_LOOPBACK_TRACK"]
+    gc.collect()
+    channel = channel_of(engine)
+    await channel.join()
+    await channel.leave()
+asyncio.run(main())
+"""
+
+DROPPED = """
+import asyncio, gc, pathlib, tempfile, time
+from realtime_agent.rtc.agora import AgoraEngine
+from tests.agora.stays import APP_ID, channel_of
+kept = []
+async def main():
+    engine = AgoraEngine(APP_ID, pathlib.Path(tempfile.mkdtemp()))
+    agent, user = channel_of(engine), channel_of(engine, 5)
+    await agent.join()
+    await user.join()
+    for _ in range(500):
+        agent.push(bytes(960))
+        user.push(bytes(960))
+    await asyncio.sleep(0.3)
+    if {keep}:
+        kept.append((agent, user, engine))
+asyncio.run(main())
+gc.collect()
+time.sleep(0.3)
+print("the end")
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (HALF_MADE, "Agora's library gave no connection"),
+        (DROPPED.format(keep=True), "the end"),
+        (DROPPED.format(keep=False), "the end"),
+    ],
+)
+def test_nothing_that_is_left_behind_takes_the_process_down(code: str, said: str, agora_site: Path) -> None:
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environ
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{said}\n", "")
 
 
 async def test_what_the_library_may_be_about_to_call_lives_until_all_is_freed(

@@ -23,7 +23,6 @@ from realtime_agent.rtc.agora.events import (
 )
 from realtime_agent.rtc.agora.mailbox import Mailbox
 from realtime_agent.rtc.agora.message_sender import MessageSender
-from realtime_agent.rtc.agora.native_call import native_call
 from realtime_agent.rtc.agora.native_connection import NativeConnection
 from realtime_agent.rtc.agora.transcript_events import from_event, to_event
 from realtime_agent.rtc.channel import (
@@ -48,7 +47,10 @@ _MAX_WAITING = 100
 """Frames of 10 ms, or messages, that may wait for the loop."""
 _DRAIN_S = 0.5
 """How long the last messages, the reason of the end among them, may take before we leave."""
+_LAST_S = 0.25
+"""How long the last of them alone may take, where they did not all go."""
 _GOODBYE_S = 1.0
+_ASK_AGAIN_S = 1.0
 _RENEW_AGAIN_S = 5.0
 
 
@@ -96,7 +98,7 @@ class AgoraChannel:
         self._disconnected = asyncio.Event()
         # The connection, once it is made and until we leave.
         self._open: NativeConnection | None = None
-        self._left = False
+        self._leaving: asyncio.Task[None] | None = None
         self._is_away = False
         self._users: dict[int, None] = {}
         self._subscribed: set[int] = set()
@@ -104,6 +106,7 @@ class AgoraChannel:
         self._state: Mapping[str, Any] | None = None
         self._refused_frames = 0
         self._giving_up: asyncio.TimerHandle | None = None
+        self._asking_again: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
 
     def hear(self, uid: int | None) -> None:
@@ -124,7 +127,11 @@ class AgoraChannel:
         self._has_engine = True
         token = await self._token()
         events = NativeEvents(self._mailbox.put, SAMPLE_RATE)
-        connection = self._connection = self._engine.create_connection(self._channel_name, self._uid, events)
+        try:
+            connection = self._connection = self._engine.create_connection(self._channel_name, self._uid, events)
+        except ChannelError:
+            self._has_engine = False  # what is half made can't be freed, and keeps the service
+            raise
         if (result := connection.connect(token)) < 0:
             raise ChannelError(f"Agora's library does not take channel {self._channel_name!r}: it answers {result}")
         try:
@@ -134,20 +141,22 @@ class AgoraChannel:
             raise ChannelError(f"Agora did not let us join within {self._timeout_s:g} s") from None
         if self._refusal is not None:
             raise ChannelError(f"Agora refused channel {self._channel_name!r}: {self._refusal}")
-        self._open = connection
-        self._subscribe()
-        self._send_messages()
 
     async def leave(self) -> None:
-        """Send what waits, say goodbye, free everything."""
-        if self._left:
-            return
-        self._left = True
-        await self._messages.drain(_DRAIN_S)
+        """Send what waits, say goodbye, free everything. That goes on when whoever asked for it gives up waiting."""
+        if self._leaving is None:
+            self._leaving = self._loop.create_task(self._leave(), name="leave a channel of Agora's")
+        await asyncio.shield(self._leaving)
+
+    async def _leave(self) -> None:
+        if not await self._messages.drain(_DRAIN_S):
+            self._messages.stream.hurry_last()
+            await self._messages.drain(_LAST_S)
         was_open, self._open = self._open, None
         self._messages.close()
-        if self._giving_up is not None:
-            self._giving_up.cancel()
+        for timer in (self._giving_up, self._asking_again):
+            if timer is not None:
+                timer.cancel()
         if self._renewing is not None:
             self._renewing.cancel()
         connection, self._connection = self._connection, None
@@ -160,7 +169,7 @@ class AgoraChannel:
         self._tell_losses()
         if connection is not None:
             # What can't be freed, or takes too long, keeps the service: that may not end before it.
-            await native_call(connection.release, self._timeout_s, "free a connection of Agora's")
+            await self._engine.free(connection)
         if self._has_engine:
             self._has_engine = False
             await self._engine.close()
@@ -185,7 +194,7 @@ class AgoraChannel:
         """Send a message to everyone, at the pace that Agora allows."""
         if body.get("type") == "state":
             self._state = body
-        if not self._left:
+        if self._leaving is None:
             self._messages.add(to_event(body))
 
     def _take(self, event: NativeEvent) -> None:
@@ -229,8 +238,9 @@ class AgoraChannel:
 
     def _connection_changed(self, state: int, reason: int) -> None:
         if state == ConnectionState.CONNECTED:
-            self._answered.set()
-            if self._is_away:
+            if self._open is None:
+                self._enter()
+            elif self._is_away:
                 self._come_back()
         elif state == ConnectionState.RECONNECTING:
             if self._open is not None and not self._is_away:
@@ -242,6 +252,12 @@ class AgoraChannel:
             else:
                 self._refusal = in_words(reason)
                 self._answered.set()
+
+    def _enter(self) -> None:
+        self._open = self._connection
+        self._answered.set()
+        self._subscribe()
+        self._send_messages()
 
     def _go_away(self, cause: str) -> None:
         self._is_away = True
@@ -276,8 +292,15 @@ class AgoraChannel:
         for uid in wanted - self._subscribed:
             if (result := connection.subscribe(uid)) < 0:
                 logger.warning("uid %d can't be heard in %r: Agora answers %d", uid, self._channel_name, result)
+                self._ask_again()
             else:
                 self._subscribed.add(uid)
+
+    def _ask_again(self) -> None:
+        """Try soon what was refused: who is there may not speak yet."""
+        if self._asking_again is not None:
+            self._asking_again.cancel()
+        self._asking_again = self._loop.call_later(_ASK_AGAIN_S, self._subscribe)
 
     def _send_messages(self) -> None:
         if self._open is not None and self._open.has_stream:

@@ -85,6 +85,11 @@ class DataStream:
         self._free_at = now + max(_INTERVAL_S, len(part) / _BYTES_PER_S)
         return part
 
+    def hurry_last(self) -> None:
+        """Let the message that came last go next."""
+        if self._waiting:
+            self._parts.extendleft(reversed(self._split(self._waiting.pop())))
+
     def _waiting_delta(self, item_id: object) -> dict[str, Any] | None:
         return next((each for each in self._waiting if each.get("item_id") == item_id and "delta" in each), None)
 
@@ -146,8 +151,10 @@ class Assembler:
         return None
 
     def forget(self, uid: int) -> None:
-        """A participant left: what it did not finish will not be."""
-        self._open = {key: message for key, message in self._open.items() if key[0] != uid}
+        """A participant left: what it did not finish will not be, and its next ids are new ones."""
+        for key in [key for key in (*self._open, *self._done) if key[0] == uid]:
+            self._open.pop(key, None)
+            self._done.pop(key, None)
 
 
 def _count(text: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import tempfile
 from contextlib import suppress
@@ -42,6 +43,9 @@ class AgoraEngine:
         self._changing = asyncio.Lock()
         self._sdk: Any = None
         self._engine: Any = None
+        # The library may call what is in here until it is freed; what is half made stays.
+        self._connections: set[NativeConnection] = set()
+        self._half_made: list[ChannelError] = []
 
     async def open(self) -> None:
         """Begin, unless it has begun. Each `open` wants its `close`.
@@ -58,8 +62,11 @@ class AgoraEngine:
                     self._engine = await asyncio.shield(beginning)
                 except asyncio.CancelledError:
                     # Nobody would end it, and there may be only one.
-                    (await beginning).destroy()
+                    with suppress(ChannelError):
+                        engine = await beginning
+                        await native_call(engine.destroy, self._timeout_s, "end Agora's service")
                     raise
+                atexit.register(self._fall_silent)
             self._shares += 1
 
     async def close(self) -> None:
@@ -68,6 +75,7 @@ class AgoraEngine:
             self._shares = max(0, self._shares - 1)
             if not self._shares and self._engine is not None:
                 engine, self._engine = self._engine, None
+                atexit.unregister(self._fall_silent)
                 await native_call(engine.destroy, self._timeout_s, "end Agora's service")
 
     def create_connection(self, channel_name: str, uid: int, events: NativeEvents) -> NativeConnection:
@@ -76,13 +84,39 @@ class AgoraEngine:
         Raises:
             ChannelError: the library does not give one.
         """
-        return NativeConnection(self._sdk, self._engine, channel_name, uid, events)
+        try:
+            connection = NativeConnection(self._sdk, self._engine, channel_name, uid, events)
+        except ChannelError as error:
+            self._half_made.append(error)  # its traceback has what was made
+            raise
+        self._connections.add(connection)
+        return connection
+
+    async def free(self, connection: NativeConnection) -> None:
+        """Give back all that a connection has.
+
+        Raises:
+            ChannelError: that takes too long; it goes on all the same.
+        """
+        await native_call(lambda: self._release(connection), self._timeout_s, "free a connection of Agora's")
+
+    def _release(self, connection: NativeConnection) -> None:
+        connection.release()
+        self._connections.discard(connection)
+
+    def _fall_silent(self) -> None:
+        """At the end of the process: what calls into an interpreter that ends takes it down."""
+        for connection in self._connections:
+            connection.fall_silent()
 
     def _begin(self) -> Any:
         service = self._sdk.AgoraService()
         make_log_folder(self._log_dir)
         config = self._sdk.AgoraServiceConfig(appid=self._app_id, log_path=str(_new_log(self._log_dir)))
-        result = service.initialize(config)
+        try:
+            result = service.initialize(config)
+        except AttributeError:
+            raise ChannelError("Agora's service does not begin: its library gives nothing to set") from None
         if result != 0:
             raise ChannelError(f"Agora's service does not begin: its library answers {result}")
         # Its own way to begin ignores that answer, and writes its log among the installed packages. It gets no

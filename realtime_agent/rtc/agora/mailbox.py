@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -22,7 +22,7 @@ class Mailbox(Generic[E]):
     Args:
         deliver: Called in the loop with each event; must not raise.
         droppable: The kinds of which only so many may wait.
-        max_waiting: How many.
+        max_waiting: How many of each: no flood of messages crowds out a voice.
 
     Attributes:
         dropped: How many events gave way.
@@ -36,7 +36,7 @@ class Mailbox(Generic[E]):
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._waiting: deque[E] = deque()
-        self._droppable_waiting = 0
+        self._droppable_waiting: Counter[type[E]] = Counter()
         self._is_woken = False
         self._closed = False
 
@@ -45,10 +45,11 @@ class Mailbox(Generic[E]):
         with self._lock:
             if self._closed:
                 return
-            if isinstance(event, self._droppable):
-                if self._droppable_waiting == self._max_waiting:
-                    self._drop_oldest()
-                self._droppable_waiting += 1
+            kind = type(event)
+            if kind in self._droppable:
+                if self._droppable_waiting[kind] == self._max_waiting:
+                    self._drop_oldest(kind)
+                self._droppable_waiting[kind] += 1
             self._waiting.append(event)
             if self._is_woken:
                 return
@@ -67,15 +68,15 @@ class Mailbox(Generic[E]):
     def _deliver_all(self) -> None:
         with self._lock:
             events, self._waiting = self._waiting, deque()
-            self._droppable_waiting = 0
+            self._droppable_waiting.clear()
             self._is_woken = False
         for event in events:
             if self._closed:
                 return
             self._deliver(event)
 
-    def _drop_oldest(self) -> None:
-        index = next(i for i, event in enumerate(self._waiting) if isinstance(event, self._droppable))
+    def _drop_oldest(self, kind: type[E]) -> None:
+        index = next(i for i, event in enumerate(self._waiting) if type(event) is kind)
         del self._waiting[index]
-        self._droppable_waiting -= 1
+        self._droppable_waiting[kind] -= 1
         self.dropped += 1

@@ -44,12 +44,13 @@ class MessageSender:
             self._is_open = True
             self._send_due()
 
-    async def drain(self, timeout_s: float) -> None:
-        """Wait until everything is sent, but not for longer than `timeout_s`."""
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until everything is sent, but not for longer than `timeout_s`; gives whether it is."""
         if self._is_open:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._is_empty.wait()
+        return self._is_empty.is_set()
 
     def close(self) -> None:
         """Send nothing for now; what waits is kept."""

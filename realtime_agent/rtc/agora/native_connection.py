@@ -113,10 +113,18 @@ class NativeConnection:
         native = self._native
         self._user.unpublish_audio(native.audio_track)
         native.audio_track.set_enabled(0)
-        self._user.unregister_audio_frame_observer()
-        self._user.unregister_local_user_observer()
-        self._connection.unregister_observer()
+        self._unregister()
         self._connection.release()
         native.audio_track.release()
         native.audio_pcm_data_sender.release()
         native.media_node_factory.release()
+
+    def fall_silent(self) -> None:
+        """Let the library tell nothing any more, and free nothing."""
+        self._connection.disconnect()
+        self._unregister()
+
+    def _unregister(self) -> None:
+        self._user.unregister_audio_frame_observer()
+        self._user.unregister_local_user_observer()
+        self._connection.unregister_observer()

@@ -14,7 +14,7 @@ import ssl
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,6 +99,7 @@ def load() -> Sdk:
         with _nothing_changed():
             import agora.rtc.audio_pcm_data_sender as sending
             from agora.rtc.agora_service import AgoraService, AgoraServiceConfig
+            from agora.rtc.local_user import RTCLocalUserObserverInner as MessageObserver
             from agora_realtime_ai_api.rtc import RtcEngine, RtcOptions
     except ConfigError:
         raise
@@ -110,6 +111,14 @@ def load() -> Sdk:
         raise ConfigError(f"Agora's native library can't be loaded ({why!s:.200})", _DOWNLOAD) from None
     # The SDK throws away whether a frame was taken.
     sending.agora_audio_pcm_data_sender_send.restype = ctypes.c_int
+    # It takes every message for a text, and tells of one that is none in a traceback on standard error.
+    tells = MessageObserver._on_stream_message  # noqa: SLF001 - nothing public leads there
+
+    def tell_texts(observer: Any, *message: Any) -> None:
+        with suppress(UnicodeDecodeError):
+            tells(observer, *message)
+
+    MessageObserver._on_stream_message = tell_texts  # noqa: SLF001
     # It logs tokens, at DEBUG itself and at INFO in the other package, through handlers of its own.
     logging.getLogger("agora").setLevel(logging.WARNING)
     for name in _OWN_HANDLERS:

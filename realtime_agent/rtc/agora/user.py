@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from realtime_agent.errors import ChannelError
@@ -14,9 +15,8 @@ from realtime_agent.rtc.wire import natural
 
 __all__ = ["AgoraUser"]
 
-_ASKS = 10
+_ASK_FOR_S = 5.0
 _ASK_EVERY_S = 0.5
-"""An agent takes 6 s at most to leave."""
 
 
 class AgoraUser:
@@ -42,6 +42,7 @@ class AgoraUser:
         self._uid = token.uid
         self._agent: Mapping[str, Any] = {}
         self._agent_uid = 0
+        self._left = False
         self._timeout_s = timeout_s
         self._channel = AgoraChannel(engine, token.channel_name, token.uid, self._take_token, timeout_s=timeout_s)
         self._events = self._channel.events()
@@ -84,11 +85,15 @@ class AgoraUser:
                     raise ChannelError(cause)
 
     async def leave(self) -> None:
-        """Leave, and free everything; harmless when repeated. `events` ends."""
+        """Leave, and free everything; harmless when repeated. `events` ends, soon."""
+        self._left = True
         await self._channel.leave()
 
     async def events(self) -> AsyncIterator[ChannelEvent]:
-        """What the agent does, in order, until `leave` or `ChannelLost`. One reader at a time."""
+        """What the agent does, in order, until `leave` or `ChannelLost`. One reader at a time.
+
+        An agent that Agora says has left is not waited for, though its own connection may only be interrupted.
+        """
         reason = ""
         async for event in self._events:
             match event:
@@ -112,10 +117,12 @@ class AgoraUser:
 
     async def _ask_why(self) -> str:
         """Why the agent left without a word; it may be seen to leave before the server knows of it."""
-        for _ in range(_ASKS):
-            if reason := await self._server.why_ended(self._channel_name):
-                return reason
-            await asyncio.sleep(_ASK_EVERY_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ASK_FOR_S):
+                while not self._left:
+                    if reason := await self._server.why_ended(self._channel_name):
+                        return reason
+                    await asyncio.sleep(_ASK_EVERY_S)
         return ""
 
     async def _take_token(self) -> str:

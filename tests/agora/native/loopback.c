@@ -725,7 +725,7 @@ EXPORT int agora_service_release(void *service)
     return 0;
 }
 
-EXPORT void *agora_service_get_agora_parameter(void *service) { ENTER; return service; }
+EXPORT void *agora_service_get_agora_parameter(void *service) { ENTER; return *wish("PARAMETER") ? NULL : service; }
 EXPORT void *agora_service_create_media_node_factory(void *service) { ENTER; (void)service; return made(malloc(1)); }
 EXPORT int agora_media_node_factory_destroy(void *factory) { ENTER; given_back(factory); return 0; }
 
@@ -785,6 +785,8 @@ EXPORT void *agora_service_create_custom_audio_track_pcm(void *service, void *fr
 {
     ENTER;
     (void)service;
+    if (*wish("TRACK"))
+        return NULL;
     track *t = calloc(1, sizeof *t);
     t->from = from;
     return made(t);

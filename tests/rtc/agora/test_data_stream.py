@@ -244,6 +244,31 @@ def test_what_a_participant_did_not_finish_is_forgotten_when_it_leaves() -> None
     assert assembler.add(6, "a|2|2|0=") == {}
 
 
+def test_what_a_participant_sends_after_it_returned_is_new() -> None:
+    assembler = Assembler()
+    for times in range(2):
+        assert assembler.add(5, "1|1|1|e30=") == {}, times
+        assert assembler.add(6, "1|1|1|e30=") == (None if times else {})
+        assembler.forget(5)
+
+
+def test_what_came_last_can_go_next() -> None:
+    stream, assembler = DataStream(), Assembler()
+    stream.hurry_last()
+    bodies = [{"n": n, "text": "x" * 3000} for n in range(3)]
+    for body in bodies:
+        stream.add(body)
+    now, came = 0.0, []
+    for step in range(30):
+        if step == 1:
+            stream.hurry_last()
+        now += 10
+        part = stream.take(now)
+        if part is not None and (message := assembler.add(5, part)) is not None:
+            came.append(message["n"])
+    assert came == [2, 0, 1]
+
+
 def test_a_message_of_too_many_parts_is_not_gathered() -> None:
     assembler = Assembler()
     content = base64.b64encode(b"{}" + b" " * 300).decode()

@@ -56,6 +56,16 @@ async def test_many_threads_lose_nothing() -> None:
         assert own == sorted(own)
 
 
+async def test_each_droppable_kind_has_a_bound_of_its_own() -> None:
+    came: list[int] = []
+    box: Mailbox[int] = Mailbox(came.append, droppable=(Frame, Word), max_waiting=3)
+    put_all(box, map(Frame, range(3)))
+    put_all(box, map(Word, range(10, 20)))
+    await settled()
+    assert came == [0, 1, 2, 17, 18, 19]
+    assert box.dropped == 7
+
+
 async def test_the_oldest_frames_give_way_and_words_never_do() -> None:
     came: list[int] = []
     box = mailbox(came)

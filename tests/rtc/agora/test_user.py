@@ -32,6 +32,8 @@ class Server:
         self.tokens = 0
         self.shown = 0
         self.knows_after: float = math.inf
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.client = ServerClient("")
 
     async def user(self, engine: AgoraEngine) -> AgoraUser:
@@ -44,6 +46,7 @@ class Server:
 
     async def show(self, _request: web.Request) -> web.Response:
         self.shown += 1
+        await self.answers.wait()
         if self.shown > self.knows_after:
             self.agent = {"state": "ended", "reason": "idle"}
         return web.json_response(self.agent or {"error": "Agent not found"}, status=200 if self.agent else 404)
@@ -149,6 +152,37 @@ async def test_why_an_agent_left_without_a_word_is_asked_of_the_server(
         await agent.leave()
         async with asyncio.timeout(TIMEOUT_S):
             assert [event async for event in user.events()] == [ChannelLost(words)]
+
+
+async def test_whoever_leaves_waits_for_no_answer(
+    engine: AgoraEngine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_agent.rtc.agora.user._ASK_EVERY_S", 0)
+    monkeypatch.setattr("realtime_agent.rtc.agora.user._ASK_FOR_S", 10 * TIMEOUT_S)
+    agent, user = channel_of(engine), await server.user(engine)
+    await agent.join()
+    async with joined(user):
+        await agent.leave()
+        reading = asyncio.create_task(next_of(user.events(), ChannelLost))
+        async with asyncio.timeout(TIMEOUT_S):
+            while server.shown < 3:
+                await asyncio.sleep(0.01)
+            await user.leave()
+            assert await reading == ChannelLost("the agent left")
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for(
+    engine: AgoraEngine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_agent.rtc.agora.user._ASK_FOR_S", 0.2)
+    agent, user = channel_of(engine), await server.user(engine)
+    await agent.join()
+    async with joined(user):
+        server.answers.clear()
+        await agent.leave()
+        async with asyncio.timeout(TIMEOUT_S):
+            assert await anext(user.events()) == ChannelLost("the agent left")
+        server.answers.set()
 
 
 async def test_the_server_may_learn_later_than_the_user_that_the_agent_left(
