@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -29,8 +29,8 @@ class UserToken:
     rtc: str
     channel_name: str
     uid: int
-    token: str = ""
-    url: str = ""
+    token: str = field(default="", repr=False)
+    url: str = field(default="", repr=False)
     app_id: str = ""
 
 

@@ -231,6 +231,20 @@ async def test_an_interruption_right_after_the_beginning_is_told(engine: AgoraEn
     await channel.leave()
 
 
+async def test_only_who_is_to_be_heard_is_subscribed_to_and_heard(
+    engine: AgoraEngine, network: LoopbackNetwork
+) -> None:
+    agent, user, other = channel_of(engine), channel_of(engine, 5), channel_of(engine, 9)
+    async with staying(agent, user, other):
+        await network.until(7, lambda now: sorted(now["heard"].split(",")) == ["", "5", "9"], "the agent to hear both")
+        agent.hear(5)
+        assert network.ask(7)["heard"] == "5,"
+        network.tell(7, "frames 9 24000 1")  # on its way already
+        network.tell(7, "frames 5 24000 1")
+        events = [await anext(agent.events()) for _ in range(3)]
+        assert [each.uid for each in events if isinstance(each, AudioFrame)] == [5]
+
+
 async def test_a_voice_that_was_refused_is_asked_for_again(
     engine: AgoraEngine, network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -583,6 +597,7 @@ async def test_an_interruption_is_told_and_so_is_its_end(engine: AgoraEngine, ne
     channel = channel_of(engine)
     async with staying(channel):
         network.tell(7, "joined", 5)
+        await network.until(7, lambda now: now["heard"] == "5,", "the first to be heard")
         for words in ("away", "away", "lost", "back", "back"):
             network.tell(7, words)
         network.tell(7, "joined", 6)

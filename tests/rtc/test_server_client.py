@@ -49,6 +49,10 @@ async def test_a_token_of_the_embedded_channel_names_its_websocket() -> None:
     assert token.url.startswith("ws://127.0.0.1:")
 
 
+async def test_a_token_is_not_shown_by_accident() -> None:
+    assert "secret" not in repr(UserToken("agora", "room", 5, token="secret", url="ws://h/?token=secret"))
+
+
 async def test_a_token_for_agora_names_the_project() -> None:
     body = {"rtc": "agora", "channel_name": "room", "uid": 5, "app_id": "a" * 32, "token": "", "expires_at": None}
     async with answering(200, body) as (url, _):

@@ -58,6 +58,9 @@ class DataStream:
     def add(self, body: Mapping[str, Any]) -> None:
         """Take a message."""
         message = dict(body)
+        if message.get("type") == "state":
+            # Only the newest counts.
+            self._waiting = deque(each for each in self._waiting if each.get("type") != "state")
         if "item_id" in message:
             before = self._waiting_delta(message["item_id"])
             if before is not None and "delta" in message and before["type"] == message["type"]:

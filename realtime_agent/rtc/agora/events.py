@@ -6,6 +6,7 @@ inside. So each only leaves a value behind.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,6 +24,8 @@ __all__ = [
     "TokenExpires",
     "in_words",
 ]
+
+logger = logging.getLogger(__name__)
 
 _FROM_BEFORE_MIXING = 8
 """Which audio is wanted: each participant's own, of AUDIO_FRAME_POSITION."""
@@ -104,6 +107,7 @@ class NativeEvents:
     def __init__(self, put: Callable[[NativeEvent], None], sample_rate: int) -> None:
         self._put = put
         self._sample_rate = sample_rate
+        self._told_of_unfit = False
 
     def __getattr__(self, name: str) -> Callable[..., int]:
         """The SDK has some seventy kinds of events; those without a method here are not needed."""
@@ -152,6 +156,9 @@ class NativeEvents:
         fits = (frame.samples_per_sec, frame.channels, frame.bytes_per_sample) == (self._sample_rate, 1, 2)
         if uid is not None and fits:
             self._put(AudioFrame(uid, bytes(frame.buffer)))
+        elif not fits and not self._told_of_unfit:
+            self._told_of_unfit = True
+            logger.warning("audio of %d Hz with %d channels is not heard", frame.samples_per_sec, frame.channels)
         return 0
 
     def on_get_audio_frame_position(self, _user: object) -> int:

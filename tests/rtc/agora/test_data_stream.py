@@ -252,6 +252,11 @@ def test_what_a_participant_sends_after_it_returned_is_new() -> None:
         assembler.forget(5)
 
 
+def test_of_the_states_that_wait_only_the_newest_goes() -> None:
+    states = [{"type": "state", "state": state} for state in ("waiting", "active", "active")]
+    assert assembled(parts_of(states[0], delta("How"), states[1], states[2])) == [delta("How"), states[2]]
+
+
 def test_what_came_last_can_go_next() -> None:
     stream, assembler = DataStream(), Assembler()
     stream.hurry_last()

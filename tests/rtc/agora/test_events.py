@@ -74,10 +74,13 @@ def test_a_frame_is_kept_though_the_library_takes_its_memory_back(
 
 @pytest.mark.parametrize("other", [frame(rate=48_000), frame(channels=2), frame(width=4)])
 def test_audio_of_another_kind_is_not_passed_on(
-    events: NativeEvents, told: list[NativeEvent], other: SimpleNamespace
+    events: NativeEvents, told: list[NativeEvent], other: SimpleNamespace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert events.on_playback_audio_frame_before_mixing(None, "room", "5", other, -1, None) == 0
+    for _ in range(3):
+        assert events.on_playback_audio_frame_before_mixing(None, "room", "5", other, -1, None) == 0
     assert told == []
+    assert len(caplog.records) == 1
+    assert "is not heard" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["", "somebody", "-5", "5.0", "\u0665", "12345678901", " 5"])
