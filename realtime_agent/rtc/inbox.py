@@ -14,7 +14,7 @@ __all__ = ["Inbox"]
 logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 100
-"""Events of a kind that may wait; of audio 2 s in frames of 20 ms, 1 s in Agora's. An agent further behind should skip."""
+"""Events of a kind that may wait; of audio 2 s in frames of 20 ms, 1 s in Agora's. Who is later had better skip."""
 
 _DROPPABLE = (AudioFrame, Played, Message)
 """What a user can send without end. Who comes and goes is never dropped."""
