@@ -188,6 +188,9 @@ async def test_the_service_does_not_end_before_all_is_freed(
         engine._timeout_s = 0.2
         with pytest.raises(ChannelError, match=r"longer than 0\.2 s to free a connection"):
             await channel.leave()
+        # Nor does the process's end come between.
+        monkeypatch.setattr(connection._connection, "disconnect", lambda: ended.append("the end of the process"))
+        engine._fall_silent()
         async with asyncio.timeout(TIMEOUT_S):
             while not ended:
                 await asyncio.sleep(0.01)

@@ -37,6 +37,7 @@ class NativeConnection:
         self._sdk = sdk
         self._channel_name = channel_name
         self._uid = uid
+        self._is_going = False
         before = asyncio.all_tasks()
         try:
             self._native = engine.create_channel(
@@ -110,6 +111,7 @@ class NativeConnection:
 
     def release(self) -> None:
         """Free everything, in the order of the SDK's own examples. May block, so call it in a thread."""
+        self._is_going = True
         native = self._native
         self._user.unpublish_audio(native.audio_track)
         native.audio_track.set_enabled(0)
@@ -121,8 +123,9 @@ class NativeConnection:
 
     def fall_silent(self) -> None:
         """Let the library tell nothing any more, and free nothing."""
-        self._connection.disconnect()
-        self._unregister()
+        if not self._is_going:
+            self._connection.disconnect()
+            self._unregister()
 
     def _unregister(self) -> None:
         self._user.unregister_audio_frame_observer()
