@@ -2,7 +2,7 @@
 
 Channel audio goes up to the model as it comes; the model's audio goes down through playout, paced. What happens in
 between is decided by its parts: the conversation (what to say to the model), playout (what was heard) and life (when
-to end).
+to end). `bridge/` has those that do it: the voice, the reporter, and what commands do.
 """
 
 from __future__ import annotations
@@ -12,19 +12,24 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from realtime_agent.audio.playout import Playout
-from realtime_agent.control import commands
-from realtime_agent.control.events import AgentEvent, Ended, StateChanged, UsageChanged
+from realtime_agent.bridge.reporter import Reporter
+from realtime_agent.bridge.steering import Steering, word_for_word
+from realtime_agent.bridge.voice import Voice
+from realtime_agent.control import events
+from realtime_agent.control.commands import Command, CommandResult
+from realtime_agent.control.events import AgentEvent, Ended
 from realtime_agent.control.life import EndReason, Life, State
+from realtime_agent.control.phrases import Phrase, Phrases
 from realtime_agent.control.spec import AgentSpec
+from realtime_agent.control.turn_timer import TurnTimer
 from realtime_agent.control.usage import TotalUsage
-from realtime_agent.errors import ChannelError, SessionError
+from realtime_agent.errors import ChannelError, RealtimeAgentError, SessionError
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import session as model
 from realtime_agent.realtime.session import FunctionCall, FunctionOutput, Session, SessionEvent
-from realtime_agent.realtime.types import ResponseConfig, SessionConfig
 from realtime_agent.rtc.channel import (
     AudioFrame,
     Channel,
@@ -43,9 +48,6 @@ logger = logging.getLogger(__name__)
 
 _LEAVE_TIMEOUT_S = 3.0
 
-_MAX_ALIKE = 5
-"""Errors of one kind in a row that an operator is told of; a server may send thousands."""
-
 _GAP_MS = 300
 """Far more than networks make of the 20 ms between two frames, and little beside the silence that ends a turn."""
 
@@ -58,7 +60,8 @@ class Agent:
         channel: Its side of the channel, not joined yet.
         session: Its model, not opened yet.
         playout: Paces its speech; its frames are the channel's.
-        tools: The functions that its model may call.
+        tools: The functions that there are; `spec` says which of them its model may call.
+        phrases: By which its user pauses and resumes it.
         notify: Called with every event of its life; must not block.
         clock: Seconds of a monotonic clock.
     """
@@ -71,48 +74,47 @@ class Agent:
         playout: Playout,
         tools: Toolbox,
         *,
+        phrases: Phrases | None = None,
         notify: Callable[[AgentEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
         self._channel = channel
         self._session = session
-        self._playout = playout
-        self._tools = tools
-        self._notify = notify
+        self._phrases = phrases
         self._clock = clock
+        self._voice = Voice(channel, playout, self, clock)
+        self._reporter = Reporter(spec.channel_name, channel.send, notify)
+        self._steering = Steering(self, session, tools, spec.tools)
         self._life = Life(spec.limits, clock())
+        self._turn_timer = TurnTimer()
         self._present: dict[int, None] = {}
         self._user: int | None = None
         self._greeted = False
-        self._is_away = False
         self._last_heard = clock()
-        self._usage = TotalUsage()
-        # The kind of error that the model reported last, and how often in a row.
-        self._alike = ("", 0)
-        self._to_say = asyncio.Event()
         self._life_changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stop_reason: Ended | None = None
         self._is_ready = asyncio.Event()
         self._calls: asyncio.TaskGroup | None = None
 
+    @property
+    def state(self) -> State:
+        """Where in its life it is."""
+        return self._life.state
+
     async def run(self) -> Ended:
         """Live: join, wait for the user, converse, leave. Returns why it ended, and has reported it."""
         ended = Ended(reason=EndReason.CRASHED, cause="an error in the agent; see its log")
         self._life.connecting()
-        self._report_state()
+        self._reporter.state(self._life.state)
         try:
             ended = await self._together(self._session.open, self._join) or await self._converse()
         finally:
             await self._leave(ended.reason)
-            if self._playout.dropped_bytes:
-                logger.warning(
-                    "%d bytes of speech were more than could wait, and were dropped", self._playout.dropped_bytes
-                )
+            self._voice.close()
             self._life.ended()
-            logger.info("agent in %r ended: %s%s", self._spec.channel_name, ended.reason, _because(ended.cause))
-            self._notify(ended)
+            self._reporter.ended(ended)
         return ended
 
     def stop(self, reason: EndReason = EndReason.STOPPED, cause: str | None = None) -> None:
@@ -121,7 +123,7 @@ class Agent:
             self._stop_reason = Ended(reason=reason, cause=cause)
             self._stopped.set()
 
-    async def control(self, command: commands.Command) -> None:
+    async def control(self, command: Command) -> CommandResult:
         """Do what a command asks, as soon as the agent is ready; returns when the model has accepted it.
 
         Commands that are given side by side are carried out in order; none waits for the answer to another one.
@@ -131,20 +133,54 @@ class Agent:
             SessionTimeout: it did not answer in time.
         """
         await self._is_ready.wait()
-        session = self._session
-        match command:
-            case commands.UpdateInstruction():
-                await session.update(SessionConfig(instructions=command.new_instruction))
-            case commands.UpdateTurnDetection():
-                await session.update(command.change())
-            case commands.SendSystemText():
-                await session.tell(command.input_text)
-            case commands.SendUserText():
-                await session.say(command.input_text)
-            case commands.CreateResponse():
-                await session.create_response(ResponseConfig(instructions=command.new_instruction))
-            case commands.CommitAudioBuffer():
-                await session.commit()
+        try:
+            result = await self._steering.carry_out(command)
+        except RealtimeAgentError as error:
+            self._reporter.notify(events.CommandDone(command=command.command, error=str(error)))
+            raise
+        self._reporter.notify(events.CommandDone(command=command.command))
+        return result
+
+    # What commands and phrases do.
+
+    def pause(self, item_id: str | None = None) -> None:
+        """Be silent and take no part until `resume`; by what the user said in this item, or else by command."""
+        if not self._life.is_paused:
+            self._life.pause()
+            self._session.pause(item_id)
+            self._turn_timer.forget()
+            self._life_changed.set()
+            self._reporter.state(self._life.state, "command" if item_id is None else "voice")
+
+    def resume(self, *, by_voice: bool = False) -> None:
+        """Converse again. Who speaks while a command lets the agent resume is heard from then on."""
+        if self._life.is_paused:
+            self._life.resume(self._clock())
+            self._session.resume(anew=not by_voice)
+            self._life_changed.set()
+            self._reporter.state(self._life.state, "voice" if by_voice else "command")
+
+    def interrupt(self) -> bool:
+        """Cut what it says; returns whether there was anything."""
+        is_speaking = self._session.is_responding or self._voice.is_speaking
+        self._session.interrupt()
+        return is_speaking
+
+    def user_committed(self) -> None:
+        """The user's turn has ended, by command."""
+        self._turn_timer.user_stopped(self._clock())
+
+    # What the voice does.
+
+    def frame_given(self, now: float) -> None:
+        """A frame was given to the channel."""
+        self._life.agent_speaks(now)
+        if (measured := self._turn_timer.frame_given(now)) is not None:
+            self._reporter.notify(measured)
+
+    def agent_speaks(self, speaking: bool) -> None:
+        """The agent began to speak, or has nothing more to say for now."""
+        self._reporter.notify(events.SpeechChanged(role="assistant", speaking=speaking))
 
     async def _join(self) -> None:
         self._channel.hear(self._spec.user_uid)
@@ -153,8 +189,8 @@ class Agent:
     async def _converse(self) -> Ended:
         self._life.ready(self._clock())
         self._is_ready.set()
-        self._report_state()
-        ended = await self._together(self._hear, self._fill_gaps, self._listen, self._speak, self._watch)
+        self._reporter.state(self._life.state)
+        ended = await self._together(self._hear, self._fill_gaps, self._listen, self._voice.run, self._watch)
         return ended or Ended(reason=EndReason.STOPPED)
 
     async def _together(self, *parts: Callable[[], Coroutine[Any, Any, None]]) -> Ended | None:
@@ -196,18 +232,17 @@ class Agent:
                         self._session.append(pcm)
                 case Played(uid, position):
                     if uid == self._user:
-                        self._playout.report_played(position, self._clock())
+                        self._voice.report_played(position)
                 case UserJoined(uid):
                     self._user_joined(uid)
                 case UserLeft(uid):
                     self._user_left(uid)
                 case Reconnecting(cause):
-                    self._is_away = True
-                    logger.warning("the agent in %r lost its channel: %s", self._spec.channel_name, cause)
+                    self._voice.hold(True)
+                    self._reporter.channel_connection("lost", cause)
                 case Reconnected():
-                    self._is_away = False
-                    self._to_say.set()
-                    logger.info("the agent in %r has its channel again", self._spec.channel_name)
+                    self._voice.hold(False)
+                    self._reporter.channel_connection("restored")
                 case ChannelLost(cause):
                     raise ChannelError(cause)
 
@@ -222,22 +257,6 @@ class Agent:
         """What the model does, and the functions that it calls."""
         async with asyncio.TaskGroup() as self._calls:
             await self._session.run(self._handle)
-
-    async def _speak(self) -> None:
-        """Give the channel its frames when they are due."""
-        playout, clock = self._playout, self._clock
-        while True:
-            # While nobody hears us, what is to be said waits.
-            due = None if self._is_away else playout.next_due()
-            if due is None:
-                self._to_say.clear()
-                await self._to_say.wait()
-                continue
-            if (delay := due - clock()) > 0:
-                await asyncio.sleep(delay)
-            while not self._is_away and (frame := playout.take(clock())) is not None:
-                self._channel.push(frame)
-                self._life.agent_speaks(clock())
 
     async def _watch(self) -> None:
         """End when a timer of its life runs out."""
@@ -260,61 +279,80 @@ class Agent:
     def _handle(self, event: SessionEvent) -> None:
         match event:
             case model.Play(item_id, content_index, pcm):
-                self._playout.add(item_id, content_index, pcm)
-                self._to_say.set()
+                self._turn_timer.audio_came(self._clock())
+                self._voice.add(item_id, content_index, pcm)
             case model.EndPart(item_id, content_index):
-                self._playout.finish(item_id, content_index)
-                self._to_say.set()
-            case model.Interrupt():
-                self._interrupt()
+                self._voice.finish(item_id, content_index)
+            case model.Interrupt(since_ms):
+                self._interrupt(since_ms)
             case model.Transcript():
-                self._send_transcript(event)
-            case model.UserSpeech(speaking):
-                self._life.user_speaks(speaking, self._clock())
-                self._life_changed.set()
+                self._reporter.transcript(event)
+                if event.role == "user" and event.final and not event.typed:
+                    self._obey(event.text, event.item_id)
+            case model.Overheard(text):
+                self._obey(text)
+            case model.UserSpeech(speaking, silence_ms):
+                self._user_speaks(speaking, silence_ms)
             case model.CallTools(calls):
                 assert self._calls is not None, "the session runs"
                 self._calls.create_task(self._call_tools(calls))
             case model.Spent(usage):
-                self._count(TotalUsage.of_response(usage))
+                self._reporter.count(TotalUsage.of_response(usage))
             case model.Transcribed(usage):
-                self._count(TotalUsage.of_transcription(usage))
+                self._reporter.count(TotalUsage.of_transcription(usage))
             case _:
-                self._log(event)
+                self._reporter.between_session_and_model(event)
 
-    def _log(self, event: SessionEvent) -> None:
-        """How it goes between the session and its model, for the operator."""
-        name = self._spec.channel_name
-        match event:
-            case model.Report(error):
-                kind = error.code or error.type
-                self._alike = (kind, self._alike[1] + 1 if self._alike[0] == kind else 1)
-                level = logging.WARNING if self._alike[1] <= _MAX_ALIKE else logging.DEBUG
-                logger.log(level, "the model of the agent in %r reported %s: %s", name, kind, error.message)
-            case model.Lost(cause):
-                logger.warning("the agent in %r lost its model: %s", name, cause)
-            case model.Restored(after_s):
-                logger.info("the agent in %r has its model again after %.1f s", name, after_s)
-            case model.Rotated():
-                logger.info("the agent in %r has another session with its model", name)
+    def _obey(self, utterance: str, item_id: str | None = None) -> None:
+        """The user may have said a phrase; in this item, unless the agent is paused."""
+        phrase = self._phrases.spot(utterance) if self._phrases is not None else None
+        if phrase is Phrase.STOP and item_id is not None:
+            self.pause(item_id)
+        elif phrase is Phrase.START and item_id is None:
+            self.resume(by_voice=True)
 
-    def _interrupt(self) -> None:
-        """Stop speaking at once, and tell the model how much was heard."""
-        heard = self._playout.flush(self._clock())
-        self._channel.flush(self._playout.position)
+    def _interrupt(self, since_ms: int | None) -> None:
+        by: Literal["user", "command", "pause"] = "user"
+        if since_ms is None:
+            by = "pause" if self._life.is_paused else "command"
+        if self._cut():
+            self._reporter.notify(events.Interrupted(by=by, after_ms=since_ms))
+
+    def _cut(self) -> bool:
+        """Stop speaking at once, and tell the model how much was heard; returns whether anything was cut."""
+        heard = self._voice.cut()
         self._session.interrupted(heard)
+        return bool(heard)
+
+    def _user_speaks(self, speaking: bool, silence_ms: int) -> None:
+        now = self._clock()
+        if speaking is not self._life.user_speaking:
+            self._reporter.notify(events.SpeechChanged(role="user", speaking=speaking))
+            if speaking:
+                self._turn_timer.forget()
+            else:
+                self._turn_timer.user_stopped(now, silence_ms)
+        self._life.user_speaks(speaking, now)
+        self._life_changed.set()
 
     async def _call_tools(self, calls: tuple[FunctionCall, ...]) -> None:
         """Make the calls of one response side by side, and give the model their outputs together, in order."""
-        outputs = await asyncio.gather(*(self._tools.call(call.name, call.arguments) for call in calls))
-        answers = zip(calls, outputs, strict=True)
-        self._session.give_outputs([FunctionOutput(call.call_id, output) for call, output in answers])
+        outputs = await asyncio.gather(*map(self._call_tool, calls))
+        self._session.give_outputs(outputs)
+
+    async def _call_tool(self, call: FunctionCall) -> FunctionOutput:
+        notify, began = self._reporter.notify, self._clock()
+        notify(events.ToolCalled(call_id=call.call_id, name=call.name, arguments=call.arguments))
+        output = await self._steering.tools.call(call.name, call.arguments)
+        took_ms = round((self._clock() - began) * 1000, 1)
+        notify(events.ToolReturned(call_id=call.call_id, name=call.name, output=output, took_ms=took_ms))
+        return FunctionOutput(call.call_id, output)
 
     def _user_joined(self, uid: int) -> None:
         self._present[uid] = None
         logger.info("uid %d joined %r", uid, self._spec.channel_name)
         if self._user is None and self._choose_user():
-            self._report_state()
+            self._reporter.state(self._life.state)
 
     def _user_left(self, uid: int) -> None:
         self._present.pop(uid, None)
@@ -325,13 +363,14 @@ class Agent:
         self._channel.hear(self._spec.user_uid)
         # Nobody hears the rest of a reply, and half a sentence of this user must not begin the next one's.
         self._session.user_left()
-        self._interrupt()
+        self._cut()
         self._session.clear()
-        self._greeted = self._playout.position > 0
+        self._turn_timer.forget()
+        self._greeted = self._voice.position > 0
         if not self._choose_user():
             self._life.user_left(self._clock())
             self._life_changed.set()
-        self._report_state()
+        self._reporter.state(self._life.state)
 
     def _choose_user(self) -> bool:
         """Listen to the participant that was asked for, or to the first of those present."""
@@ -346,27 +385,9 @@ class Agent:
         self._life_changed.set()
         if self._spec.greeting is not None and not self._greeted:
             self._greeted = True
-            instruction = f'Say exactly this, word for word, and nothing else: "{self._spec.greeting}"'
-            self._session.greet(ResponseConfig(instructions=instruction))
+            self._session.greet(word_for_word(self._spec.greeting))
         self._session.user_joined()
         return True
-
-    def _report_state(self) -> None:
-        state = self._life.state
-        logger.info("agent in %r is %s", self._spec.channel_name, state)
-        self._channel.send({"type": "state", "state": state, "reason": None})
-        self._notify(StateChanged(state=state))
-
-    def _send_transcript(self, words: model.Transcript) -> None:
-        body: dict[str, object] = {"type": "transcript", "role": words.role, "item_id": words.item_id}
-        body |= {"text": words.text, "final": True} if words.final else {"delta": words.text}
-        if words.interrupted:
-            body["interrupted"] = True
-        self._channel.send(body)
-
-    def _count(self, spent: TotalUsage) -> None:
-        self._usage += spent
-        self._notify(UsageChanged(usage=self._usage))
 
 
 class _Stopped(Exception):
@@ -377,7 +398,3 @@ def _words(errors: BaseExceptionGroup[BaseException]) -> str:
     """The first error of a group, in words."""
     first = errors.exceptions[0]
     return _words(first) if isinstance(first, BaseExceptionGroup) else str(first)
-
-
-def _because(cause: str | None) -> str:
-    return f" ({cause})" if cause else ""

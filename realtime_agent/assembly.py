@@ -11,6 +11,7 @@ from realtime_agent.agent import Agent
 from realtime_agent.audio.playout import Playout
 from realtime_agent.config import Settings
 from realtime_agent.control.events import AgentEvent
+from realtime_agent.control.phrases import Phrases
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.endpoint import OPENAI, realtime_endpoint, warn_of_plain_key
@@ -79,9 +80,11 @@ def assemble(
         far_end_delay_ms=settings.far_end_delay_ms,
     )
     tools = load_tools(settings)
-    if spec.tools is not None:
-        tools = tools.select(spec.tools)
-    return Agent(spec, channel, _session(spec, settings, tools), playout, tools, notify=notify), channel
+    session = _session(spec, settings, tools if spec.tools is None else tools.select(spec.tools))
+    phrases = None
+    if settings.voice_phrases != "off":
+        phrases = Phrases(settings.stop_phrases, settings.start_phrases)
+    return Agent(spec, channel, session, playout, tools, phrases=phrases, notify=notify), channel
 
 
 def model_address(settings: Settings) -> str:

@@ -79,6 +79,10 @@ class Settings(BaseModel):
     replay_tokens: Annotated[int, Field(ge=0)] = 8000
     agent_tools: str = ""
 
+    voice_phrases: Literal["transcript", "off"] = "transcript"
+    stop_phrases: str = "hey|hay|hei … stop|stopp|stops"
+    start_phrases: str = "hey|hay|hei … start|starts|started"
+
     local_llm_url: str = ""
     local_llm_model: str = ""
     local_llm_api_key: SecretStr = SecretStr("")
@@ -177,6 +181,14 @@ class Settings(BaseModel):
                 raise ValueError(f"may not have {name}, which the client sets itself")
             if not content or not _is_printable(content) or content != content.strip():
                 raise ValueError(f"{name} must be printable ASCII characters on one line, without space around them")
+        return value
+
+    @field_validator("stop_phrases", "start_phrases")
+    @classmethod
+    def _check_phrases(cls, value: str) -> str:
+        for phrase in value.split(","):
+            if len([side for side in re.split(r"…|\.\.\.", phrase) if side.strip(" |")]) != 2:
+                raise ValueError(f"{phrase.strip()!r} is not first words, … and last words, such as: hey … stop")
         return value
 
     @field_validator("local_llm_url")

@@ -21,6 +21,7 @@ RealtimeAgentError
 │   ├── SessionLost        the connection to the model broke; another one may do
 │   │   └── SessionTimeout the model did not answer in time
 │   └── ModelRefused       the model answered with an error
+│       └── ModelConflict  the model can't do it as things stand
 └── InvalidEvent           a message is no event of the Realtime protocol
 """
 
@@ -42,6 +43,7 @@ __all__ = [
     "Forbidden",
     "InvalidEvent",
     "InvalidRequest",
+    "ModelConflict",
     "ModelRefused",
     "NotReady",
     "QueueFull",
@@ -162,6 +164,10 @@ class ModelRefused(SessionError):
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ModelConflict(ModelRefused):
+    """The model can't do it as things stand: there is no audio to commit, or it has spoken with this voice already."""
 
 
 class InvalidEvent(RealtimeAgentError):

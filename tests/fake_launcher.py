@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 
-from realtime_agent.control.commands import Command
+from realtime_agent.control.commands import Command, CommandResult
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.spec import AgentSpec
@@ -29,6 +29,7 @@ class FakeWorker:
         self.stop_error: Exception | None = None
         self.on_stop: Callable[[], None] = lambda: None
         self.control_error: Exception | None = None
+        self.result = CommandResult()
         self.takes_connections = True
         self._events: asyncio.Queue[AgentEvent | Exception] = asyncio.Queue()
 
@@ -57,10 +58,11 @@ class FakeWorker:
             if isinstance(event, Ended):
                 return
 
-    async def control(self, command: Command, *, timeout: float) -> None:
+    async def control(self, command: Command, *, timeout: float) -> CommandResult:
         if self.control_error is not None:
             raise self.control_error
         self.commands.append(command)
+        return self.result
 
     def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
         if not self.takes_connections:

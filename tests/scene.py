@@ -91,17 +91,30 @@ class FakeSession:
     async def update(self, config: SessionConfig) -> None:
         self._take("update", config.to_dict())
 
-    async def tell(self, text: str) -> None:
+    async def tell(self, text: str) -> str:
         self._take("tell", text)
+        return "told"
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: str) -> bool:
         self._take("say", text)
+        return not self.is_responding
 
-    async def create_response(self, config: ResponseConfig) -> None:
+    async def create_response(self, config: ResponseConfig) -> bool:
         self._take("create_response", config.to_dict())
+        return not self.is_responding
 
-    async def commit(self) -> None:
+    async def commit(self) -> str:
         self._take("commit", None)
+        return "committed"
+
+    def interrupt(self) -> None:
+        self.asked.append(("interrupt", None))
+
+    def pause(self, item_id: str | None = None) -> None:
+        self.asked.append(("pause", item_id))
+
+    def resume(self, *, anew: bool) -> None:
+        self.asked.append(("resume", anew))
 
     def does(self, *events: SessionEvent) -> None:
         """Let the model do these, one after the other."""

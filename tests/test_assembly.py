@@ -117,7 +117,7 @@ async def test_playout_has_the_channel_s_frames_and_the_settings_lead() -> None:
     agent, channel = assemble(
         agent_spec(model="some/model v2"), Settings(playout_lead_ms=100), notify=lambda event: None
     )
-    playout, now = agent._playout, asyncio.get_running_loop().time()
+    playout, now = agent._voice._playout, asyncio.get_running_loop().time()
     playout.add("i", 0, bytes(48_000))
     frames = []
     while (frame := playout.take(now)) is not None:

@@ -15,6 +15,7 @@ FLOORS: list[set[str]] = [
     {"__init__", "addresses", "descriptors", "errors", "lenient", "pcm", "recent", "text", "threads", "validation"},
     {"config", "logs"},
     {"realtime", "rtc", "audio", "control", "tools"},
+    {"bridge"},
     {"agent", "assembly", "call", "call_line", "call_log", "local_model"},
     {"fleet"},
     {"server"},
@@ -134,13 +135,14 @@ def test_the_nouns_that_all_may_use_import_from_the_ground_floor_only() -> None:
 
 def test_the_agent_knows_no_protocol() -> None:
     """Only what any session with a model is, so that one of another protocol can take its place."""
-    assert {name for name in IMPORTS["agent"] if _room(name) == "realtime"} == {"realtime.session", NOUNS}
+    parts = [imports for name, imports in IMPORTS.items() if _room(name) in ("agent", "bridge")]
+    assert {name for name in set().union(*parts) if _room(name) == "realtime"} == {"realtime.session", NOUNS}
 
 
 def test_only_some_of_control_use_the_nouns_beside_their_own_room() -> None:
     beside = {"rtc", "audio", "control"}
     users = {module for module in MODULES if _room(module) in beside and NOUNS in IMPORTS[module]}
-    assert users == {"control.commands", "control.spec", "control.usage"}
+    assert users == {"control.commands", "control.session_fields", "control.spec", "control.usage"}
 
 
 def test_the_model_s_side_does_not_know_the_user_s() -> None:

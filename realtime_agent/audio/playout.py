@@ -103,6 +103,11 @@ class Playout:
         """Samples given out since the start."""
         return self._position
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether all of what came was given out, and nothing more of it will come."""
+        return not self._waiting and (not self._parts or self._parts[-1].finished)
+
     def add(self, item_id: str, content_index: int, pcm: bytes) -> None:
         """Take more of an item's audio."""
         if not pcm:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, TypeAdapter, model_validator
 
+from realtime_agent.control.life import State
+from realtime_agent.control.session_fields import SessionFields
 from realtime_agent.control.spec import ChannelName, Instruction
 from realtime_agent.realtime.types import (
     AudioInput,
@@ -19,12 +21,19 @@ from realtime_agent.realtime.types import (
 __all__ = [
     "DEFAULT_TURN_DETECTION",
     "MAX_COMMANDS",
+    "ClearAudioBuffer",
     "Command",
+    "CommandResult",
     "CommitAudioBuffer",
     "CreateResponse",
+    "Interrupt",
+    "Pause",
+    "Resume",
+    "Say",
     "SendSystemText",
     "SendUserText",
     "UpdateInstruction",
+    "UpdateSession",
     "UpdateTurnDetection",
     "command_adapter",
 ]
@@ -84,6 +93,18 @@ class UpdateTurnDetection(_Command):
         return SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=turn_detection)))
 
 
+class UpdateSession(SessionFields, _Command):
+    """Change other settings of the session: those that are given. What may change is up to the model."""
+
+    command: Literal["update_session"]
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> UpdateSession:
+        if not self.model_fields_set - _Command.model_fields.keys() - {"command"}:
+            raise ValueError("give at least one setting, such as voice, speed or tools")
+        return self
+
+
 class SendSystemText(_Command):
     """Tell the agent something, without an answer: it knows it from the next response on."""
 
@@ -99,10 +120,23 @@ class SendUserText(_Command):
 
 
 class CreateResponse(_Command):
-    """Let the agent speak now, by this instruction; it waits its turn if it is speaking."""
+    """Let the agent speak now, by this instruction or as it sees fit; it waits its turn if it is speaking."""
 
     command: Literal["create_response"]
-    new_instruction: Instruction
+    new_instruction: Instruction | None = None
+
+
+class Say(_Command):
+    """Let the agent speak this text, word for word; it waits its turn as with `create_response`."""
+
+    command: Literal["say"]
+    input_text: InputText
+
+
+class Interrupt(_Command):
+    """Cut what the agent is saying."""
+
+    command: Literal["interrupt"]
 
 
 class CommitAudioBuffer(_Command):
@@ -111,7 +145,52 @@ class CommitAudioBuffer(_Command):
     command: Literal["commit_audio_buffer"]
 
 
-Command = UpdateInstruction | UpdateTurnDetection | SendSystemText | SendUserText | CreateResponse | CommitAudioBuffer
+class ClearAudioBuffer(_Command):
+    """Forget what the user said since their last message; for push-to-talk, where they begin to talk."""
+
+    command: Literal["clear_audio_buffer"]
+
+
+class Pause(_Command):
+    """Let the agent be silent and take no part, as "Hey … Stop" does."""
+
+    command: Literal["pause"]
+
+
+class Resume(_Command):
+    """Let the agent converse again, as "Hey … Start" does."""
+
+    command: Literal["resume"]
+
+
+Command = (
+    UpdateInstruction
+    | UpdateTurnDetection
+    | UpdateSession
+    | SendSystemText
+    | SendUserText
+    | CreateResponse
+    | Say
+    | Interrupt
+    | CommitAudioBuffer
+    | ClearAudioBuffer
+    | Pause
+    | Resume
+)
 
 command_adapter: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
 """Reads a command; raises pydantic's ValidationError."""
+
+
+class CommandResult(BaseModel):
+    """What came of a command; what it does not concern is left out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session: dict[str, Any] | None = Field(None, description="The settings that the model has taken.")
+    item_id: str | None = Field(None, description="The message that was made.")
+    response: Literal["begun", "waiting"] | None = Field(
+        None, description="Whether the agent's model has begun to answer, or will when it is the answer's turn."
+    )
+    interrupted: bool | None = Field(None, description="Whether there was anything to cut.")
+    state: State | None = Field(None, description="The agent's state now.")

@@ -50,11 +50,18 @@ class Life:
         self._last_speech = now
         self._user_came = False
         self._user_speaking = False
+        self._is_paused = False
 
     @property
     def state(self) -> State:
-        """Where in its life the agent is."""
-        return self._state
+        """Where in its life the agent is; `paused` also where its user is away meanwhile."""
+        is_ready = self._state in (State.WAITING, State.ACTIVE)
+        return State.PAUSED if self._is_paused and is_ready else self._state
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the agent is to be silent until somebody lets it resume, be its user there or away."""
+        return self._is_paused
 
     @property
     def user_speaking(self) -> bool:
@@ -92,6 +99,15 @@ class Life:
         """The agent is speaking, or about to."""
         self._last_speech = now
 
+    def pause(self) -> None:
+        """The agent is silent from now on: silence does not end it."""
+        self._is_paused = True
+
+    def resume(self, now: float) -> None:
+        """The agent converses again."""
+        self._is_paused = False
+        self._last_speech = now
+
     def ended(self) -> None:
         """The agent is gone."""
         self._state = State.ENDED
@@ -100,7 +116,7 @@ class Life:
         """The next moment at which the agent must end, and why; `None` for never."""
         limits = self._limits
         ends = [(self._born, limits.max_duration_s, EndReason.MAX_DURATION)]
-        if self._state is State.ACTIVE and not self._user_speaking:
+        if self.state is State.ACTIVE and not self._user_speaking:
             ends.append((self._last_speech, limits.idle_timeout_s, EndReason.IDLE))
         elif self._state is State.WAITING and self._user_came:
             ends.append((self._waiting_since, limits.user_left_grace_s, EndReason.USER_LEFT))

@@ -142,6 +142,7 @@ def check_placeholders(settings: Settings) -> list[Finding]:
         problem(name.upper(), "still has an example's value", "put in your own, or leave it empty")
         for name in sorted(settings.model_fields_set, key=list(Settings.model_fields).index)
         if name not in _FREE
+        and getattr(settings, name) != Settings.model_fields[name].default
         and (
             any(is_placeholder(text) or _is_example(name, text) for text in _texts(settings, name))
             or (name == "openai_api_key" and has_example_key(settings))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import Command
+from realtime_agent.control.commands import Command, CommandResult
 from realtime_agent.control.events import Ended, StateChanged, UsageChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.spec import AgentSpec
@@ -201,14 +201,14 @@ class Fleet:
             raise ControlTimeout(f"the agent in channel {channel_name!r} could not be ended in time") from None
         return agent
 
-    async def control(self, command: Command) -> None:
-        """Let the channel's agent do something.
+    async def control(self, command: Command) -> CommandResult:
+        """Let the channel's agent do something; returns what came of it.
 
         Raises:
             AgentNotFound: none runs.
             QueueFull, ControlTimeout, SessionError: as the worker says.
         """
-        await self._worker(command.channel_name).control(command, timeout=self._settings.control_timeout_s)
+        return await self._worker(command.channel_name).control(command, timeout=self._settings.control_timeout_s)
 
     def hand_over(self, channel_name: str, connection: socket.socket, uid: int, answer: bytes) -> None:
         """Give the channel's agent a user's connection; it sends `answer`, the end of the opening handshake.

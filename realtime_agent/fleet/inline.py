@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from realtime_agent.assembly import assemble
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import MAX_COMMANDS, Command
+from realtime_agent.control.commands import MAX_COMMANDS, Command, CommandResult
 from realtime_agent.control.events import AgentEvent, Ended
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
@@ -47,7 +47,7 @@ class _InlineWorker:
         self._task = asyncio.create_task(self._agent.run(), name=f"agent in {spec.channel_name}")
         self._task.add_done_callback(self._on_done)
         self._adopting: set[asyncio.Task[None]] = set()
-        self._obeying: set[asyncio.Task[None]] = set()
+        self._obeying: set[asyncio.Task[CommandResult]] = set()
 
     @property
     def pid(self) -> int:
@@ -63,7 +63,7 @@ class _InlineWorker:
             task.cancel()
         yield event
 
-    async def control(self, command: Command, *, timeout: float) -> None:
+    async def control(self, command: Command, *, timeout: float) -> CommandResult:
         """Let the agent carry out a command; whoever asked may give up, the command goes on."""
         if len(self._obeying) >= MAX_COMMANDS:
             raise QueueFull("the agent has too many commands waiting")
@@ -75,9 +75,9 @@ class _InlineWorker:
             raise ControlTimeout(f"the agent did not answer within {timeout:g} s")
         if task.cancelled():
             raise AgentNotFound("the agent ended before it answered")
-        task.result()
+        return task.result()
 
-    def _on_obeyed(self, task: asyncio.Task[None]) -> None:
+    def _on_obeyed(self, task: asyncio.Task[CommandResult]) -> None:
         self._obeying.discard(task)
         if not task.cancelled():
             task.exception()  # seen, also where nobody waits for it any more

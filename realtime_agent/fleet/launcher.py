@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from realtime_agent.control.commands import Command
+from realtime_agent.control.commands import Command, CommandResult
 from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
@@ -26,8 +26,8 @@ class Worker(Protocol):
         """Its life, in order; the last event is `Ended`, also when its process died. One reader."""
         ...
 
-    async def control(self, command: Command, *, timeout: float) -> None:
-        """Let it do something; returns when it did.
+    async def control(self, command: Command, *, timeout: float) -> CommandResult:
+        """Let it do something; returns when it did, with what came of it.
 
         Raises:
             AgentNotFound: it is gone.

@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
+from typing import Any
 
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import Command
+from realtime_agent.control.commands import Command, CommandResult
 from realtime_agent.control.events import AgentEvent, Ended, agent_event_adapter
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
@@ -24,6 +25,7 @@ from realtime_agent.errors import (
     AgentNotFound,
     ChannelError,
     ControlTimeout,
+    ModelConflict,
     ModelRefused,
     QueueFull,
     RealtimeAgentError,
@@ -126,7 +128,7 @@ def _kill_fork_server() -> None:
 
 
 _COMMAND_ERRORS: Mapping[str, Callable[[str], RealtimeAgentError]] = {
-    error.__name__: error for error in (QueueFull, ModelRefused, SessionTimeout)
+    error.__name__: error for error in (QueueFull, ModelConflict, ModelRefused, SessionTimeout)
 }
 """What a worker's answer to a command can be, but for an error of its model that has no name of its own."""
 
@@ -152,7 +154,7 @@ class _ProcessWorker:
         self._link_ended = False
         self._exit_code: int | None = None
         self._numbers = itertools.count(1)
-        self._replies: dict[int, asyncio.Future[Mapping[str, str] | None]] = {}
+        self._replies: dict[int, asyncio.Future[CommandResult]] = {}
         self._exited = asyncio.Event()
         asyncio.get_running_loop().add_reader(process.sentinel, self._on_exit)
 
@@ -166,7 +168,7 @@ class _ProcessWorker:
         ended: Ended | None = None
         async for message in self._link.messages():
             if "reply" in message:
-                self._settle(message["reply"], message["error"])
+                self._settle(message)
                 continue
             event = agent_event_adapter.validate_python(message["event"])
             if isinstance(event, Ended):
@@ -186,22 +188,21 @@ class _ProcessWorker:
             await self._wait_for_exit(_EXIT_TIMEOUT_S)
         yield ended or Ended(reason=EndReason.CRASHED, cause=self._exit_in_words())
 
-    async def control(self, command: Command, *, timeout: float) -> None:
+    async def control(self, command: Command, *, timeout: float) -> CommandResult:
         """Queue a command and wait until the agent has carried it out."""
         if self._exited.is_set():
             raise AgentNotFound("the agent has just ended")
         number = next(self._numbers)
-        reply = self._replies[number] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
+        self._replies[number] = reply
         try:
             self._link.send({"id": number, "command": command.model_dump(mode="json", exclude_unset=True)})
             async with asyncio.timeout(timeout):
-                error = await reply
+                return await reply
         except TimeoutError:
             raise ControlTimeout(f"the agent did not answer within {timeout:g} s") from None
         finally:
             del self._replies[number]
-        if error is not None:
-            raise _COMMAND_ERRORS.get(error["name"], SessionError)(error["message"])
 
     def hand_over(self, connection: socket.socket, uid: int, answer: bytes) -> None:
         """Give the worker a user's connection."""
@@ -226,10 +227,14 @@ class _ProcessWorker:
             async with asyncio.timeout(_KILL_TIMEOUT_S):
                 await self._exited.wait()
 
-    def _settle(self, number: int, error: Mapping[str, str] | None) -> None:
-        reply = self._replies.get(number)
-        if reply is not None and not reply.done():
-            reply.set_result(error)
+    def _settle(self, message: Mapping[str, Any]) -> None:
+        reply = self._replies.get(message["reply"])
+        if reply is None or reply.done():
+            return
+        if (error := message.get("error")) is not None:
+            reply.set_exception(_COMMAND_ERRORS.get(error["name"], SessionError)(error["message"]))
+        else:
+            reply.set_result(CommandResult.model_validate(message["result"]))
 
     def _on_exit(self) -> None:
         loop = asyncio.get_running_loop()

@@ -78,7 +78,7 @@ class _Worker:
     def _notify(self, event: AgentEvent) -> None:
         # A server that reads none of these few events is about to end this process anyway.
         with suppress(QueueFull):
-            self._link.send({"event": event.model_dump(mode="json")})
+            self._link.send({"event": event.model_dump(mode="json", exclude_none=True)})
 
     async def _read_queue(self, agent: Agent) -> None:
         """Take in commands until the server is gone; then leave too."""
@@ -88,7 +88,7 @@ class _Worker:
                 if "stop" in message:
                     agent.stop(EndReason(message["stop"]))
                 elif len(obeying) >= MAX_COMMANDS:
-                    self._reply(message["id"], QueueFull("the agent has too many commands waiting"))
+                    self._refuse(message["id"], QueueFull("the agent has too many commands waiting"))
                 else:
                     task = group.create_task(self._obey(agent, message["id"], message["command"]))
                     obeying.add(task)
@@ -98,21 +98,23 @@ class _Worker:
     async def _obey(self, agent: Agent, number: int, command: dict[str, Any]) -> None:
         """Carry out a command; each begins in its turn, and none waits for the model's answer to another one."""
         try:
-            await agent.control(command_adapter.validate_python(command))
+            result = await agent.control(command_adapter.validate_python(command))
         except RealtimeAgentError as error:
-            self._reply(number, error)
+            self._refuse(number, error)
         except Exception:
             # It is this command's end, and not the agent's.
             logger.exception("a command failed")
-            self._reply(number, RealtimeAgentError("an error in the agent; see its log"))
+            self._refuse(number, RealtimeAgentError("an error in the agent; see its log"))
         else:
-            self._reply(number, None)
+            self._reply(number, {"result": result.model_dump(mode="json", exclude_none=True)})
 
-    def _reply(self, number: int, error: RealtimeAgentError | None) -> None:
-        told = None if error is None else {"name": type(error).__name__, "message": str(error)}
+    def _refuse(self, number: int, error: RealtimeAgentError) -> None:
+        self._reply(number, {"error": {"name": type(error).__name__, "message": str(error)}})
+
+    def _reply(self, number: int, answer: dict[str, Any]) -> None:
         # A server that reads none of these has given up on them.
         with suppress(QueueFull):
-            self._link.send({"reply": number, "error": told})
+            self._link.send({"reply": number, **answer})
 
 
 async def _adopt_connections(pipe: socket.socket, channel: WebChannel) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from realtime_agent.errors import ModelRefused, SessionError, SessionLost, SessionTimeout
+from realtime_agent.errors import ModelConflict, ModelRefused, SessionError, SessionLost, SessionTimeout
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.conversation import Conversation
@@ -51,6 +51,9 @@ _GO_ON_S = 60.0
 
 _MAX_COMMANDS = 64
 """Commands that the model has not answered; one that answers none is asked no more."""
+
+_CONFLICTS = ("input_audio_buffer_commit_empty", "cannot_update_voice")
+"""The codes of errors that are about the moment: at another one the model would do what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class RealtimeSession:
         self._readers: asyncio.TaskGroup | None = None
         self._handle: Callable[[SessionEvent], None] = _ignore
         self._numbers = itertools.count(1)
-        self._answers: dict[int, asyncio.Future[ErrorDetail | None]] = {}
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
 
     @property
     def is_responding(self) -> bool:
@@ -145,6 +148,18 @@ class RealtimeSession:
         """The agent's speech was cut."""
         self._perform(self._conversation.interrupted(heard))
 
+    def interrupt(self) -> None:
+        """Cut what the model says."""
+        self._perform(self._conversation.interrupt())
+
+    def pause(self, item_id: str | None = None) -> None:
+        """Say nothing until `resume`."""
+        self._perform(self._conversation.pause(item_id))
+
+    def resume(self, *, anew: bool) -> None:
+        """Converse again."""
+        self._perform(self._conversation.resume(anew=anew))
+
     def give_outputs(self, outputs: Sequence[FunctionOutput]) -> None:
         """The calls have been made."""
         self._perform(self._conversation.give_outputs(outputs))
@@ -157,32 +172,33 @@ class RealtimeSession:
         """Change settings."""
         await self._ask(lambda command: self._conversation.update(command, config))
 
-    async def tell(self, text: str) -> None:
+    async def tell(self, text: str) -> str:
         """Add a text message of the system."""
-        await self._ask(lambda command: self._conversation.tell(command, text))
+        return str(await self._ask(lambda command: self._conversation.tell(command, text)))
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: str) -> bool:
         """Add a text message of the user, to be answered."""
-        await self._ask(lambda command: self._conversation.say(command, text))
+        return bool(await self._ask(lambda command: self._conversation.say(command, text)))
 
-    async def create_response(self, config: ResponseConfig) -> None:
+    async def create_response(self, config: ResponseConfig) -> bool:
         """Ask for a response."""
-        await self._ask(lambda command: self._conversation.create_response(command, config))
+        return bool(await self._ask(lambda command: self._conversation.create_response(command, config)))
 
-    async def commit(self) -> None:
+    async def commit(self) -> str:
         """Make what the user said so far a message."""
-        await self._ask(self._conversation.commit)
+        return str(await self._ask(self._conversation.commit))
 
-    async def _ask(self, ask: Callable[[int], list[Action]]) -> None:
+    async def _ask(self, ask: Callable[[int], list[Action]]) -> str | bool | None:
         """Let the conversation carry out a command, and wait for what comes of it."""
         if self._conversation.commands_waiting >= _MAX_COMMANDS:
             raise ModelRefused(f"the model has not answered the last {_MAX_COMMANDS} commands", "too_many_commands")
         command = next(self._numbers)
-        answer = self._answers[command] = asyncio.get_running_loop().create_future()
+        expected: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._answers[command] = expected
         try:
             self._perform(ask(command))
             async with asyncio.timeout(self._command_timeout_s):
-                error = await answer
+                answer = await expected
         except TimeoutError:
             within = f"within {self._command_timeout_s:g} s"
             if self._conversation.withdraw(command):
@@ -193,8 +209,9 @@ class RealtimeSession:
             raise
         finally:
             del self._answers[command]
-        if error is not None:
-            raise ModelRefused(error.message, error.code)
+        if (error := answer.error) is not None:
+            raise (ModelConflict if error.code in _CONFLICTS else ModelRefused)(error.message, error.code)
+        return answer.outcome
 
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
@@ -205,10 +222,10 @@ class RealtimeSession:
                 case SendAudio(command):
                     if self._connection is not None:
                         self._send_audio(self._connection, command)
-                case Answer(command, error):
-                    answer = self._answers.get(command)
-                    if answer is not None and not answer.done():
-                        answer.set_result(error)
+                case Answer(command):
+                    expected = self._answers.get(command)
+                    if expected is not None and not expected.done():
+                        expected.set_result(action)
                 case _:
                     self._handle(action)
 
@@ -358,18 +375,18 @@ class RealtimeSession:
             return None
         if not spare.connection.is_open:
             self._renewal.rotation_failed(_now())
-        elif spare.config is self._conversation.config:
+        elif spare.config is self._conversation.opening:
             return spare
         self._let_go(spare.connection)
         return None
 
     async def _connect(self) -> _Spare:
         """Another connection. Raises as `connect`."""
-        config = self._conversation.config
-        connection = await connect(self._connector, config)
+        agreed, opening = self._conversation.config, self._conversation.opening
+        connection = await connect(self._connector, opening)
         self._open.add(connection)
-        self._proven = config
-        return _Spare(connection, config, _now())
+        self._proven = agreed
+        return _Spare(connection, opening, _now())
 
     def _report(self, kind: str, message: str) -> None:
         self._handle(Report(ErrorDetail(type=kind, message=message)))

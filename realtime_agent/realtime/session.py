@@ -19,6 +19,7 @@ __all__ = [
     "FunctionOutput",
     "Interrupt",
     "Lost",
+    "Overheard",
     "Play",
     "Report",
     "Restored",
@@ -51,21 +52,28 @@ class EndPart:
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """The user speaks over the agent: drop what was not heard, and call `Session.interrupted` with what was."""
+    """The agent is to be silent: drop what was not heard, and call `Session.interrupted` with what was.
+
+    `since_ms`: so long ago the user began to speak over it, in their audio; `None` where somebody else cut it.
+    """
+
+    since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UserSpeech:
-    """The user began or stopped speaking."""
+    """The user began or stopped speaking; `silence_ms`: so long they had been silent when that was told, if known."""
 
     speaking: bool
+    silence_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """Words of one side: a delta to append, or with `final` the whole text. The first of an item tells its place.
 
-    `interrupted` with `final`: the user heard this much of it, by estimate.
+    `interrupted` with `final`: the user heard this much of it, by estimate. `typed`: nobody has spoken it, it came by
+    `Session.say`.
     """
 
     role: str
@@ -73,6 +81,14 @@ class Transcript:
     text: str
     final: bool = False
     interrupted: bool = False
+    typed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overheard:
+    """What the user said while the agent was paused; no part of the conversation."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +161,7 @@ SessionEvent = (
     | Interrupt
     | UserSpeech
     | Transcript
+    | Overheard
     | CallTools
     | Spent
     | Transcribed
@@ -206,6 +223,28 @@ class Session(Protocol):
         """The agent's speech was cut: `(item_id, content_index, ms heard)` of each part not heard to its end."""
         ...
 
+    def interrupt(self) -> None:
+        """Cut what the model says or was asked to say; what waits for its turn has it then."""
+        ...
+
+    def pause(self, item_id: str | None = None) -> None:
+        """Say nothing until `resume`, and let nothing that the user says meanwhile become part of the conversation.
+
+        What is being said is cut. What a command asked for and has not begun comes after `resume`.
+
+        Args:
+            item_id: What the user said so that the agent pauses: it is forgotten too, and what was said in answer.
+        """
+        ...
+
+    def resume(self, *, anew: bool) -> None:
+        """Converse again.
+
+        Args:
+            anew: Whether to forget what the user is saying right now.
+        """
+        ...
+
     def give_outputs(self, outputs: Sequence[FunctionOutput]) -> None:
         """The calls of a `CallTools` have been made."""
         ...
@@ -218,23 +257,28 @@ class Session(Protocol):
         """Change what is set in `config`.
 
         Raises:
-            ModelRefused: the model does not accept it, or has not answered too many before; nothing has changed.
+            ModelConflict: the model does not accept it as things stand; nothing has changed.
+            ModelRefused: it does not accept it, or has not answered too many before; nothing has changed.
             SessionTimeout: it did not answer in time. Where it was not even told, since it is away, it will not be.
         """
         ...
 
-    async def tell(self, text: str) -> None:
-        """Add a text message of the system; nobody answers it. Raises as `update` does."""
+    async def tell(self, text: str) -> str:
+        """Add a text message of the system, which nobody answers; gives the item's id. Raises as `update` does."""
         ...
 
-    async def say(self, text: str) -> None:
-        """Add a text message of the user, to be answered, now or in its turn. Raises as `update` does."""
+    async def say(self, text: str) -> bool:
+        """Add a text message of the user, to be answered as by `create_response`. Raises as `update` does."""
         ...
 
-    async def create_response(self, config: ResponseConfig) -> None:
-        """Ask for a response, now or in its turn; one that must wait counts as accepted. Raises as `update` does."""
+    async def create_response(self, config: ResponseConfig) -> bool:
+        """Ask for a response. Raises as `update` does.
+
+        Returns:
+            Whether it has begun, or else waits for its turn.
+        """
         ...
 
-    async def commit(self) -> None:
-        """Make what the user said so far a message; no answer comes by itself. Raises as `update` does."""
+    async def commit(self) -> str:
+        """Make what the user said so far a message, and give its id; no answer comes. Raises as `update` does."""
         ...

@@ -15,12 +15,11 @@ from pydantic_core import from_json
 
 from realtime_agent import __version__
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import Command, command_adapter
+from realtime_agent.control.commands import Command, UpdateSession, command_adapter
 from realtime_agent.control.life import EndReason
-from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import FieldError, InvalidRequest
 from realtime_agent.fleet.fleet import Fleet
-from realtime_agent.realtime.types import McpTool, ToolChoiceFunction, ToolChoiceMcp
+from realtime_agent.realtime.types import McpTool, SessionConfig, ToolChoiceFunction, ToolChoiceMcp
 from realtime_agent.server import schemas
 from realtime_agent.server.media import hand_over
 from realtime_agent.server.metrics import as_text
@@ -76,7 +75,7 @@ async def start_agent(request: web.Request) -> web.Response:
     have = request.app[services]
     body = await _read(request, _start_request)
     spec = body.to_spec(have.settings)
-    _check_tools(spec, have.tools)
+    _check_tools(have.tools, spec.tools, spec.session)
     agent = await have.fleet.start(spec)
     return _answer(
         schemas.Started(channel_name=agent.spec.channel_name, uid=agent.spec.uid, pid=agent.pid or 0, state=agent.state)
@@ -93,9 +92,15 @@ async def stop_agent(request: web.Request) -> web.Response:
 
 async def control_agent(request: web.Request) -> web.Response:
     """Let an agent do something."""
+    have = request.app[services]
     command = await _read(request, command_adapter)
-    await request.app[services].fleet.control(command)
-    return _answer(schemas.CommandSent(status=f"Command {command.command} sent to agent."))
+    if isinstance(command, UpdateSession):
+        command = command.completed(have.settings)
+        if command.functions is not None:
+            _check_tools(have.tools, command.functions, command.session())
+    result = await have.fleet.control(command)
+    status = f"Command {command.command} sent to agent."
+    return _answer(schemas.CommandSent(status=status, result=result), exclude_none=True)
 
 
 async def token(request: web.Request) -> web.Response:
@@ -154,18 +159,18 @@ async def metrics(request: web.Request) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
-def _check_tools(spec: AgentSpec, tools: Toolbox) -> None:
+def _check_tools(tools: Toolbox, names: tuple[str, ...] | None, session: SessionConfig) -> None:
     """See whether there are the functions that an agent is to have, and those that its model must call.
 
     Raises:
         InvalidRequest: one of them is not there.
     """
     try:
-        had = tools if spec.tools is None else tools.select(spec.tools)
+        had = tools if names is None else tools.select(names)
     except ValueError as error:
         raise InvalidRequest(FieldError("tools", str(error))) from None
-    servers = [each for each in spec.session.tools or () if isinstance(each, McpTool)]
-    match spec.session.tool_choice:
+    servers = [each for each in session.tools or () if isinstance(each, McpTool)]
+    match session.tool_choice:
         case ToolChoiceFunction(name=name) if name not in had.names:
             raise InvalidRequest(FieldError("tool_choice", f"the agent has no function {name!r}"))
         case ToolChoiceMcp(server_label=label) if label not in [server.server_label for server in servers]:
@@ -203,8 +208,8 @@ def _plain(body: bytes) -> object:
         return None
 
 
-def _answer(body: BaseModel) -> web.Response:
-    return web.Response(text=body.model_dump_json(), content_type="application/json")
+def _answer(body: BaseModel, *, exclude_none: bool = False) -> web.Response:
+    return web.Response(text=body.model_dump_json(exclude_none=exclude_none), content_type="application/json")
 
 
 _BAD = {
@@ -223,6 +228,7 @@ _START_ERRORS = {
 _CONTROL_ERRORS = {
     **_BAD,
     **_GONE,
+    409: "The model can't do it as things stand; details are its words.",
     422: "The model did not accept it; details are its words.",
     429: "Too many commands wait for the agent.",
     502: "The model is gone.",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from realtime_agent.control.commands import CommandResult
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.spec import ChannelName, Uid
 from realtime_agent.control.usage import TotalUsage
@@ -85,9 +86,10 @@ class Stopped(BaseModel):
 
 
 class CommandSent(BaseModel):
-    """The agent has carried out the command."""
+    """The agent has carried out the command, and its model has accepted it."""
 
     status: str
+    result: CommandResult
 
 
 class Token(BaseModel):

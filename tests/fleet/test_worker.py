@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from realtime_agent.config import Settings
-from realtime_agent.control.commands import MAX_COMMANDS
+from realtime_agent.control.commands import MAX_COMMANDS, CommandResult
 from realtime_agent.fleet.link import Link, send_connection
 from realtime_agent.fleet.worker import _Worker
 from realtime_agent.testing import Refuse, ScriptedServer
@@ -34,6 +34,12 @@ class Server:
     async def next(self) -> dict[str, Any]:
         async with asyncio.timeout(30):
             return await anext(self._messages)
+
+    async def reply(self) -> dict[str, Any]:
+        """The next answer to a command."""
+        while "reply" not in (message := await self.next()):
+            pass
+        return message
 
     async def until(self, state: str) -> None:
         while (await self.next())["event"].get("state") != state:
@@ -65,7 +71,7 @@ async def server(scripted: Settings) -> AsyncIterator[Server]:
 
 async def test_a_stop_ends_it_with_its_reason(server: Server) -> None:
     server.link.send({"stop": "stopped"})
-    assert await server.end() == {"type": "ended", "reason": "stopped", "cause": None}
+    assert await server.end() == {"type": "ended", "reason": "stopped"}
     await server.running
 
 
@@ -78,7 +84,9 @@ async def test_a_server_that_is_gone_ends_it(server: Server, caplog: pytest.LogC
 async def test_commands_are_carried_out_in_order_and_answered(server: Server, script: ScriptedServer) -> None:
     for number in range(5):
         server.link.send({"id": number, "command": {**TEXT, "input_text": str(number)}})
-    assert [await server.next() for _ in range(5)] == [{"reply": number, "error": None} for number in range(5)]
+    replies = [await server.reply() for _ in range(5)]
+    assert [reply["reply"] for reply in replies] == list(range(5))
+    assert all(reply["result"]["item_id"] for reply in replies)
     await script.expect("conversation.item.create", 5)
     items = [event["item"] for event in script.received if event["type"] == "conversation.item.create"]
     assert [item["content"][0]["text"] for item in items] == ["0", "1", "2", "3", "4"]
@@ -87,8 +95,9 @@ async def test_commands_are_carried_out_in_order_and_answered(server: Server, sc
 async def test_commands_beyond_the_queue_are_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     may_go_on = asyncio.Event()
 
-    async def hang(*_: object) -> None:
+    async def hang(*_: object) -> CommandResult:
         await may_go_on.wait()
+        return CommandResult()
 
     monkeypatch.setattr("realtime_agent.agent.Agent.control", hang)
     for number in range(MAX_COMMANDS + 2):
@@ -98,7 +107,7 @@ async def test_commands_beyond_the_queue_are_refused(server: Server, monkeypatch
         assert (refused["reply"], refused["error"]["name"]) == (number, "QueueFull")
     may_go_on.set()
     replies = [await server.next() for _ in range(MAX_COMMANDS)]
-    assert replies == [{"reply": number, "error": None} for number in range(MAX_COMMANDS)]
+    assert replies == [{"reply": number, "result": {}} for number in range(MAX_COMMANDS)]
 
 
 async def test_a_command_to_a_model_that_is_gone_says_so(server: Server, script: ScriptedServer) -> None:

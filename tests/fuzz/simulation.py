@@ -66,6 +66,9 @@ class Simulation:
         self.owed: str | None = None
         self.ended: str | None = None
         self.user_speaking = self.turn_is_kept = False
+        # What the user said while the agent was paused, or to pause it.
+        self.is_paused = False
+        self.overheard: set[str] = set()
         self.connect()
         if self.is_known_to_tell:
             self.perform(self.conversation.create_response(None, ResponseConfig(instructions="hello")))
@@ -78,6 +81,8 @@ class Simulation:
         names = ["to_client"] * 12 + ["to_server"] * 8 + ["model_goes_on"] * 8 + ["time_passes"] * 6
         names += ["user_sends"] * 3 + ["user_speaks", "transcribe", "transcribe", "command", "answer_calls"]
         names += self.chance.choice([[], [], [], ["cut"], ["user_comes_or_goes"]])
+        names += self.chance.choice([[], [], [], ["interrupt_by_command"], ["pause_or_resume"]])
+        names += ["pause_or_resume"] if self.is_paused else []
         name = self.chance.choice(names)
         if self.model is None and self.chance.random() < 0.3:
             name = "connect"
@@ -89,7 +94,7 @@ class Simulation:
         if self.model is not None:
             return
         self.model = Model(self.chance, self.serials, tells_request=self.tells_request)
-        config = self.conversation.config.to_dict()["audio"]["input"]
+        config = self.conversation.opening.to_dict()["audio"]["input"]
         self.model.turn_detection = config.get("turn_detection", self.model.turn_detection)
         self.perform(self.conversation.connected())
         if self.turn_is_kept and self.user_present:
@@ -168,6 +173,25 @@ class Simulation:
         self.interrupt()
         self.perform(self.conversation.clear())
 
+    def interrupt_by_command(self) -> None:
+        self.events += 1
+        self.perform(self.conversation.interrupt())
+
+    def pause_or_resume(self) -> None:
+        """By what the user said last, or by command."""
+        self.is_paused = not self.is_paused
+        self.events += 1
+        if self.is_paused:
+            self.owed = None
+            said = [entry for entry in self.conversation.history if entry.kind == "user" and not entry.is_ours]
+            by_ear = said and said[-1].is_whole and self.chance.random() < 0.5
+            if by_ear:
+                self.overheard.add(said[-1].id)
+                self.met.add("paused by ear")
+            self.perform(self.conversation.pause(said[-1].id if by_ear else None), is_change=False)
+        else:
+            self.perform(self.conversation.resume(anew=self.chance.random() < 0.5), is_change=False)
+
     def answer_calls(self) -> None:
         """The functions that were called have answered."""
         if self.calls:
@@ -206,9 +230,9 @@ class Simulation:
 
     # What comes of it.
 
-    def perform(self, actions: list[Action]) -> None:
+    def perform(self, actions: list[Action], *, is_change: bool = True) -> None:
         for action in actions:
-            self._note(action)
+            self._note(action, is_change=is_change)
             match action:
                 case Send(event):
                     assert self.model is not None, "something was sent while there is no session"
@@ -223,6 +247,7 @@ class Simulation:
                 case UserSpeech(speaking):
                     self.user_speaking = speaking
                 case Play(item_id, content_index, pcm):
+                    assert not self.is_paused, "it spoke while it was paused"
                     self.owed = None
                     self.received_ms[item_id] += len(pcm) // BYTES_PER_MS
                     self.playout.add(item_id, content_index, pcm)
@@ -233,7 +258,7 @@ class Simulation:
                 case CallTools(calls):
                     self.calls.append(calls)
 
-    def _note(self, action: Action) -> None:
+    def _note(self, action: Action, *, is_change: bool) -> None:
         """What was met, for the test of this very search."""
         self.met.add(type(action).__name__)
         match action:
@@ -245,7 +270,9 @@ class Simulation:
                     self.met.add("goes on")
                 if isinstance(event, ev.ResponseCreate) and (event.response is None or not event.response.instructions):
                     self._check_that_something_is_new()
-                if isinstance(event, ev.SessionUpdate):
+                if isinstance(event, ev.ResponseCreate):
+                    assert not self.is_paused, "it asked for a response while it was paused"
+                if isinstance(event, ev.SessionUpdate) and is_change:
                     # A change of turn detection may settle what is owed, at any moment from here on.
                     self.owed = self.ended = None
             case Answer(_, error) if error is not None:
@@ -259,7 +286,9 @@ class Simulation:
             case ev.SpeechStopped(item_id=item_id) if not self.conversation._turns.committing:
                 detection = self.conversation.config.turn_detection
                 is_answered = detection is not None and detection.create_response and self.user_present
-                self.ended = item_id if is_answered else None
+                self.ended = item_id if is_answered and not self.is_paused else None
+            case ev.InputAudioBufferCommitted(item_id=item_id) if self.is_paused:
+                self.overheard.add(item_id)
             case ev.InputAudioBufferCommitted(item_id=item_id) if item_id == self.ended and self.user_present:
                 self.owed = item_id
             case ev.ResponseDone(response=response) if response.status == "completed":
@@ -303,6 +332,8 @@ class Simulation:
         """Let everything that is under way come to its end, with nobody speaking."""
         if not self.user_present:
             self.user_comes_or_goes()
+        if self.is_paused:
+            self.pause_or_resume()
         if self.model is None:
             self.connect()
         for _ in range(5000):
@@ -338,6 +369,7 @@ class Simulation:
             if entry.known != "nothing" and not entry.is_gone
         ]
         theirs = [(item.id, item.text) for item in self.model.items]
+        assert not self.overheard & {item.id for item in self.model.items}, "it remembers what it was not to hear"
         mine, yours = [each for each in ours if each[1]], [each for each in theirs if each[1]]
         assert mine == yours, (
             f"the histories differ: {[e for e in mine if e not in yours]} {[e for e in yours if e not in mine]}"

@@ -46,5 +46,5 @@ def test_the_simulation_meets_everything_that_it_is_for() -> None:
     assert met >= {
         "Play", "EndPart", "Interrupt", "Transcript", "CallTools", "Answer", "Report",
         "ItemTruncate", "ItemDelete", "ItemCreate", "ResponseCancel", "SessionUpdate", "InputAudioBufferCommit",
-        "goes on", "refused", "collided", "made anew", "while disconnected",
+        "Overheard", "paused by ear", "goes on", "refused", "collided", "made anew", "while disconnected",
     }  # fmt: skip

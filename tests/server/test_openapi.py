@@ -72,7 +72,7 @@ def test_what_a_request_needs_is_in_it(document: dict[str, Any]) -> None:
     assert start["properties"]["channel_name"]["maxLength"] == 64
     assert start["properties"]["channel_name"]["not"] == {"enum": [".", ".."]}
     steer = document["paths"]["/control_agent"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert len(steer["anyOf"]) == 6
+    assert len(steer["anyOf"]) == 12
     answers = set(document["paths"]["/start_agent"]["post"]["responses"])
     assert answers == {"200", "400", "408", "409", "413", "502", "503", "504"}
 

@@ -14,10 +14,19 @@ from hypothesis import strategies as st
 
 from realtime_agent import __version__
 from realtime_agent.config import Settings
+from realtime_agent.control.commands import CommandResult
 from realtime_agent.control.events import UsageChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
-from realtime_agent.errors import AgentNotFound, ControlTimeout, ModelRefused, QueueFull, SessionError, SessionTimeout
+from realtime_agent.errors import (
+    AgentNotFound,
+    ControlTimeout,
+    ModelConflict,
+    ModelRefused,
+    QueueFull,
+    SessionError,
+    SessionTimeout,
+)
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.fleet.model_process import Model
 from tests.fake_launcher import FakeLauncher
@@ -113,7 +122,13 @@ async def test_a_wrong_content_type_is_a_bad_request(client: Client, path: str, 
         ({"command": "update_turn_detection"}, "new_turn_detection"),
         ({"command": "send_system_text"}, "input_text"),
         ({"command": "send_user_text"}, "input_text"),
-        ({"command": "create_response"}, "new_instruction"),
+        ({"command": "say"}, "input_text"),
+        ({"command": "update_session"}, "body"),
+        ({"command": "update_session", "voice": "joe"}, "voice"),
+        ({"command": "update_session", "speed": 9}, "speed"),
+        ({"command": "update_session", "model": "other"}, "model"),
+        ({"command": "update_session", "tools": ["nothing"]}, "tools"),
+        ({"command": "update_session", "transcription": None, "language": "en"}, "language"),
         ({"command": "send_user_text", "input_text": ""}, "input_text"),
         ({"command": "send_user_text", "input_text": "hi", "new_instruction": "x"}, "new_instruction"),
         ({"command": "commit_audio_buffer", "input_text": "hi"}, "input_text"),
@@ -156,14 +171,23 @@ async def test_of_a_wrong_turn_detection_only_what_is_wrong_is_named(post: Post,
         {"command": "send_system_text", "input_text": "hi"},
         {"command": "send_user_text", "input_text": "hi"},
         {"command": "create_response", "new_instruction": "Say hi."},
+        {"command": "create_response"},
+        {"command": "say", "input_text": "hi"},
+        {"command": "interrupt"},
         {"command": "commit_audio_buffer"},
+        {"command": "clear_audio_buffer"},
+        {"command": "pause"},
+        {"command": "resume"},
+        {"command": "update_session", "speed": 1.2, "voice": "ash"},
     ],
 )
 async def test_a_command_reaches_the_agent(post: Post, launcher: FakeLauncher, command: dict[str, Any]) -> None:
     body = {"channel_name": "room", **command}
     assert (await post("/control_agent", **body))[0] == 404
     await post("/start_agent", channel_name="room", uid=7)
-    assert await post("/control_agent", **body) == (200, {"status": f"Command {command['command']} sent to agent."})
+    launcher.worker.result = CommandResult(item_id="text_1")
+    status = f"Command {command['command']} sent to agent."
+    assert await post("/control_agent", **body) == (200, {"status": status, "result": {"item_id": "text_1"}})
     assert [sent.model_dump(exclude_unset=True) for sent in launcher.worker.commands] == [
         {**body, **({} if "new_turn_detection" not in body else {"new_turn_detection": body["new_turn_detection"]})}
     ]
@@ -175,7 +199,8 @@ async def test_a_command_reaches_the_agent(post: Post, launcher: FakeLauncher, c
         (QueueFull("the agent has too many commands waiting"), 429),
         (ControlTimeout("the agent did not answer within 5 s"), 504),
         (SessionError("the connection to the model was lost"), 502),
-        (ModelRefused("the buffer is too small"), 422),
+        (ModelRefused("there is no such voice"), 422),
+        (ModelConflict("the buffer is too small"), 409),
         (SessionTimeout("the model did not answer the command within 10 s"), 504),
         (AgentNotFound("the agent has just ended"), 404),
     ],

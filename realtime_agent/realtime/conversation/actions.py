@@ -27,10 +27,14 @@ class SendAudio:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Tell whoever gave the command of this number what came of it: the model accepted it, or why not."""
+    """Tell whoever gave the command of this number what came of it: the model accepted it, or why not.
+
+    `outcome` is the id of the item that was made, or whether the response that was asked for has begun.
+    """
 
     command: int
     error: ErrorDetail | None = None
+    outcome: str | bool | None = None
 
 
 Action = Send | SendAudio | Answer | SessionEvent

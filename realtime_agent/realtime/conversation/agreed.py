@@ -1,11 +1,15 @@
-"""The settings that the model has agreed to, and the changes that it was not asked for yet or has not answered."""
+"""The settings that the model has agreed to, and the changes that it was not asked for yet or has not answered.
+
+While the agent is paused, the model hears and must not answer. That is no change of what was agreed, so that all of it
+is in force again afterwards: it only changes what the model is told.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from realtime_agent.realtime.conversation.settings import merge_settings
-from realtime_agent.realtime.types import SessionConfig
+from realtime_agent.realtime.types import AudioInput, ServerVad, SessionAudio, SessionConfig
 
 __all__ = ["Agreed", "Change"]
 
@@ -15,21 +19,29 @@ class Change:
     """A change of settings, and the command that asked for it.
 
     Attributes:
+        command: `None` where nothing is to be agreed to: the agent pauses or resumes.
         is_sent: Whether the model was told on the present connection.
         is_withdrawn: Whether nobody waits for it any more, so that another connection is not told.
     """
 
     config: SessionConfig
-    command: int
+    command: int | None
     is_sent: bool = False
     is_withdrawn: bool = False
 
 
 class Agreed:
-    """What a new connection begins with, and what is to be changed then."""
+    """What a new connection begins with, and what is to be changed then.
+
+    Attributes:
+        config: What was agreed.
+        is_paused: Whether the model must answer nothing by itself for the time being.
+    """
 
     def __init__(self, config: SessionConfig) -> None:
         self.config = config
+        self.is_paused = False
+        self._muted = config, _muted(config)
         self._changes: list[Change] = []
 
     def __len__(self) -> int:
@@ -37,13 +49,38 @@ class Agreed:
         return len(self._changes)
 
     @property
+    def opening(self) -> SessionConfig:
+        """What a connection begins with now; the same object as long as it is the same."""
+        if self._muted[0] is not self.config:
+            self._muted = self.config, _muted(self.config)
+        return self._muted[1] if self.is_paused else self.config
+
+    @property
     def is_awaited(self) -> bool:
         """Whether somebody waits for the answer to a change."""
-        return any(not change.is_withdrawn for change in self._changes)
+        return any(change.command is not None and not change.is_withdrawn for change in self._changes)
+
+    @property
+    def is_resuming(self) -> bool:
+        """Whether the model does not know yet that it may answer again."""
+        return not self.is_paused and any(change.command is None for change in self._changes)
 
     def propose(self, config: SessionConfig, command: int) -> None:
         """A command asks for a change."""
         self._changes.append(Change(config, command))
+
+    def pause(self, is_paused: bool, *, is_connected: bool) -> None:
+        """Let the model answer nothing by itself from now on, or all that it is to answer as agreed."""
+        self.is_paused = is_paused
+        if not is_connected:
+            return
+        expected = self.config.to_dict()
+        for change in self._changes:
+            expected = merge_settings(expected, change.config.to_dict())
+        detection = SessionConfig.model_validate(expected).turn_detection
+        if detection is not None:
+            listening = AudioInput(turn_detection=detection.in_full())
+            self._changes.append(Change(SessionConfig(audio=SessionAudio(input=listening)), None))
 
     def to_send(self) -> list[Change]:
         """The changes that the model is to be told now, in order."""
@@ -52,6 +89,10 @@ class Agreed:
             change.is_sent = True
         return changes
 
+    def as_told(self, change: Change) -> SessionConfig:
+        """What the model is told of a change."""
+        return _muted(change.config) if self.is_paused else change.config
+
     def accepted(self) -> Change | None:
         """The model has taken the change that it was told first, of those that somebody waits for if there are any."""
         sent = [change for change in self._changes if change.is_sent]
@@ -59,8 +100,9 @@ class Agreed:
         if change is not None:
             # A guess: what it did not answer in time it has not taken. If it has, the next connection does not know.
             del self._changes[: self._changes.index(change) + 1]
-            merged = merge_settings(self.config.to_dict(), change.config.to_dict())
-            self.config = SessionConfig.model_validate(merged)
+            if change.command is not None:
+                merged = merge_settings(self.config.to_dict(), change.config.to_dict())
+                self.config = SessionConfig.model_validate(merged)
         return change
 
     def refused(self, change: Change | None = None) -> Change | None:
@@ -83,9 +125,22 @@ class Agreed:
 
     def disconnected(self) -> None:
         """What was not answered is to be told again on the next connection, where somebody waits for it."""
-        self._changes = [change for change in self._changes if not change.is_withdrawn]
+        self._changes = [change for change in self._changes if change.command is not None and not change.is_withdrawn]
         for change in self._changes:
             change.is_sent = False
 
     def _first_sent(self) -> Change | None:
         return next((change for change in self._changes if change.is_sent), None)
+
+
+def _muted(config: SessionConfig) -> SessionConfig:
+    """The same settings, by which the model finds turns and writes them down, but does nothing about them."""
+    detection = config.turn_detection
+    if detection is None or config.audio is None or config.audio.input is None:
+        return config
+    silent: dict[str, object] = {"create_response": False, "interrupt_response": False}
+    if isinstance(detection, ServerVad):
+        silent["idle_timeout_ms"] = None
+    muted = detection.model_copy(update=silent)
+    listening = config.audio.input.model_copy(update={"turn_detection": muted})
+    return config.model_copy(update={"audio": config.audio.model_copy(update={"input": listening})})

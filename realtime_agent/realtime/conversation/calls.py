@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation.actions import Action
+from realtime_agent.realtime.conversation.active import MAX_CALLS, Active
 from realtime_agent.realtime.conversation.items import Items
-from realtime_agent.realtime.conversation.responses import MAX_CALLS, Active, Responses
+from realtime_agent.realtime.conversation.responses import Responses
 from realtime_agent.realtime.session import CallTools, FunctionCall, FunctionOutput, Report
 from realtime_agent.realtime.types import ErrorDetail, Item
 

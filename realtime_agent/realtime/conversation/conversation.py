@@ -25,7 +25,7 @@ from realtime_agent.realtime.conversation.requester import COLLISION, Requester
 from realtime_agent.realtime.conversation.responses import Responses
 from realtime_agent.realtime.conversation.turns import Turns
 from realtime_agent.realtime.conversation.uplink import Uplink
-from realtime_agent.realtime.session import FunctionOutput, Report, Spent, UserSpeech
+from realtime_agent.realtime.session import FunctionOutput, Interrupt, Report, Spent, UserSpeech
 from realtime_agent.realtime.types import ErrorDetail, Response, ResponseConfig, ResponseStatus, SessionConfig
 from realtime_agent.text import one_line
 
@@ -63,7 +63,7 @@ class Conversation:
         self._items = Items(History(replay_tokens), self._responses, self._outgoing)
         self._requests = Requester(self._agreed, self._responses, self._items, self._outgoing)
         self._calls = Calls(self._items, self._responses)
-        self._turns = Turns(self._agreed, self._items.history, self._responses, self._outgoing, self.uplink)
+        self._turns = Turns(self._agreed, self._items, self._responses, self._outgoing, self.uplink)
         self._handlers: dict[type[ev.ServerEvent], Callable[[Any], list[Action]]] = {
             ev.OutputAudioDelta: self._items.audio,
             ev.OutputAudioDone: self._items.all_audio,
@@ -93,8 +93,13 @@ class Conversation:
 
     @property
     def config(self) -> SessionConfig:
-        """What another connection is to begin with: all that the model has agreed to."""
+        """All that the model has agreed to."""
         return self._agreed.config
+
+    @property
+    def opening(self) -> SessionConfig:
+        """What another connection is to begin with; the same object as long as it is the same."""
+        return self._agreed.opening
 
     @property
     def history(self) -> History:
@@ -168,7 +173,7 @@ class Conversation:
             self._responses.await_turn()
         self.uplink.reconnected()
         actions = self._items.connected(self._calls.running)
-        return [*actions, *self._send_changes(), *self._turns.connected(), *self._requests.next()]
+        return [*actions, *self._tell_changes(), *self._turns.connected(), *self._requests.next()]
 
     def disconnected(self) -> list[Action]:
         """The connection is gone, and with it whatever the model was about to say."""
@@ -202,8 +207,7 @@ class Conversation:
         """Nobody is there: cancel and forget what was asked for, and ask for nothing until somebody comes."""
         actions: list[Action] = [UserSpeech(False)] if self._responses.user_speaking else []
         self._responses.user_left()
-        active = self._responses.active
-        return [*actions, self._requests.cancel(active.id)] if active is not None else actions
+        return [*actions, *self._cancel()]
 
     def clear(self) -> list[Action]:
         """Forget what the user said since their last turn ended."""
@@ -216,12 +220,44 @@ class Conversation:
         """
         return self._items.interrupted(heard)
 
+    def interrupt(self) -> list[Action]:
+        """Cut what the model says or was asked to say; what waits has its turn then."""
+        self._responses.cut()
+        return [*self._cancel(), Interrupt()]
+
+    def pause(self, item_id: str | None = None) -> list[Action]:
+        """Say nothing until `resume`, and let what the user says meanwhile be no part of the conversation.
+
+        The item of this id, by which they asked for that, is forgotten too, and what the model said in answer.
+        """
+        if self._responses.is_paused:
+            return []
+        active = self._responses.active
+        is_begun = active is not None and self.history.is_begun(active.items)
+        self._responses.pause(self._requests.new_id, is_begun=is_begun)
+        self._agreed.pause(True, is_connected=self._outgoing.is_connected)
+        actions = [*self._cancel(), Interrupt()]
+        if item_id is not None:
+            actions += [*self._items.forget_said_after(item_id), self._items.forget(item_id)]
+        return [*actions, *self._tell_changes()]
+
+    def resume(self, *, anew: bool) -> list[Action]:
+        """Converse again; `anew` forgets what the user is saying right now."""
+        if not self._responses.is_paused:
+            return []
+        self._responses.resume()
+        self._agreed.pause(False, is_connected=self._outgoing.is_connected)
+        actions = self._turns.resume()
+        if anew and self._responses.user_speaking:
+            actions += self.clear()
+        return [*actions, *self._tell_changes(), *self._requests.next()]
+
     # Commands. The number of each comes back in an `Answer`, once.
 
     def update(self, command: int, config: SessionConfig) -> list[Action]:
         """Change what is set in `config`."""
         self._agreed.propose(config, command)
-        return self._send_changes() if self._outgoing.is_connected else []
+        return self._tell_changes()
 
     def tell(self, command: int, text: str) -> list[Action]:
         """Add a text message of the system; nobody answers it."""
@@ -272,7 +308,7 @@ class Conversation:
     def give_outputs(self, outputs: Sequence[FunctionOutput]) -> list[Action]:
         """Give the model what came of its calls, and ask it to go on."""
         actions, told = self._calls.made(outputs)
-        if not told or not self._responses.user_present:
+        if not told or not self._responses.is_attended:
             return actions
         return [*actions, *self._requests.ask(self._requests.new(answers=told))]
 
@@ -298,7 +334,7 @@ class Conversation:
         response, response_id = event.response, event.response.id or ""
         active = self._responses.done(response_id)
         request = active.request if active is not None else None
-        actions: list[Action] = self._requests.settle(request) if request is not None else []
+        actions: list[Action] = self._requests.settle(request, begun=True) if request is not None else []
         if response.usage is not None:
             actions.append(Spent(response.usage))
         if response.status == "failed":
@@ -325,11 +361,12 @@ class Conversation:
         before, change = self.config.turn_detection, self._agreed.accepted()
         if change is None:
             return []
+        answer = _answer(change)
         if before == self.config.turn_detection:
-            return [Answer(change.command)]
+            return answer
         if not self._responses.answers_turns:
             self._responses.owe_nothing()
-        return [Answer(change.command), *self._turns.detect_anew()]
+        return [*answer, *self._turns.detect_anew()]
 
     def _error(self, event: ev.ErrorEvent) -> list[Action]:
         error = event.error
@@ -370,15 +407,29 @@ class Conversation:
         if (active := self._responses.active) is not None:
             # Unless that is what the model answers, and it was our request that could not be.
             mistaken = active.request if active.may_answer_turn else None
-            self._responses.collided(mistaken or self._requests.new(answers=set()))
+            if mistaken is not None or self._responses.is_attended:
+                self._responses.collided(mistaken or self._requests.new(answers=set()))
         return []
 
-    def _send_changes(self) -> list[Action]:
+    def _tell_changes(self) -> list[Action]:
+        if not self._outgoing.is_connected:
+            return []
         return [
-            self._outgoing.send(ev.SessionUpdate(session=change.config), partial(self._change_refused, change))
+            self._outgoing.send(
+                ev.SessionUpdate(session=self._agreed.as_told(change)), partial(self._change_refused, change)
+            )
             for change in self._agreed.to_send()
         ]
 
     def _change_refused(self, change: Change | None, error: ErrorDetail) -> list[Action]:
         refused = self._agreed.refused(change)
-        return [Answer(refused.command, error)] if refused is not None else [Report(error)]
+        return (_answer(refused, error) if refused is not None else []) or [Report(error)]
+
+    def _cancel(self) -> list[Action]:
+        """Let the model end the response that it makes, if it makes one."""
+        active = self._responses.active
+        return [self._requests.cancel(active.id)] if active is not None else []
+
+
+def _answer(change: Change, error: ErrorDetail | None = None) -> list[Action]:
+    return [Answer(change.command, error)] if change.command is not None else []

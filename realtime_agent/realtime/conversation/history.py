@@ -59,6 +59,7 @@ class Entry:
         is_ours: Whether its id is one that we gave it.
         is_gone: Whether the model was told to forget it. It stays until it has, since others may be told to stand
             behind it.
+        is_overheard: Whether it was said while the agent was paused, so that it is to be forgotten.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Entry:
     name: str = ""
     is_ours: bool = False
     is_gone: bool = False
+    is_overheard: bool = False
 
     @property
     def words(self) -> str:
@@ -145,6 +147,11 @@ class History:
         """The entry of this id, also one that it had before; unless it is too old or was never there."""
         entry = self._by_id.get(item_id) or self._former.get(item_id)
         return entry if entry is not None and entry.id in self._by_id else None
+
+    def after(self, item_id: str) -> list[Entry]:
+        """All that stands behind the entry of this id; nothing, if there is none."""
+        entry = self.get(item_id)
+        return self._entries[self._entries.index(entry) + 1 :] if entry is not None else []
 
     def is_begun(self, item_ids: Iterable[str], *, in_words: bool = False) -> bool:
         """Whether anything of these items was heard or read; `in_words`: and can be told."""

@@ -121,6 +121,11 @@ class Items:
         said = [entry for item_id in item_ids if (entry := self.history.get(item_id)) and entry.kind == "assistant"]
         return [self.forget(entry.id) for entry in said if not entry.is_begun]
 
+    def forget_said_after(self, item_id: str) -> list[Action]:
+        """Let the model forget all that it has said since this item."""
+        after = self.history.after(item_id)
+        return [self.forget(entry.id) for entry in after if entry.kind == "assistant" and not entry.is_gone]
+
     def forget(self, item_id: str) -> Send:
         """Let the model forget an item."""
         entry = self.history.get(item_id)
@@ -248,7 +253,7 @@ class Items:
 
     def _cut_short(self, entry: Entry) -> list[Action]:
         was_whole, entry.is_whole = entry.is_whole, True
-        if entry.kind == "user" and not was_whole:
+        if entry.kind == "user" and not was_whole and not entry.is_overheard:
             return [Transcript("user", entry.id, "", final=True)]
         actions: list[Action] = []
         for content_index, part in entry.parts.items():
@@ -308,4 +313,4 @@ class Items:
         self._responses.item_taken(item_id)
         command = self._adding.pop(item_id, None)
         self._on_refused.pop(item_id, None)
-        return [Answer(command)] if command is not None else []
+        return [Answer(command, outcome=item_id)] if command is not None else []

@@ -42,6 +42,11 @@ class Request:
         """Whether it says something of its own, rather than answer what stands in the conversation."""
         return self.goes_on or (self.config is not None and self.config.instructions is not None)
 
+    @property
+    def outlasts_pause(self) -> bool:
+        """Whether it is still wanted when the agent resumes: somebody asked for these words, whatever was said."""
+        return self.text is not None or (self.is_instructed and not self.goes_on and not self.lapses)
+
     def is_moot(self, *, is_instructed: bool) -> bool:
         """Whether it is pointless now that another response has begun, which says something of its own or not."""
         is_answered = self.answers is not None and not self.answers and not is_instructed

@@ -62,7 +62,7 @@ class Requester:
         actions: list[Action] = []
         if request.text is not None:
             entry, actions = self._items.make("user", request.text, on_refused=partial(self._text_refused, request))
-            actions.append(Transcript("user", entry.id, entry.text, final=True))
+            actions.append(Transcript("user", entry.id, entry.text, final=True, typed=True))
             request.text, request.answers = None, {entry.id}
         create = ev.ResponseCreate(response=self._config_of(request))
         return [*actions, self._outgoing.send(create, partial(self.refused, request))]
@@ -70,7 +70,7 @@ class Requester:
     def begun(self, response_id: str, metadata: Mapping[str, Any] | None) -> list[Action]:
         """A response has begun; by its metadata a server may tell which request it answers."""
         active = self._responses.created(response_id, (metadata or {}).get(_REQUEST))
-        actions = self.settle(active.request) if active.request is not None else []
+        actions = self.settle(active.request, begun=True) if active.request is not None else []
         return actions if active.is_wanted else [*actions, self.cancel(response_id)]
 
     def refused(self, request: Request, error: ErrorDetail) -> list[Action]:
@@ -89,10 +89,10 @@ class Requester:
         error = ErrorDetail(type="no_response", message="the model was asked for a response and did not begin one")
         return [*(self.settle(asked, error) or [Report(error)]), *self.next()]
 
-    def settle(self, request: Request, error: ErrorDetail | None = None) -> list[Action]:
-        """Answer the command that a request came from, once."""
+    def settle(self, request: Request, error: ErrorDetail | None = None, *, begun: bool = False) -> list[Action]:
+        """Answer the command that a request came from, once: the response has begun, has its turn, or will not come."""
         command, request.command = request.command, None
-        return [Answer(command, error)] if command is not None else []
+        return [Answer(command, error, begun if error is None else None)] if command is not None else []
 
     def cancel(self, response_id: str) -> Send:
         """Cancel this response, and none that may have begun since."""
@@ -105,7 +105,11 @@ class Requester:
         return self.settle(request, error)
 
     def _config_of(self, request: Request) -> ResponseConfig:
-        config = request.config.model_copy() if request.config is not None else ResponseConfig()
+        given = request.config.to_dict() if request.config is not None else {}
+        if request.goes_on:
+            # What it is to go on with stands in the conversation.
+            given.pop("input", None)
+        config = ResponseConfig.model_validate(given)
         config.metadata = {_REQUEST: request.id}
         if request.goes_on:
             instructions = config.instructions or self._agreed.config.instructions

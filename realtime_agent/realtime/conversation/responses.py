@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
+from realtime_agent.realtime.conversation.active import Active
 from realtime_agent.realtime.conversation.agreed import Agreed
 from realtime_agent.realtime.conversation.request import Request
-from realtime_agent.realtime.session import FunctionCall
 from realtime_agent.recent import Recent
 
-__all__ = ["MAX_CALLS", "Active", "Responses"]
+__all__ = ["Responses"]
 
 _MAX_PENDING = 32
 """Requests that may wait for their turn."""
@@ -23,39 +23,8 @@ _MAX_PENDING = 32
 _MAX_CUTS = 5
 """After so many lost connections, the response over which they were lost is not asked for again."""
 
-MAX_CALLS = 64
-"""Calls that may be under way at a time; a model that wants more is not well."""
-
 _MAX_REMEMBERED = 64
-"""Responses whose late events must still be recognised, and what is remembered of one."""
-
-
-@dataclass(slots=True, eq=False)
-class Active:
-    """The response that the model is making, and the request that it answers, if that is ours.
-
-    Attributes:
-        calls: The calls in it by their ids, each with the id of its item.
-        items: Its items, and whether each is whole.
-        events: How many came of it.
-        is_wanted: Whether anybody may hear it.
-        may_answer_turn: Whether it may not answer our request but the user's turn, since a server does not tell.
-        covers_request: Whether it answers our request all the same then.
-    """
-
-    id: str
-    request: Request | None = None
-    calls: Recent[str, tuple[str, FunctionCall]] = field(default_factory=lambda: Recent(2 * MAX_CALLS))
-    items: Recent[str, bool] = field(default_factory=lambda: Recent(_MAX_REMEMBERED))
-    events: int = 0
-    is_wanted: bool = True
-    may_answer_turn: bool = False
-    covers_request: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all its items are."""
-        return bool(self.items) and all(self.items.values())
+"""Responses whose late events must still be recognised."""
 
 
 class Responses:
@@ -64,6 +33,7 @@ class Responses:
     def __init__(self, agreed: Agreed, *, user_present: bool) -> None:
         self._agreed = agreed
         self._user_present = user_present
+        self._is_paused = False
         self._user_speaking = False
         # The request that the model has not begun to answer, and the response that it is making; that may answer
         # another one, since a server that detects turns begins responses by itself.
@@ -94,6 +64,16 @@ class Responses:
     def user_speaking(self) -> bool:
         """Whether the user speaks."""
         return self._user_speaking
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing may be said until somebody lets the agent resume."""
+        return self._is_paused
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether anything may be said now."""
+        return self._user_present and not self._is_paused
 
     @property
     def active(self) -> Active | None:
@@ -134,7 +114,7 @@ class Responses:
     def is_interruptible(self) -> bool:
         """Whether the user's speech cuts a response."""
         detection = self._agreed.config.turn_detection
-        return detection is not None and detection.interrupt_response
+        return not self._is_paused and detection is not None and detection.interrupt_response
 
     @property
     def answers_turns(self) -> bool:
@@ -163,7 +143,7 @@ class Responses:
     @property
     def has_next(self) -> bool:
         """Whether it is the turn of one that waits."""
-        if not self._pending or not self._user_present:
+        if not self._pending or not self.is_attended:
             return False
         return not (self.is_responding or self._user_speaking or self._awaited or self._blocked)
 
@@ -246,9 +226,9 @@ class Responses:
 
     def owe(self) -> None:
         """The user's turn has ended, and the model answers it by itself: what waits has its turn behind that."""
-        self._owed = self._user_present
-        self._owed_to_nobody = not self._user_present
-        if self._user_present:
+        self._owed = self.is_attended
+        self._owed_to_nobody = not self.is_attended
+        if self.is_attended:
             self.await_turn()
 
     def await_turn(self) -> None:
@@ -263,6 +243,38 @@ class Responses:
     def owe_nothing(self) -> None:
         """The model is not going to answer the user's turn by itself."""
         self._owed = self._awaited = False
+
+    # What others decide.
+
+    def cut(self) -> None:
+        """Let nothing more be heard of what the model says, or was asked to say; what waits has its turn then."""
+        if self._asked is not None:
+            self._asked.is_stale = True
+        self.drop()
+
+    def pause(self, new_id: Callable[[], str], *, is_begun: bool) -> None:
+        """Nothing may be said until `resume`: of what was asked for, only that comes then which outlasts a pause.
+
+        Args:
+            new_id: Gives the ids of requests that are asked for again.
+            is_begun: Whether anything came of the active response.
+        """
+        self._is_paused = True
+        self._owed_to_nobody = self._owed or self._owed_to_nobody
+        self.owe_nothing()
+        active, asked = self._active, self._asked
+        self._pending = deque(request for request in self._pending if request.outlasts_pause)
+        if asked is not None and not asked.is_stale and asked.outlasts_pause:
+            self._add_first(replace(asked, id=new_id(), command=None))
+        if active is not None and self.is_heard(active.id) and not is_begun:
+            request = active.request
+            if request is not None and request.outlasts_pause and not active.may_answer_turn:
+                self._add_first(replace(request, id=new_id(), command=None))
+        self.cut()
+
+    def resume(self) -> None:
+        """What waits has its turn again."""
+        self._is_paused = False
 
     # The response.
 
@@ -366,7 +378,7 @@ class Responses:
 
     def _is_wanted(self, request: Request | None) -> bool:
         """Whether anybody may hear the response that begins; it answers this request, or the user's turn."""
-        if not self._user_present:
+        if not self.is_attended:
             return False
         if request is None:
             return not self._owed_to_nobody

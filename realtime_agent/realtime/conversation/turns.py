@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation.actions import Action, Answer, SendAudio
 from realtime_agent.realtime.conversation.agreed import Agreed
-from realtime_agent.realtime.conversation.history import History
+from realtime_agent.realtime.conversation.history import Entry
+from realtime_agent.realtime.conversation.items import Items
 from realtime_agent.realtime.conversation.outgoing import Outgoing
+from realtime_agent.realtime.conversation.request import Request
 from realtime_agent.realtime.conversation.responses import Responses
 from realtime_agent.realtime.conversation.uplink import Uplink
-from realtime_agent.realtime.session import Interrupt, Report, Transcribed, Transcript, UserSpeech
-from realtime_agent.realtime.types import ErrorDetail
+from realtime_agent.realtime.session import Interrupt, Overheard, Report, Transcribed, Transcript, UserSpeech
+from realtime_agent.realtime.types import ErrorDetail, ServerVad
+from realtime_agent.recent import Recent
 
 __all__ = ["Turns"]
+
+_MAX_OVERHEARD = 64
+"""Items that were said while the agent was paused, and whose words may still come."""
 
 
 class Turns:
     """Follows what turn detection tells, and commits by command."""
 
-    def __init__(
-        self, agreed: Agreed, history: History, responses: Responses, outgoing: Outgoing, uplink: Uplink
-    ) -> None:
+    def __init__(self, agreed: Agreed, items: Items, responses: Responses, outgoing: Outgoing, uplink: Uplink) -> None:
         self._agreed = agreed
-        self._history = history
+        self._items = items
+        self._history = items.history
         self._responses = responses
         self._outgoing = outgoing
         self._uplink = uplink
         # The commands whose commit the model has not answered, in order, and whether anybody still waits for each.
         self._committing: dict[int, bool] = {}
-        # The turn that turn detection has ended, and is about to commit.
-        self._ended = ""
+        # The turn that turn detection has ended, and is about to commit; and whether the model will not answer it.
+        self._ended, self._is_left_to_us = "", False
+        self._overheard: Recent[str, None] = Recent(_MAX_OVERHEARD)
         self.detect_anew()
 
     @property
@@ -57,6 +64,10 @@ class Turns:
         """The connection is gone: nobody tells when the user stops."""
         for command in [command for command, is_awaited in self._committing.items() if not is_awaited]:
             self._forget(command)
+        for entry in self._history:
+            # Nobody tells its words any more, nor was it to be told.
+            entry.is_gone = entry.is_gone or entry.is_overheard
+        self._overheard.clear()
         return [UserSpeech(False)] if self._responses.user_speaking else []
 
     def detect_anew(self) -> list[Action]:
@@ -109,7 +120,7 @@ class Turns:
             # The server cancels the response by itself; what it sent before it knew must not be heard.
             active = self._responses.active
             self._responses.interrupted(is_begun=active is not None and self._history.is_begun(active.items))
-            actions.append(Interrupt())
+            actions.append(Interrupt(since_ms=self._since(event.audio_start_ms)))
         return actions
 
     def stopped(self, event: ev.SpeechStopped) -> list[Action]:
@@ -118,7 +129,9 @@ class Turns:
         # A commit by command ends a turn too, and no answer comes by itself then.
         if not self.is_awaited:
             self._end(event.item_id)
-        return self.silence()
+        detection = self._agreed.config.turn_detection
+        self._responses.user_speaks(False)
+        return [UserSpeech(False, detection.silence_duration_ms if isinstance(detection, ServerVad) else 0)]
 
     def timed_out(self, event: ev.InputAudioBufferTimeoutTriggered) -> list[Action]:
         """The user has said nothing for so long that the model takes the silence for a turn."""
@@ -136,12 +149,18 @@ class Turns:
         audio = self._uplink.committed(command)
         if not entry.text:
             entry.audio = audio
-        # Its words may come after the reply to them began; its place is here.
-        actions: list[Action] = [Transcript("user", event.item_id, "")]
+        actions: list[Action] = []
+        if self._responses.is_paused:
+            actions += self._overhear(entry)
+        else:
+            # Its words may come after the reply to them began; its place is here.
+            actions.append(Transcript("user", event.item_id, ""))
         if by_command:
             # It ends a turn that was being spoken, and the server does not answer it by itself.
             actions += self.silence() if self._responses.user_speaking else []
-            actions += self._answer(command) if command is not None else []
+            actions += self._answer(command, item_id=event.item_id) if command is not None else []
+        elif self._is_left_to_us and self._responses.is_attended:
+            self._responses.add(Request(self._outgoing.new_id("request"), answers=set()))
         return actions
 
     def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:
@@ -150,27 +169,58 @@ class Turns:
 
     def words(self, event: ev.TranscriptionDelta) -> list[Action]:
         """More of what the user said."""
+        if event.item_id in self._overheard:
+            return []
         return [Transcript("user", event.item_id, event.delta)] if event.delta else []
 
     def all_words(self, event: ev.TranscriptionCompleted) -> list[Action]:
         """All that the user said."""
-        entry = self._history.put(event.item_id, "user")
-        entry.text, entry.audio, entry.is_whole = event.transcript.strip(), b"", True
-        # Models begin to answer before they have written down what they heard: this one does not answer by itself.
-        self._responses.await_no_longer()
-        actions: list[Action] = [Transcript("user", event.item_id, entry.text, final=True)]
+        words = event.transcript.strip()
+        actions: list[Action]
+        if event.item_id in self._overheard:
+            actions = [*self._forget_overheard(event.item_id), Overheard(words)]
+        else:
+            entry = self._history.put(event.item_id, "user")
+            entry.text, entry.audio, entry.is_whole = words, b"", True
+            # Models begin to answer before they have written down what they heard: this one does not by itself.
+            self._responses.await_no_longer()
+            actions = [Transcript("user", event.item_id, words, final=True)]
         return [*actions, Transcribed(event.usage)] if event.usage is not None else actions
 
     def no_words(self, event: ev.TranscriptionFailed) -> list[Action]:
         """What the user said could not be written down; on another connection it is told as they spoke it."""
+        if event.item_id in self._overheard:
+            return self._forget_overheard(event.item_id)
         self._history.put(event.item_id, "user").is_whole = True
         self._responses.await_no_longer()
         return [Transcript("user", event.item_id, "", final=True)]
 
+    def resume(self) -> list[Action]:
+        """What was said while the agent was paused is forgotten now, though its words may not be known."""
+        return [action for entry in self._history if entry.is_overheard for action in self._forget_overheard(entry.id)]
+
+    def _overhear(self, entry: Entry) -> list[Action]:
+        """This was said while the agent is paused: it stays until it is known what it was, which may end the pause."""
+        entry.is_overheard = True
+        self._overheard[entry.id] = None
+        return [] if self._agreed.config.is_transcribed else self._forget_overheard(entry.id)
+
+    def _forget_overheard(self, item_id: str) -> list[Action]:
+        entry = self._history.get(item_id)
+        return [self._items.forget(item_id)] if entry is not None and not entry.is_gone else []
+
+    def _since(self, audio_start_ms: int) -> int:
+        """How long ago the user began to speak, in their audio; a model counts the padding in front as speech."""
+        detection = self._agreed.config.turn_detection
+        padding = detection.prefix_padding_ms if isinstance(detection, ServerVad) else 0
+        return max(0, self._uplink.sent // BYTES_PER_MS - audio_start_ms - padding)
+
     def _end(self, item_id: str) -> None:
         """Turn detection has ended a turn, which it is about to commit."""
         self._ended = item_id
-        if self._responses.answers_turns:
+        answers = self._responses.answers_turns
+        self._is_left_to_us = answers and self._agreed.is_resuming
+        if answers and not self._is_left_to_us:
             self._responses.owe()
 
     def _next_commit(self) -> int | None:
@@ -178,12 +228,12 @@ class Turns:
         awaited = (command for command, is_awaited in self._committing.items() if is_awaited)
         return next(awaited, next(iter(self._committing), None))
 
-    def _answer(self, command: int, error: ErrorDetail | None = None) -> list[Action]:
+    def _answer(self, command: int, error: ErrorDetail | None = None, item_id: str | None = None) -> list[Action]:
         """The model has committed what this command is about, or has refused to."""
         if command not in self._committing:
             return [Report(error)] if error is not None else []
         self._forget(command)
-        return [Answer(command, error)]
+        return [Answer(command, error, item_id)]
 
     def _forget(self, command: int) -> None:
         del self._committing[command]

@@ -51,8 +51,8 @@ def push_to_talk() -> Conversation:
 
 
 def test_the_beginning_and_the_end_of_speech_are_told(conversation: Conversation) -> None:
-    assert conversation.handle(started()) == [UserSpeech(True), Interrupt()]
-    assert conversation.handle(stopped(ms=9)) == [UserSpeech(False)]
+    assert conversation.handle(started()) == [UserSpeech(True), Interrupt(since_ms=0)]
+    assert conversation.handle(stopped(ms=9)) == [UserSpeech(False, silence_ms=500)]
 
 
 def test_nothing_is_asked_for_while_the_user_speaks(conversation: Conversation) -> None:
@@ -113,7 +113,7 @@ def test_turning_turn_detection_off_ends_the_turn_that_was_being_spoken(conversa
 
 def test_turn_detection_is_what_it_was_until_the_model_has_agreed(conversation: Conversation) -> None:
     conversation.update(1, NO_TURNS)
-    assert conversation.handle(started()) == [UserSpeech(True), Interrupt()]
+    assert conversation.handle(started()) == [UserSpeech(True), Interrupt(since_ms=0)]
     conversation.handle(ev.SessionUpdated(session={}))
     assert conversation.handle(started()) == [UserSpeech(False)]
 

@@ -1,0 +1,111 @@
+"""What others learn of an agent: its server by events, the channel by messages, the operator by the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from realtime_agent.control import events
+from realtime_agent.control.events import AgentEvent
+from realtime_agent.control.life import State
+from realtime_agent.control.usage import TotalUsage
+from realtime_agent.realtime import session as model
+from realtime_agent.realtime.session import SessionEvent
+from realtime_agent.recent import Recent
+
+__all__ = ["Reporter"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_ALIKE = 5
+"""Errors of one kind in a row that an operator is told of; a server may send thousands."""
+
+_MAX_PLACES = 256
+"""Items whose words may still come."""
+
+
+class Reporter:
+    """Tells of one agent.
+
+    Args:
+        channel_name: Whose it is, for the log.
+        send: Gives the channel a message.
+        notify: Gives the server an event.
+    """
+
+    def __init__(
+        self, channel_name: str, send: Callable[[Mapping[str, Any]], None], notify: Callable[[AgentEvent], None]
+    ) -> None:
+        self._channel_name = channel_name
+        self._send = send
+        self.notify = notify
+        self._state: State | None = None
+        self._usage = TotalUsage()
+        self._places: Recent[str, int] = Recent(_MAX_PLACES)
+        self._last_place = 0
+        # The kind of error that the model reported last, and how often in a row.
+        self._alike = ("", 0)
+
+    def state(self, state: State, by: Literal["voice", "command"] | None = None) -> None:
+        """The agent's state, if that has changed."""
+        if state is self._state:
+            return
+        self._state = state
+        logger.info("agent in %r is %s%s", self._channel_name, state, f", by {by}" if by else "")
+        self._send({"type": "state", "state": state, "reason": None})
+        self.notify(events.StateChanged(state=state, by=by))
+
+    def ended(self, ended: events.Ended) -> None:
+        """The agent is gone."""
+        because = f" ({ended.cause})" if ended.cause else ""
+        logger.info("agent in %r ended: %s%s", self._channel_name, ended.reason, because)
+        self.notify(ended)
+
+    def transcript(self, words: model.Transcript) -> None:
+        """Words of one side."""
+        body: dict[str, Any] = {"type": "transcript", "role": words.role, "item_id": words.item_id}
+        body |= {"text": words.text, "final": True} if words.final else {"delta": words.text}
+        if words.interrupted:
+            body["interrupted"] = True
+        self._send(body)
+        if words.item_id not in self._places:
+            self._last_place += 1
+            self._places[words.item_id] = self._last_place
+        self.notify(events.AgentTranscript.model_validate(body | {"place": self._places[words.item_id]}))
+
+    def count(self, spent: TotalUsage) -> None:
+        """The agent's model has cost this much more."""
+        self._usage += spent
+        self.notify(events.UsageChanged(usage=self._usage))
+
+    def channel_connection(self, status: Literal["lost", "restored"], cause: str | None = None) -> None:
+        """The connection to the channel is interrupted, or there again."""
+        name = self._channel_name
+        if status == "lost":
+            logger.warning("the agent in %r lost its channel: %s", name, cause)
+        else:
+            logger.info("the agent in %r has its channel again", name)
+        self.notify(events.ConnectionChanged(to="channel", status=status, cause=cause))
+
+    def between_session_and_model(self, event: SessionEvent) -> None:
+        """How it goes between the session and its model."""
+        name = self._channel_name
+        match event:
+            case model.Report(error):
+                kind = error.code or error.type
+                self._alike = (kind, self._alike[1] + 1 if self._alike[0] == kind else 1)
+                is_news = self._alike[1] <= _MAX_ALIKE
+                level = logging.WARNING if is_news else logging.DEBUG
+                logger.log(level, "the model of the agent in %r reported %s: %s", name, kind, error.message)
+                if is_news:
+                    self.notify(events.ErrorReported(code=kind, message=error.message))
+            case model.Lost(cause):
+                logger.warning("the agent in %r lost its model: %s", name, cause)
+                self.notify(events.ConnectionChanged(to="model", status="lost", cause=cause))
+            case model.Restored(after_s):
+                logger.info("the agent in %r has its model again after %.1f s", name, after_s)
+                self.notify(events.ConnectionChanged(to="model", status="restored", after_s=round(after_s, 3)))
+            case model.Rotated():
+                logger.info("the agent in %r has another session with its model", name)
+                self.notify(events.ConnectionChanged(to="model", status="renewed"))

@@ -1,0 +1,113 @@
+"""The agent's speech on its way into the channel: paced out, and cut when it must be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from realtime_agent.audio.playout import Heard, Playout
+from realtime_agent.rtc.channel import Channel
+
+__all__ = ["Listener", "Voice"]
+
+logger = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Who is told what the voice does; nothing of it may block."""
+
+    def frame_given(self, now: float) -> None:
+        """A frame was given to the channel."""
+        ...
+
+    def agent_speaks(self, speaking: bool) -> None:
+        """The agent began to speak, or has nothing more to say for now."""
+        ...
+
+
+class Voice:
+    """Gives a channel the frames of a playout when they are due.
+
+    Args:
+        channel: Where it speaks; joined by the time that it runs.
+        playout: What it has to say; its frames are the channel's.
+        listener: Who is told.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(self, channel: Channel, playout: Playout, listener: Listener, clock: Callable[[], float]) -> None:
+        self._channel = channel
+        self._playout = playout
+        self._listener = listener
+        self._clock = clock
+        self._is_held = False
+        self._is_speaking = False
+        self._changed = asyncio.Event()
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether it has something to say."""
+        return self._is_speaking
+
+    @property
+    def position(self) -> int:
+        """Samples given out since the start."""
+        return self._playout.position
+
+    def add(self, item_id: str, content_index: int, pcm: bytes) -> None:
+        """Take more of what is to be said."""
+        self._playout.add(item_id, content_index, pcm)
+        self._changed.set()
+
+    def finish(self, item_id: str, content_index: int) -> None:
+        """No more of this part will come."""
+        self._playout.finish(item_id, content_index)
+        self._changed.set()
+
+    def hold(self, is_held: bool) -> None:
+        """While nobody hears it, what is to be said waits."""
+        self._is_held = is_held
+        self._changed.set()
+
+    def report_played(self, position: int) -> None:
+        """The far end says that it has played up to `position` samples."""
+        self._playout.report_played(position, self._clock())
+
+    def cut(self) -> list[Heard]:
+        """Be silent at once; returns what was not heard to its end, and how much of it was."""
+        heard = self._playout.flush(self._clock())
+        self._channel.flush(self._playout.position)
+        self._tell(False)
+        return heard
+
+    async def run(self) -> None:
+        """Speak, until cancelled."""
+        playout, clock = self._playout, self._clock
+        while True:
+            due = None if self._is_held else playout.next_due()
+            if due is None:
+                if playout.is_finished:
+                    self._tell(False)
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            if (delay := due - clock()) > 0:
+                await asyncio.sleep(delay)
+            while not self._is_held and (frame := playout.take(clock())) is not None:
+                self._channel.push(frame)
+                self._tell(True)
+                self._listener.frame_given(clock())
+
+    def close(self) -> None:
+        """Say in the log what was lost."""
+        if self._playout.dropped_bytes:
+            logger.warning(
+                "%d bytes of speech were more than could wait, and were dropped", self._playout.dropped_bytes
+            )
+
+    def _tell(self, speaking: bool) -> None:
+        if speaking is not self._is_speaking:
+            self._is_speaking = speaking
+            self._listener.agent_speaks(speaking)

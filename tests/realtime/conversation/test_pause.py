@@ -1,0 +1,477 @@
+"""A conversation that is paused: nothing is said, and nothing that is heard becomes part of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from realtime_agent.realtime import events as ev
+from realtime_agent.realtime.conversation import Conversation
+from realtime_agent.realtime.session import Overheard, Play, Report, Transcribed, Transcript
+from realtime_agent.realtime.types import (
+    AudioInput,
+    ErrorDetail,
+    ResponseConfig,
+    SemanticVad,
+    ServerVad,
+    SessionAudio,
+    SessionConfig,
+    TranscriptionUsage,
+    TurnDetection,
+)
+from tests.realtime.conversation.talk import (
+    CALL,
+    COLLISION,
+    added,
+    all_words,
+    answers,
+    ask,
+    asked,
+    cancelled,
+    committed,
+    created,
+    delta,
+    done,
+    drive,
+    error,
+    event_id,
+    kinds,
+    new_conversation,
+    output,
+    outputs,
+    request_of,
+    sent,
+    spoke,
+    spoken_reply,
+    started,
+    stopped,
+    told,
+    turn,
+    words,
+)
+
+TAKEN = ev.SessionUpdated(session={})
+
+
+@pytest.fixture
+def conversation() -> Conversation:
+    return new_conversation()
+
+
+def detection_of(actions: list[Any]) -> dict[str, Any] | None:
+    """The turn detection that the model is told to use."""
+    (update,) = sent(actions, ev.SessionUpdate)
+    detection: dict[str, Any] | None = update.to_dict()["session"]["audio"]["input"]["turn_detection"]
+    return detection
+
+
+def forgotten(actions: list[Any]) -> list[str]:
+    return [delete.item_id for delete in sent(actions, ev.ItemDelete)]
+
+
+def detecting(detection: TurnDetection | None) -> SessionConfig:
+    return SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=detection)))
+
+
+# What is being said.
+
+
+def test_a_reply_is_cut_at_once(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Tell me."), *spoken_reply("r1", "i1", "It was a dark night")])
+    assert kinds(conversation.pause()) == ["response.cancel", "Interrupt", "session.update"]
+    (truncate,) = sent(conversation.interrupted([("i1", 0, 1000)]), ev.ItemTruncate)
+    assert truncate.audio_end_ms == 1000
+    assert not any(isinstance(action, Play) for action in conversation.handle(delta("r1")))
+    assert asked(conversation.handle(cancelled("r1"))) == []
+    assert asked(conversation.resume(anew=True)) == []
+    assert [entry.words for entry in conversation.history] == ["Tell me.", "It was"]
+
+
+def test_a_pause_while_nothing_is_said_cancels_nothing(conversation: Conversation) -> None:
+    assert kinds(conversation.pause()) == ["Interrupt", "session.update"]
+
+
+def test_pausing_or_resuming_again_does_nothing(conversation: Conversation) -> None:
+    assert conversation.resume(anew=True) == []
+    conversation.pause()
+    assert conversation.pause() == []
+    conversation.resume(anew=True)
+    assert conversation.resume(anew=True) == []
+
+
+def test_the_model_finds_turns_and_answers_none(conversation: Conversation) -> None:
+    paused = detection_of(conversation.pause())
+    assert paused == ServerVad(create_response=False, interrupt_response=False).model_dump()
+    conversation.handle(TAKEN)
+    resumed = detection_of(conversation.resume(anew=True))
+    assert resumed == ServerVad().model_dump()
+
+
+def test_a_model_that_asks_by_itself_after_a_silence_does_not_while_paused() -> None:
+    conversation = new_conversation(ServerVad(idle_timeout_ms=6000))
+    paused, resumed = detection_of(conversation.pause()), detection_of(conversation.resume(anew=True))
+    assert paused is not None
+    assert resumed is not None
+    assert (paused["idle_timeout_ms"], resumed["idle_timeout_ms"]) == (None, 6000)
+
+
+def test_turns_may_be_found_by_their_words_too() -> None:
+    conversation = new_conversation(SemanticVad(eagerness="low"))
+    assert detection_of(conversation.pause()) == {
+        "type": "semantic_vad", "eagerness": "low", "create_response": False, "interrupt_response": False,
+    }  # fmt: skip
+
+
+def test_push_to_talk_stays_what_it_is() -> None:
+    conversation = new_conversation(None)
+    assert kinds(conversation.pause()) == ["Interrupt"]
+    assert kinds(conversation.resume(anew=True)) == []
+
+
+def test_a_response_that_the_model_begins_all_the_same_is_cancelled_and_forgotten(conversation: Conversation) -> None:
+    conversation.pause()
+    drive(conversation, [started(), stopped(), committed()])
+    assert kinds(conversation.handle(created("r1"))) == ["response.cancel"]
+    said = drive(conversation, [output("r1", "i1"), added("i1", role="assistant"), words("i1", "Yes"), delta("r1")])
+    assert said == []
+    assert forgotten(conversation.handle(cancelled("r1"))) == ["i1"]
+
+
+def test_a_response_to_what_was_said_before_the_pause_is_cancelled(conversation: Conversation) -> None:
+    drive(conversation, [started(), stopped(), committed()])
+    conversation.pause()
+    assert kinds(conversation.handle(created("r1"))) == ["response.cancel"]
+
+
+@pytest.mark.parametrize("turn_first", [True, False])
+def test_a_late_response_to_what_was_said_in_the_pause_is_not_heard_after_it(
+    conversation: Conversation, turn_first: bool
+) -> None:
+    if turn_first:
+        drive(conversation, [started(), stopped(), committed()])
+        conversation.pause()
+    else:
+        conversation.pause()
+        drive(conversation, [started(), stopped(), committed()])
+    conversation.resume(anew=True)
+    assert kinds(conversation.handle(created("r1"))) == ["response.cancel"]
+    drive(conversation, [cancelled("r1"), started("u2"), stopped("u2"), committed("u2")])
+    assert kinds(conversation.handle(created("r2"))) == []
+
+
+# What was asked for.
+
+
+def test_what_a_command_asks_for_waits_for_the_end_of_the_pause(conversation: Conversation) -> None:
+    conversation.pause()
+    (answer,) = conversation.create_response(1, ResponseConfig(instructions="greet"))
+    assert answers([answer]) == [(1, None)]
+    assert answers(conversation.say(2, "Hello?")) == [(2, None)]
+    resumed = conversation.resume(anew=True)
+    assert asked(resumed) == ["greet"]
+    assert told(drive(conversation, [created("r1"), done("r1")])) == ["user: Hello?"]
+
+
+def test_of_what_waited_before_only_that_comes_which_somebody_asked_for(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Tell me."), created("r1")])
+    conversation.greet(ResponseConfig(instructions="welcome"))
+    ask(conversation, "sing")
+    conversation.say(1, "Why?")
+    conversation.pause()
+    conversation.handle(cancelled("r1"))
+    assert asked(conversation.resume(anew=True)) == ["sing"]
+    drive(conversation, [created("r2")])
+    assert told(conversation.handle(done("r2"))) == ["user: Why?"]
+    assert asked(drive(conversation, [created("r3"), done("r3")])) == []
+
+
+def test_what_the_model_was_asked_for_and_had_not_begun_comes_after_the_pause(conversation: Conversation) -> None:
+    first = ask(conversation, "sing")
+    conversation.pause()
+    assert kinds(conversation.handle(created("r1", request_of(first)))) == ["response.cancel"]
+    conversation.handle(cancelled("r1"))
+    again = conversation.resume(anew=True)
+    assert asked(again) == ["sing"]
+    assert request_of(again) != request_of(first)
+
+
+def test_what_was_on_its_way_is_not_taken_for_what_is_asked_again(conversation: Conversation) -> None:
+    first = ask(conversation, "sing")
+    conversation.pause()
+    assert asked(conversation.resume(anew=True)) == []
+    assert kinds(conversation.handle(created("r1", request_of(first)))) == ["response.cancel"]
+    assert asked(conversation.handle(cancelled("r1"))) == ["sing"]
+
+
+def test_what_the_model_had_begun_and_said_nothing_of_comes_after_the_pause(conversation: Conversation) -> None:
+    first = ask(conversation, "sing")
+    conversation.handle(created("r1", request_of(first)))
+    conversation.pause()
+    conversation.handle(cancelled("r1"))
+    assert asked(conversation.resume(anew=True)) == ["sing"]
+
+
+def test_what_was_partly_said_does_not_come_again(conversation: Conversation) -> None:
+    first = ask(conversation, "sing")
+    drive(conversation, [created("r1", request_of(first)), delta("r1")])
+    conversation.pause()
+    conversation.handle(cancelled("r1"))
+    assert asked(conversation.resume(anew=True)) == []
+
+
+def test_a_greeting_that_was_not_begun_does_not_come_after_the_pause(conversation: Conversation) -> None:
+    conversation.greet(ResponseConfig(instructions="welcome"))
+    conversation.pause()
+    drive(conversation, [created("r1"), cancelled("r1")])
+    assert asked(conversation.resume(anew=True)) == []
+
+
+def test_the_outputs_of_calls_are_told_and_not_answered() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [created("r1"), done("r1", CALL)])
+    conversation.pause()
+    assert kinds(conversation.give_outputs(outputs("rain"))) == ["conversation.item.create"]
+    assert asked(conversation.resume(anew=True)) == []
+
+
+# What is heard.
+
+
+def test_what_is_said_is_told_apart_and_forgotten_once_it_is_known(conversation: Conversation) -> None:
+    conversation.pause()
+    actions = drive(conversation, [started(), stopped(), committed(), added("u1", role="user")])
+    assert kinds(actions) == ["UserSpeech", "UserSpeech"]
+    assert conversation.handle(ev.TranscriptionDelta(item_id="u1", delta="Is")) == []
+    usage = TranscriptionUsage(type="duration", seconds=1)
+    actions = conversation.handle(ev.TranscriptionCompleted(item_id="u1", transcript=" Is she? ", usage=usage))
+    assert forgotten(actions) == ["u1"]
+    assert actions[1:] == [Overheard("Is she?"), Transcribed(usage)]
+    conversation.handle(ev.ItemDeleted(item_id="u1"))
+    assert len(conversation.history) == 0
+
+
+def test_what_can_t_be_written_down_is_forgotten_too(conversation: Conversation) -> None:
+    conversation.pause()
+    drive(conversation, [started(), stopped(), committed()])
+    assert forgotten(conversation.handle(ev.TranscriptionFailed(item_id="u1"))) == ["u1"]
+
+
+def test_where_nothing_is_written_down_it_is_forgotten_at_once() -> None:
+    conversation = new_conversation(words=False)
+    conversation.pause()
+    assert forgotten(drive(conversation, [started(), stopped(), committed()])) == ["u1"]
+
+
+def test_what_is_committed_by_command_is_forgotten_too() -> None:
+    conversation = new_conversation(None)
+    conversation.pause()
+    conversation.commit(1)
+    assert answers(conversation.handle(committed("u1"))) == [(1, None)]
+    assert forgotten(conversation.handle(spoke("u1", "Is she?"))) == ["u1"]
+
+
+def test_what_is_not_known_yet_is_forgotten_when_the_pause_ends(conversation: Conversation) -> None:
+    conversation.pause()
+    drive(conversation, [started(), stopped(), committed()])
+    assert forgotten(conversation.resume(anew=True)) == ["u1"]
+    conversation.handle(ev.ItemDeleted(item_id="u1"))
+    assert conversation.handle(spoke("u1", "Is she?")) == [Overheard("Is she?")]
+    assert len(conversation.history) == 0
+
+
+def test_nothing_of_it_is_told_on_another_connection(conversation: Conversation) -> None:
+    conversation.pause()
+    drive(conversation, [started(), stopped(), committed()])
+    assert not any(isinstance(action, Transcript) for action in conversation.disconnected())
+    assert told(conversation.connected()) == []
+    conversation.resume(anew=True)
+    # The other connection may give the same id to something else.
+    said = drive(conversation, [started(), stopped(), committed(), spoke("u1", "Hello?")])
+    assert Transcript("user", "u1", "Hello?", final=True) in said
+
+
+def test_what_the_user_is_saying_as_the_pause_ends_may_be_forgotten_or_heard(conversation: Conversation) -> None:
+    for anew in (True, False):
+        conversation.pause()
+        conversation.handle(started())
+        resumed = conversation.resume(anew=anew)
+        assert ("input_audio_buffer.clear" in kinds(resumed)) is anew
+
+
+def test_the_end_of_a_pause_clears_nothing_while_the_user_is_silent(conversation: Conversation) -> None:
+    conversation.pause()
+    assert kinds(conversation.resume(anew=True)) == ["session.update"]
+
+
+# The phrase that pauses.
+
+
+def test_the_phrase_that_pauses_is_forgotten_and_the_reply_to_it(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Tell me."), *spoken_reply("r1", "i1", "It was"), done("r1")])
+    drive(
+        conversation, [started("u2"), stopped("u2"), committed("u2"), *spoken_reply("r2", "i2", "What should I stop")]
+    )
+    conversation.handle(spoke("u2", "Hey agent, stop."))
+    actions = conversation.pause("u2")
+    assert kinds(actions)[:2] == ["response.cancel", "Interrupt"]
+    assert forgotten(actions) == ["i2", "u2"]
+    # What was cut is told once more, as after every cut; the reply that nobody wants is not shown any further.
+    assert conversation.handle(all_words("i2", "What should I stop, please?", "r2")) == []
+    drive(conversation, [ev.ItemDeleted(item_id="i2"), ev.ItemDeleted(item_id="u2")])
+    assert [entry.words for entry in conversation.history] == ["Tell me.", "It was"]
+
+
+def test_what_comes_later_of_the_reply_to_the_phrase_is_forgotten_when_it_is_over(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Hey agent, stop."), created("r1")])
+    assert forgotten(conversation.pause("u1")) == ["u1"]
+    drive(conversation, [output("r1", "i1"), added("i1", role="assistant"), words("i1", "What")])
+    assert forgotten(conversation.handle(cancelled("r1"))) == ["i1"]
+
+
+def test_what_a_command_lets_the_agent_say_meanwhile_is_cut_and_not_forgotten() -> None:
+    conversation = new_conversation(ServerVad(create_response=False, interrupt_response=False))
+    first = ask(conversation, "sing")
+    drive(conversation, [created("r1", request_of(first)), added("i1", role="assistant")])
+    drive(conversation, [words("i1", "Sing"), delta("r1"), *turn("u1", "Hey agent, stop.")])
+    assert forgotten(conversation.pause("u1")) == ["u1"]
+    assert forgotten(conversation.handle(cancelled("r1"))) == []
+
+
+# Settings.
+
+
+def test_settings_that_change_in_a_pause_are_in_force_after_it(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    asking = conversation.update(1, detecting(ServerVad(silence_duration_ms=900).in_full()))
+    told_now = detection_of(asking)
+    assert told_now is not None
+    assert (told_now["silence_duration_ms"], told_now["create_response"]) == (900, False)
+    assert answers(conversation.handle(TAKEN)) == [(1, None)]
+    resumed = detection_of(conversation.resume(anew=True))
+    assert resumed is not None
+    assert (resumed["silence_duration_ms"], resumed["create_response"]) == (900, True)
+
+
+def test_a_pause_keeps_to_a_change_that_the_model_has_not_answered(conversation: Conversation) -> None:
+    conversation.update(1, detecting(ServerVad(silence_duration_ms=900).in_full()))
+    paused = detection_of(conversation.pause())
+    assert paused is not None
+    assert paused["silence_duration_ms"] == 900
+    assert answers(conversation.handle(TAKEN)) == [(1, None)]
+    assert conversation.handle(TAKEN) == []
+
+
+def test_a_pause_agrees_to_nothing(conversation: Conversation) -> None:
+    conversation.update(1, detecting(ServerVad(silence_duration_ms=900).in_full()))
+    refused = event_id(conversation.update(2, SessionConfig(instructions="Sing.")), ev.SessionUpdate)
+    conversation.pause()
+    conversation.handle(error("invalid_value", refused))
+    detection = conversation.config.turn_detection
+    assert isinstance(detection, ServerVad)
+    assert detection.silence_duration_ms == 500
+    drive(conversation, [TAKEN, TAKEN])
+    detection = conversation.config.turn_detection
+    assert isinstance(detection, ServerVad)
+    assert (detection.silence_duration_ms, detection.create_response) == (900, True)
+
+
+def test_a_model_that_can_t_be_told_to_be_silent_is_reported(conversation: Conversation) -> None:
+    refused = event_id(conversation.pause(), ev.SessionUpdate)
+    refusal = error("invalid_value", refused)
+    assert conversation.handle(refusal) == [Report(refusal.error)]
+
+
+def test_a_pause_is_no_command_that_somebody_waits_for(conversation: Conversation) -> None:
+    conversation.pause()
+    assert conversation.is_idle
+
+
+def test_another_connection_begins_in_the_pause(conversation: Conversation) -> None:
+    agreed = conversation.opening
+    conversation.pause()
+    opening = conversation.opening
+    assert opening is conversation.opening
+    detection = opening.turn_detection
+    assert detection is not None
+    assert not detection.create_response
+    assert kinds(drive(conversation, []) + conversation.disconnected() + conversation.connected()) == ["SendAudio"]
+    conversation.resume(anew=True)
+    assert conversation.opening is agreed
+
+
+def test_a_pause_before_the_connection_is_lost_is_not_told_again_after_it(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.disconnected()
+    assert kinds(conversation.connected()) == ["SendAudio"]
+
+
+def test_a_pause_without_a_connection_is_not_told_at_all(conversation: Conversation) -> None:
+    conversation.disconnected()
+    assert kinds(conversation.pause()) == ["Interrupt"]
+    assert kinds(conversation.connected()) == ["SendAudio"]
+
+
+# After it.
+
+
+def test_a_turn_that_ends_before_the_model_knows_is_answered_all_the_same(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    conversation.handle(started())
+    conversation.resume(anew=False)
+    conversation.handle(stopped())
+    assert asked(conversation.handle(committed())) == [None]
+
+
+def test_a_turn_that_ends_after_the_model_knows_is_left_to_it(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    conversation.resume(anew=False)
+    conversation.handle(TAKEN)
+    assert asked(drive(conversation, turn("u1", "Hello?"))) == []
+
+
+def test_where_the_model_answers_nothing_by_itself_it_does_not_after_a_pause() -> None:
+    conversation = new_conversation(ServerVad(create_response=False))
+    conversation.pause()
+    conversation.resume(anew=False)
+    assert asked(drive(conversation, turn("u1", "Hello?"))) == []
+
+
+# A cut by command.
+
+
+def test_a_reply_is_cut_by_command_and_what_waits_comes_next(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Tell me."), *spoken_reply("r1", "i1", "It was")])
+    ask(conversation, "sing")
+    assert kinds(conversation.interrupt()) == ["response.cancel", "Interrupt"]
+    assert conversation.handle(delta("r1")) == []
+    assert asked(conversation.handle(cancelled("r1"))) == ["sing"]
+
+
+def test_what_was_only_asked_for_is_cut_too(conversation: Conversation) -> None:
+    first = ask(conversation, "sing")
+    assert kinds(conversation.interrupt()) == ["Interrupt"]
+    assert kinds(conversation.handle(created("r1", request_of(first)))) == ["response.cancel"]
+    assert asked(conversation.handle(cancelled("r1"))) == []
+
+
+def test_what_was_made_and_is_still_being_heard_is_cut(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Tell me."), *spoken_reply("r1", "i1", "It was"), done("r1")])
+    assert kinds(conversation.interrupt()) == ["Interrupt"]
+    assert kinds(conversation.interrupted([("i1", 0, 500)])) == ["Transcript", "conversation.item.truncate"]
+
+
+def test_a_turn_that_collides_in_a_pause_is_not_answered_later(conversation: Conversation) -> None:
+    conversation.handle(created("r1"))
+    conversation.pause()
+    drive(conversation, [started(), stopped(), committed(), error(COLLISION), cancelled("r1")])
+    assert asked(conversation.resume(anew=True)) == []
+
+
+def test_an_error_about_nothing_in_particular_changes_nothing(conversation: Conversation) -> None:
+    conversation.pause()
+    refusal = ErrorDetail(type="x", message="no", code=None)
+    assert conversation.handle(ev.ErrorEvent(error=refusal)) == [Report(refusal)]
