@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from realtime_agent.audio.playout import Playout
+from realtime_agent.bridge.pulse import Pulse
 from realtime_agent.bridge.reporter import Reporter
 from realtime_agent.bridge.steering import Steering, word_for_word
 from realtime_agent.bridge.voice import Voice
@@ -85,6 +86,7 @@ class Agent:
         self._clock = clock
         self._voice = Voice(channel, playout, self, clock)
         self._reporter = Reporter(spec.channel_name, channel.send, notify)
+        self._pulse = Pulse(session, playout, notify)
         self._steering = Steering(self, session, tools, spec.tools)
         self._life = Life(spec.limits, clock())
         self._turn_timer = TurnTimer()
@@ -190,7 +192,9 @@ class Agent:
         self._life.ready(self._clock())
         self._is_ready.set()
         self._reporter.state(self._life.state)
-        ended = await self._together(self._hear, self._fill_gaps, self._listen, self._voice.run, self._watch)
+        ended = await self._together(
+            self._hear, self._fill_gaps, self._listen, self._voice.run, self._watch, self._pulse.run
+        )
         return ended or Ended(reason=EndReason.STOPPED)
 
     async def _together(self, *parts: Callable[[], Coroutine[Any, Any, None]]) -> Ended | None:

@@ -62,6 +62,9 @@ class Settings(BaseModel):
     server_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     allowed_hosts: tuple[str, ...] = ()
     max_agents: Annotated[int, Field(ge=1)] = 100
+    event_buffer: Annotated[int, Field(ge=1, le=100_000)] = 500
+    webhook_url: str = ""
+    webhook_secret: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     openai_api_key: SecretStr = SecretStr("")
@@ -191,7 +194,7 @@ class Settings(BaseModel):
                 raise ValueError(f"{phrase.strip()!r} is not first words, … and last words, such as: hey … stop")
         return value
 
-    @field_validator("local_llm_url")
+    @field_validator("local_llm_url", "webhook_url")
     @classmethod
     def _check_http_url(cls, value: str) -> str:
         return _url(value, "http://", "https://")
@@ -207,6 +210,12 @@ class Settings(BaseModel):
         has_key = self.openai_api_key.get_secret_value() or "api-key" in map(str.lower, self.extra_headers)
         if self.realtime_api_auth == "api-key" and not has_key:
             raise ValueError("REALTIME_API_AUTH is api-key, but OPENAI_API_KEY is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _check_webhook(self) -> Settings:
+        if self.webhook_url and not self.webhook_secret.get_secret_value():
+            raise ValueError("WEBHOOK_URL is set, but WEBHOOK_SECRET is empty, by which it would be signed")
         return self
 
     @property

@@ -46,6 +46,7 @@ class FakeSession:
         self.opened = 0
         self.closed = False
         self.is_responding = False
+        self.unsent_ms = self.dropped_ms = 0
         self.refusal: Exception | None = None
         self.hang = False
         self._events: asyncio.Queue[SessionEvent | Exception] = asyncio.Queue()

@@ -104,6 +104,11 @@ class Playout:
         return self._position
 
     @property
+    def waiting_ms(self) -> int:
+        """How much waits to be given out."""
+        return len(self._waiting) // BYTES_PER_MS
+
+    @property
     def is_finished(self) -> bool:
         """Whether all of what came was given out, and nothing more of it will come."""
         return not self._waiting and (not self._parts or self._parts[-1].finished)

@@ -151,14 +151,14 @@ class UsageChanged(_AgentEvent):
 
 
 class Load(_AgentEvent):
-    """How the worker keeps up, since it last told."""
+    """How the worker keeps up: now, and since it last told."""
 
     type: Literal["load"] = "load"
     loop_lag_ms: Ms = Field(description="The longest that its event loop was late.")
     uplink_ms: Ms = Field(description="Audio of the user that waits to be sent.")
     downlink_ms: Ms = Field(description="Audio of the agent that waits to be spoken.")
-    dropped_uplink_ms: Ms = 0
-    dropped_downlink_ms: Ms = 0
+    dropped_uplink_ms: Ms = Field(0, description="Of the user's audio what was too much to wait, since the start.")
+    dropped_downlink_ms: Ms = Field(0, description="Of the agent's likewise.")
 
 
 AgentEvent = (

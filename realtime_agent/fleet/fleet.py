@@ -10,14 +10,14 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import Command, CommandResult
-from realtime_agent.control.events import Ended, StateChanged, UsageChanged
+from realtime_agent.control.events import AgentEvent, ConnectionChanged, Ended, Load, StateChanged, UsageChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.control.usage import TotalUsage
@@ -31,11 +31,12 @@ from realtime_agent.errors import (
     StartFailed,
     StartTimeout,
 )
+from realtime_agent.fleet.event_log import EventLog, LoggedEvent
 from realtime_agent.fleet.launcher import Launcher, Worker
 from realtime_agent.fleet.model_process import Model
 from realtime_agent.recent import Recent
 
-__all__ = ["AgentRecord", "Fleet"]
+__all__ = ["AgentRecord", "Fleet", "Observer"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,10 @@ class AgentRecord:
     Attributes:
         generation: Which agent of this server it is, counted from 1.
         since: When it came into its state, in Unix seconds.
+        log: What has happened to it.
         usage: What its model has cost so far.
+        lost: The connections that it has not at the moment: to its `model`, to its `channel`.
+        load: How its worker keeps up, as it last told; and `load_before` that, so that what grows can be counted.
         ended: Why it ended, once it has.
         pid: The process it runs in, or ran in.
         worker: What runs it, from its launch to its end; nothing of it is kept longer.
@@ -65,15 +69,23 @@ class AgentRecord:
 
     spec: AgentSpec
     generation: int
+    log: EventLog
     state: State = State.STARTING
     since: float = field(default_factory=time.time)
     usage: TotalUsage = field(default_factory=TotalUsage)
+    lost: set[Literal["model", "channel"]] = field(default_factory=set)
+    load: Load | None = None
+    load_before: Load | None = None
     ended: Ended | None = None
     pid: int | None = None
     worker: Worker | None = None
     launched: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Observer = Callable[[AgentRecord, AgentEvent, LoggedEvent | None], None]
+"""Is told every event of every agent as it comes, and as it is logged unless it is for this server alone."""
 
 
 class Fleet:
@@ -87,11 +99,14 @@ class Fleet:
     Attributes:
         usage: What all agents have cost since the server started, ended ones included.
         ends: How many agents ended since then, by reason.
+        starts: How many were started since then, by what came of it.
     """
 
     def __init__(self, launcher: Launcher, settings: Settings, model: Model | None = None) -> None:
         self.usage = TotalUsage()
         self.ends: Counter[EndReason] = Counter()
+        self.starts: Counter[str] = Counter()
+        self._observers: list[Observer] = []
         self._launcher = launcher
         self._settings = settings
         self._model = model
@@ -101,11 +116,15 @@ class Fleet:
         self._generation = 0
         self._closing = False
 
+    def observe(self, observer: Observer) -> None:
+        """Tell this one what happens; it must not block, nor fail."""
+        self._observers.append(observer)
+
     async def open(self) -> None:
         """Get ready to start agents."""
         await self._launcher.open()
 
-    async def close(self) -> None:
+    async def drain(self) -> None:
         """Stop every agent, and start no more."""
         self._closing = True
         logger.info("ending; %d agents leave their channels", len(self._running))
@@ -113,6 +132,10 @@ class Fleet:
         await asyncio.gather(*ends, return_exceptions=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.stop_timeout_s)
+
+    async def close(self) -> None:
+        """Free what `open` took, once every agent is gone."""
+        await self.drain()
         await self._launcher.close()
 
     def check_ready(self) -> None:
@@ -166,10 +189,14 @@ class Fleet:
         """
         agent = self._admit(spec)
         timeout = self._settings.start_timeout_s
+        outcome = "failed"
         try:
             async with asyncio.timeout(timeout):
                 await self._launch(agent)
                 await agent.ready.wait()
+            if agent.ended is not None:
+                raise StartFailed(agent.ended.cause or f"the agent ended before it was ready: {agent.ended.reason}")
+            outcome = "ready"
         except TimeoutError:
             state = agent.ended.cause if agent.ended else agent.state
             with suppress(TimeoutError):
@@ -182,8 +209,8 @@ class Fleet:
             # Nobody will hear that it runs; an agent that nobody knows of must not stay.
             self._begin_end(agent)
             raise
-        if agent.ended is not None:
-            raise StartFailed(agent.ended.cause or f"the agent ended before it was ready: {agent.ended.reason}")
+        finally:
+            self.starts[outcome] += 1
         return agent
 
     async def stop(self, channel_name: str) -> AgentRecord:
@@ -230,7 +257,8 @@ class Fleet:
             raise AgentExists(f"an agent runs in channel {spec.channel_name!r} already")
         self.check_ready()
         self._generation += 1
-        agent = AgentRecord(spec, self._generation)
+        log = EventLog(spec.channel_name, self._generation, self._settings.event_buffer, time.time)
+        agent = AgentRecord(spec, self._generation, log)
         self._running[spec.channel_name] = agent
         return agent
 
@@ -275,16 +303,10 @@ class Fleet:
         ended = Ended(reason=EndReason.CRASHED, cause="it went without a word")
         try:
             async for event in worker.events():
-                match event:
-                    case StateChanged(state=state):
-                        agent.state, agent.since = state, time.time()
-                        if state is State.WAITING:
-                            agent.ready.set()
-                    case UsageChanged(usage=usage):
-                        self.usage += usage - agent.usage
-                        agent.usage = usage
-                    case Ended():
-                        ended = event
+                if isinstance(event, Ended):
+                    ended = event
+                else:
+                    self._note(agent, event)
         except Exception:
             logger.exception("agent %d in %r can't be followed any longer", agent.generation, agent.spec.channel_name)
             ended = Ended(reason=EndReason.CRASHED, cause="it can't be followed any longer; see the log")
@@ -293,9 +315,33 @@ class Fleet:
         finally:
             self._release(agent, ended)
 
+    def _note(self, agent: AgentRecord, event: AgentEvent) -> None:
+        match event:
+            case StateChanged(state=state):
+                agent.state, agent.since = state, time.time()
+                if state is State.WAITING:
+                    agent.ready.set()
+            case UsageChanged(usage=usage):
+                self.usage += usage - agent.usage
+                agent.usage = usage
+            case ConnectionChanged(to=end, status="lost"):
+                agent.lost.add(end)
+            case ConnectionChanged(to=end):
+                agent.lost.discard(end)
+            case Load():
+                agent.load_before, agent.load = agent.load, event
+        self._tell(agent, event)
+
+    def _tell(self, agent: AgentRecord, event: AgentEvent) -> None:
+        logged = None if isinstance(event, Load) else agent.log.append(event)
+        for observer in self._observers:
+            observer(agent, event, logged)
+
     def _release(self, agent: AgentRecord, ended: Ended) -> None:
         agent.state, agent.since, agent.ended = State.ENDED, time.time(), ended
-        agent.worker = None
+        agent.worker = agent.load = None
+        self._tell(agent, ended)
+        agent.log.complete()
         self.ends[ended.reason] += 1
         name = agent.spec.channel_name
         if self._running.get(name) is agent:

@@ -100,6 +100,16 @@ class RealtimeSession:
         """Whether the model was asked for a response, or makes one."""
         return self._conversation.is_responding
 
+    @property
+    def unsent_ms(self) -> int:
+        """How much of the user's audio waits to be sent."""
+        return self._conversation.uplink.unsent_bytes // BYTES_PER_MS
+
+    @property
+    def dropped_ms(self) -> int:
+        """How much of it was more than could wait."""
+        return self._conversation.uplink.dropped_bytes // BYTES_PER_MS
+
     async def open(self) -> None:
         """Connect, and wait until the model has taken the settings."""
         self._connection = (await self._connect()).connection

@@ -183,6 +183,16 @@ class Session(Protocol):
         """Whether the model was asked for a response, makes one, or waits for the outputs of calls."""
         ...
 
+    @property
+    def unsent_ms(self) -> int:
+        """How much of the user's audio waits to be sent."""
+        ...
+
+    @property
+    def dropped_ms(self) -> int:
+        """How much of it was more than could wait, since the beginning."""
+        ...
+
     async def open(self) -> None:
         """Connect and configure.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -35,12 +35,14 @@ from realtime_agent.errors import (
     TokenInvalid,
 )
 from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.loop_lag import LoopLag
 from realtime_agent.server.guard import guard
-from realtime_agent.server.metrics import fleet_metrics
+from realtime_agent.server.metrics import Metrics
 from realtime_agent.server.openapi import openapi
 from realtime_agent.server.routes import ROUTES, Services, services
 from realtime_agent.server.schemas import Detail, Error
 from realtime_agent.server.tokens import TokenSigner
+from realtime_agent.server.webhook import Webhook
 
 __all__ = ["create_app"]
 
@@ -50,6 +52,9 @@ _MAX_BODY = 512 * 1024
 """Bytes: above an instruction of 32,000 characters, were each of them escaped in JSON."""
 
 _RETRY_AFTER_S = 5
+
+_LAST_EVENTS_S = 3.0
+"""How long the server's end may wait for a webhook to take what is left."""
 
 _AGORA_SDK = "/agora/AgoraRTC.js"
 
@@ -79,10 +84,15 @@ _STATUS: dict[type[RealtimeAgentError], int] = {
 def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     """The HTTP service over a fleet, which it opens and closes."""
     app = web.Application(middlewares=[_log, _answer_errors, guard(settings)], client_max_size=_MAX_BODY)
+    lag = LoopLag()
     app[services] = Services(
-        settings, fleet, TokenSigner(settings.token_ttl_s), fleet_metrics(fleet), load_tools(settings)
+        settings, fleet, TokenSigner(settings.token_ttl_s), Metrics(fleet, lag.take), load_tools(settings)
     )
     app.cleanup_ctx.append(_open_fleet)
+    app.cleanup_ctx.append(_watch_loop(lag))
+    if settings.webhook_url:
+        app.cleanup_ctx.append(_post_events(settings))
+    app.on_shutdown.append(_drain)
     app.on_response_prepare.append(_forbid_frames)
     for route in ROUTES:
         for path in filter(None, (route.path, route.alias)):
@@ -111,6 +121,39 @@ async def _open_fleet(app: web.Application) -> AsyncIterator[None]:
     await fleet.open()
     yield
     await fleet.close()
+
+
+def _watch_loop(lag: LoopLag) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def beat() -> None:
+        while True:
+            await lag.beat()
+
+    async def watch(_app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(beat(), name="loop lag")
+        yield
+        task.cancel()
+
+    return watch
+
+
+async def _drain(app: web.Application) -> None:
+    # Before connections are closed, so that those who watch learn how their agents end.
+    await app[services].fleet.drain()
+
+
+def _post_events(settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Posts the events of all agents, from the first to the last."""
+
+    async def post(app: web.Application) -> AsyncIterator[None]:
+        webhook = Webhook(settings.webhook_url, settings.webhook_secret.get_secret_value())
+        app[services].metrics.watch_webhook(lambda: webhook.dropped)
+        app[services].fleet.observe(lambda _agent, _event, logged: webhook.offer(logged.text) if logged else None)
+        task = asyncio.create_task(webhook.run(), name="webhook")
+        yield
+        webhook.close(_LAST_EVENTS_S)
+        await task
+
+    return post
 
 
 async def _forbid_frames(_request: web.Request, response: web.StreamResponse) -> None:

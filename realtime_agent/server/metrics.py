@@ -1,52 +1,175 @@
-"""What can be counted, for Prometheus: read from the fleet when it is asked for."""
+"""What can be counted, for Prometheus: some of it as it happens, the rest read from the fleet when it is asked for."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import re
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from realtime_agent.control import events
+from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
-from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.fleet.event_log import LoggedEvent
+from realtime_agent.fleet.fleet import AgentRecord, Fleet
 
-__all__ = ["as_text", "fleet_metrics"]
+__all__ = ["Metrics"]
 
 _PREFIX = "realtime_agent"
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The format's version that every Prometheus reads."""
 
+_WAITS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+_CUTS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0)
+_LAGS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+_CALLS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-def fleet_metrics(fleet: Fleet) -> CollectorRegistry:
-    """A registry of its own with what a fleet counts."""
-    registry = CollectorRegistry(auto_describe=True)
-    registry.register(_FleetCollector(fleet))
-    return registry
+_CODE = re.compile(r"[a-z0-9_.-]{1,60}")
+_MAX_CODES = 50
+"""Kinds of errors that are counted apart; a model that makes up ever new ones must not fill the memory."""
+
+_OTHER = "other"
 
 
-def as_text(registry: CollectorRegistry) -> tuple[bytes, str]:
-    """The present values, and their content type."""
-    return generate_latest(registry), _CONTENT_TYPE
+class Metrics:
+    """Counts what a fleet does, in a registry of its own.
+
+    Args:
+        fleet: Whose events are counted.
+        loop_lag_s: How late the server's own event loop has been at the most, since it was last asked.
+    """
+
+    def __init__(self, fleet: Fleet, loop_lag_s: Callable[[], float] = lambda: 0.0) -> None:
+        self._lost: Callable[[], int] = lambda: 0
+        self._codes: set[str] = set()
+        self._registry = CollectorRegistry(auto_describe=True)
+        self._collector = _WithoutBirthdays(self._registry)
+        self._registry.register(_FleetCollector(fleet, self._lost_events, loop_lag_s))
+        self._first_audio = self._histogram(
+            "turn_first_audio_seconds", "From the user's last word to the first audio from the model.", _WAITS_S
+        )
+        self._first_frame = self._histogram(
+            "turn_first_frame_seconds", "From the user's last word to the first frame for the channel.", _WAITS_S
+        )
+        self._barge_in = self._histogram(
+            "barge_in_seconds", "From where the model heard the user begin to the cut of the agent's speech.", _CUTS_S
+        )
+        self._worker_lag = self._histogram(
+            "worker_loop_lag_seconds", "How late a worker's event loop was at the most, every five seconds.", _LAGS_S
+        )
+        self._tool_calls = self._histogram("tool_call_seconds", "How long functions took.", _CALLS_S, "name")
+        self._commands = self._counter("commands", "Commands that agents carried out or not.", "command", "outcome")
+        self._errors = self._counter("errors", "Errors that agents reported and went on.", "of", "code")
+        self._connections = self._counter("connections", "Connections lost, restored and renewed.", "to", "status")
+        self._interruptions = self._counter("interruptions", "Cuts of an agent's speech.", "by")
+        self._pauses = self._counter("pauses", "How often agents were paused or resumed.", "state", "by")
+        self._dropped = self._counter("dropped_audio_seconds", "Audio that was too much to wait.", "direction")
+        fleet.observe(self._observe)
+
+    def watch_webhook(self, lost: Callable[[], int]) -> None:
+        """Count the events that a webhook has lost."""
+        self._lost = lost
+
+    def as_text(self) -> tuple[bytes, str]:
+        """The present values, and their content type."""
+        return generate_latest(self._collector), _CONTENT_TYPE
+
+    def _lost_events(self) -> int:
+        return self._lost()
+
+    def _observe(self, agent: AgentRecord, event: AgentEvent, _logged: LoggedEvent | None) -> None:
+        match event:
+            case events.TurnMeasured():
+                self._first_audio.observe(event.first_audio_ms / 1000)
+                self._first_frame.observe(event.first_frame_ms / 1000)
+            case events.Interrupted():
+                self._interruptions.labels(event.by).inc()
+                if event.after_ms is not None:
+                    self._barge_in.observe(event.after_ms / 1000)
+            case events.ToolReturned():
+                self._tool_calls.labels(event.name).observe(event.took_ms / 1000)
+            case events.CommandDone():
+                self._commands.labels(event.command, "refused" if event.error else "done").inc()
+            case events.ErrorReported():
+                self._errors.labels(event.of, self._code(event.code)).inc()
+            case events.ConnectionChanged():
+                self._connections.labels(event.to, event.status).inc()
+            case events.StateChanged(by=by) if by is not None:
+                self._pauses.labels("paused" if event.state is State.PAUSED else "resumed", by).inc()
+            case events.Load():
+                self._worker_lag.observe(event.loop_lag_ms / 1000)
+                self._count_dropped(event, agent.load_before)
+
+    def _count_dropped(self, load: events.Load, before: events.Load | None) -> None:
+        up, down = (before.dropped_uplink_ms, before.dropped_downlink_ms) if before is not None else (0, 0)
+        self._dropped.labels("uplink").inc(max(0, load.dropped_uplink_ms - up) / 1000)
+        self._dropped.labels("downlink").inc(max(0, load.dropped_downlink_ms - down) / 1000)
+
+    def _code(self, code: str) -> str:
+        if code not in self._codes and (len(self._codes) >= _MAX_CODES or not _CODE.fullmatch(code)):
+            return _OTHER
+        self._codes.add(code)
+        return code
+
+    def _histogram(self, name: str, words: str, buckets: Iterable[float], *labels: str) -> Histogram:
+        return Histogram(f"{_PREFIX}_{name}", words, labels, buckets=tuple(buckets), registry=self._registry)
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", words, labels, registry=self._registry)
+
+
+class _WithoutBirthdays(CollectorRegistry):
+    """What another registry has, but not when each counter was made: nobody asks, and it doubles the text."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        self._counted = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._counted.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
 
 
 class _FleetCollector(Collector):
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, lost_events: Callable[[], int], loop_lag_s: Callable[[], float]) -> None:
         self._fleet = fleet
+        self._lost_events = lost_events
+        self._loop_lag_s = loop_lag_s
 
     def collect(self) -> Iterator[Metric]:
-        yield from _usage(self._fleet.usage)
-        states = Counter(agent.state for agent in self._fleet.list())
-        agents = GaugeMetricFamily(f"{_PREFIX}_agents", "Running agents by state.", labels=["state"])
-        for state in State:
-            if state is not State.ENDED:
-                agents.add_metric([state], states[state])
-        yield agents
-        ends = {reason.value: self._fleet.ends[reason] for reason in EndReason}
+        fleet = self._fleet
+        yield from _usage(fleet.usage)
+        agents = fleet.list()
+        states = Tally(agent.state for agent in agents)
+        yield _gauges("agents", "Running agents by state.", "state", {state: states[state] for state in _RUNNING})
+        loads = [agent.load for agent in agents if agent.load is not None]
+        waiting = {
+            "uplink": sum(load.uplink_ms for load in loads) / 1000,
+            "downlink": sum(load.downlink_ms for load in loads) / 1000,
+        }
+        yield _gauges(
+            "waiting_audio_seconds", "Audio that waits in all agents: uplink, downlink.", "direction", waiting
+        )
+        ends = {reason.value: fleet.ends[reason] for reason in EndReason}
         yield _counters("ends", "Agents that ended, by reason.", "reason", ends)
+        starts = {outcome: fleet.starts[outcome] for outcome in ("ready", "failed")}
+        yield _counters("starts", "Agents that were started, by what came of it.", "outcome", starts)
+        yield _counter("webhook_lost_events", "Events that the webhook's receiver did not get.", self._lost_events())
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_server_loop_lag_seconds",
+            "How late the server's event loop was at the most.",
+            self._loop_lag_s(),
+        )
+
+
+_RUNNING = [state for state in State if state is not State.ENDED]
 
 
 def _usage(usage: TotalUsage) -> Iterator[Metric]:
@@ -70,7 +193,7 @@ def _usage(usage: TotalUsage) -> Iterator[Metric]:
 def _kinds(usage: TotalUsage, of: str, *kinds: str) -> dict[str, int]:
     counts: dict[str, int] = {kind: getattr(usage, f"{of}_{kind}_tokens") for kind in kinds}
     whole: int = getattr(usage, f"{of}_tokens")
-    return counts | {"other": max(0, whole - sum(counts.values()))}
+    return counts | {_OTHER: max(0, whole - sum(counts.values()))}
 
 
 def _counter(name: str, words: str, value: float) -> Metric:
@@ -79,6 +202,13 @@ def _counter(name: str, words: str, value: float) -> Metric:
 
 def _counters(name: str, words: str, label: str, values: dict[str, int]) -> Metric:
     family = CounterMetricFamily(f"{_PREFIX}_{name}", words, labels=[label])
+    for value, count in values.items():
+        family.add_metric([value], count)
+    return family
+
+
+def _gauges(name: str, words: str, label: str, values: Mapping[Any, float]) -> Metric:
+    family = GaugeMetricFamily(f"{_PREFIX}_{name}", words, labels=[label])
     for value, count in values.items():
         family.add_metric([value], count)
     return family

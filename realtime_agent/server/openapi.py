@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from realtime_agent import __version__
-from realtime_agent.server.routes import Route
+from realtime_agent.server.routes import EventStream, Route
 from realtime_agent.server.schemas import Error
 
 __all__ = ["openapi"]
@@ -59,6 +59,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
 def _content(model: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dict[str, Any]:
     if model is None:
         return {}
+    if model is EventStream:
+        return {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
     schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_REF)
     schemas.update(schema.pop("$defs", {}))
     name = getattr(model, "__name__", None)

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
@@ -22,12 +21,13 @@ from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.realtime.types import McpTool, SessionConfig, ToolChoiceFunction, ToolChoiceMcp
 from realtime_agent.server import schemas
 from realtime_agent.server.media import hand_over
-from realtime_agent.server.metrics import as_text
+from realtime_agent.server.metrics import Metrics
 from realtime_agent.server.start_agent import StartAgent
+from realtime_agent.server.stream import stream_events
 from realtime_agent.server.tokens import TokenSigner, agora_token
 from realtime_agent.tools import Toolbox
 
-__all__ = ["ROUTES", "Route", "Services", "services"]
+__all__ = ["ROUTES", "EventStream", "Route", "Services", "services"]
 
 T = TypeVar("T")
 
@@ -41,11 +41,15 @@ class Services:
     settings: Settings
     fleet: Fleet
     tokens: TokenSigner
-    metrics: CollectorRegistry
+    metrics: Metrics
     tools: Toolbox
 
 
 services = web.AppKey("services", Services)
+
+
+class EventStream:
+    """An answer that is a stream of events."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Route:
     summary: str
     request: Any = None
     response: Any = None
-    """What it answers: JSON, or where it is `str`, text."""
+    """What it answers: JSON; where it is `str`, text; or an `EventStream`."""
     errors: Mapping[int, str] = field(default_factory=dict)
     status: int = 200
     alias: str | None = None
@@ -132,6 +136,12 @@ async def show_agent(request: web.Request) -> web.Response:
     return _answer(schemas.AgentInfo.of(agent))
 
 
+async def agent_events(request: web.Request) -> web.StreamResponse:
+    """What happens to one agent, as it happens."""
+    agent = request.app[services].fleet.find(request.match_info["channel"])
+    return await stream_events(request, agent.log)
+
+
 async def join_channel(request: web.Request) -> web.Response:
     """A user's websocket."""
     have = request.app[services]
@@ -155,7 +165,7 @@ async def ready(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """What can be counted."""
-    body, content_type = as_text(request.app[services].metrics)
+    body, content_type = request.app[services].metrics.as_text()
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
@@ -266,6 +276,14 @@ ROUTES = (
         response=schemas.AgentList,
     ),
     Route("GET", "/agents/{channel}", show_agent, "Show one agent", response=schemas.AgentInfo, errors=_GONE),
+    Route(
+        "GET",
+        "/agents/{channel}/events",
+        agent_events,
+        "Watch one agent: server-sent events, again from behind Last-Event-ID; docs/api.md has them",
+        response=EventStream,
+        errors={**_GONE, 400: "Last-Event-ID is none of this server's."},
+    ),
     Route(
         "GET",
         "/rtc/{channel}",

@@ -128,6 +128,7 @@ class AgentInfo(BaseModel):
     generation: int = Field(description="Which agent of this server it is, counted from 1.")
     state: State
     since: float = Field(description="When it came into its state, in Unix seconds.")
+    lost: list[Literal["model", "channel"]] = Field(description="What it has no connection to at the moment.")
     reason: EndReason | None = Field(description="Why it ended.")
     cause: str | None = Field(description="What failed, in words.")
     usage: TotalUsage = Field(description="What its model has cost so far.")
@@ -143,6 +144,7 @@ class AgentInfo(BaseModel):
             generation=agent.generation,
             state=agent.state,
             since=round(agent.since, 3),
+            lost=sorted(agent.lost) if agent.ended is None else [],
             reason=agent.ended.reason if agent.ended else None,
             cause=agent.ended.cause if agent.ended else None,
             usage=agent.usage,

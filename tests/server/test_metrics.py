@@ -8,11 +8,23 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from realtime_agent.control.events import UsageChanged
+from realtime_agent.control.events import (
+    AgentEvent,
+    CommandDone,
+    ConnectionChanged,
+    ErrorReported,
+    Interrupted,
+    Load,
+    StateChanged,
+    ToolReturned,
+    TurnMeasured,
+    UsageChanged,
+)
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
+from realtime_agent.errors import StartFailed
 from realtime_agent.fleet.fleet import Fleet
-from realtime_agent.server.metrics import as_text, fleet_metrics
+from realtime_agent.server.metrics import Metrics
 from tests.fake_launcher import FakeLauncher
 from tests.specs import agent_spec
 
@@ -30,7 +42,7 @@ def values(text: str) -> Values:
 
 
 def read(fleet: Fleet) -> Values:
-    return values(as_text(fleet_metrics(fleet))[0].decode())
+    return values(Metrics(fleet).as_text()[0].decode())
 
 
 async def spend(fleet: Fleet, launcher: FakeLauncher, usage: TotalUsage) -> None:
@@ -47,10 +59,95 @@ def test_a_new_server_has_every_counter_at_zero(fleet: Fleet) -> None:
     assert set(found.values()) == {0}
     assert {state for name, state in found if name == "agents"} == set(State) - {State.ENDED}
     assert {reason for name, reason in found if name == "ends_total"} == set(EndReason)
-    assert {name for name, _ in found} == {
+    assert {name for name, _ in found if not name.endswith(("_bucket", "_sum", "_count"))} == {
         "tokens_total", "cached_tokens_total", "transcription_tokens_total", "responses_total", "transcriptions_total",
-        "transcription_seconds_total", "agents", "ends_total",
+        "transcription_seconds_total", "agents", "ends_total", "starts_total", "waiting_audio_seconds",
+        "webhook_lost_events_total", "server_loop_lag_seconds",
     }  # fmt: skip
+    assert {name for name, _ in found if name.endswith("_count")} == {
+        "turn_first_audio_seconds_count", "turn_first_frame_seconds_count", "barge_in_seconds_count",
+        "worker_loop_lag_seconds_count",
+    }  # fmt: skip
+
+
+async def observed(fleet: Fleet, launcher: FakeLauncher, *reported: AgentEvent) -> Values:
+    """What is counted of these events of one agent."""
+    counted = Metrics(fleet)
+    agent = await fleet.start(agent_spec(channel_name=f"room {len(launcher.workers)}"))
+    for event in reported:
+        launcher.worker.report(event)
+    launcher.worker.report(ErrorReported(code="the_last", message=""))
+    async with asyncio.timeout(30):
+        while "the_last" not in "".join(event.text for event in agent.log.after(agent.log.last - 1)):
+            await agent.log.wait(agent.log.last)
+    return {key: value for key, value in values(counted.as_text()[0].decode()).items() if value}
+
+
+async def test_turns_and_cuts_are_measured(fleet: Fleet, launcher: FakeLauncher) -> None:
+    turns = [TurnMeasured(first_audio_ms=650, first_frame_ms=ms, silence_ms=500) for ms in (660, 2500)]
+    cuts = [Interrupted(by="user", after_ms=120), Interrupted(by="command")]
+    found = await observed(fleet, launcher, *turns, *cuts)
+    assert (found["turn_first_audio_seconds_count", ""], found["turn_first_audio_seconds_sum", ""]) == (2, 1.3)
+    assert (found["turn_first_frame_seconds_bucket", "0.7"], found["turn_first_frame_seconds_bucket", "3.0"]) == (1, 2)
+    assert (found["barge_in_seconds_count", ""], found["barge_in_seconds_sum", ""]) == (1, 0.12)
+    assert (found["interruptions_total", "user"], found["interruptions_total", "command"]) == (1, 1)
+
+
+async def test_what_is_asked_of_agents_and_what_fails_is_counted(fleet: Fleet, launcher: FakeLauncher) -> None:
+    found = await observed(
+        fleet,
+        launcher,
+        CommandDone(command="say"),
+        CommandDone(command="say", error="no"),
+        ToolReturned(call_id="c", name="look_up", output="{}", took_ms=200),
+        ConnectionChanged(to="model", status="lost"),
+        ConnectionChanged(to="model", status="restored", after_s=1),
+        ErrorReported(code="rate_limit", message="slow down"),
+        StateChanged(state=State.PAUSED, by="voice"),
+        StateChanged(state=State.ACTIVE, by="command"),
+    )
+    assert (found["commands_total", "saydone"], found["commands_total", "sayrefused"]) == (1, 1)
+    assert (found["tool_call_seconds_count", "look_up"], found["tool_call_seconds_sum", "look_up"]) == (1, 0.2)
+    assert (found["connections_total", "modellost"], found["connections_total", "modelrestored"]) == (1, 1)
+    assert found["errors_total", "modelrate_limit"] == 1
+    assert (found["pauses_total", "pausedvoice"], found["pauses_total", "resumedcommand"]) == (1, 1)
+
+
+async def test_kinds_of_errors_that_a_model_makes_up_do_not_fill_the_memory(
+    fleet: Fleet, launcher: FakeLauncher
+) -> None:
+    codes = [ErrorReported(code=f"code_{number}", message="") for number in range(200)]
+    strange = [ErrorReported(code=code, message="") for code in ("Ü", "x" * 99, "a\nb")]
+    found = await observed(fleet, launcher, *strange, *codes)
+    kinds = {label for name, label in found if name == "errors_total"}
+    assert len(kinds) == 51
+    assert found["errors_total", "modelother"] >= 153
+
+
+async def test_how_workers_keep_up_is_told_together(fleet: Fleet, launcher: FakeLauncher) -> None:
+    def load(uplink: float, dropped: float) -> Load:
+        return Load(loop_lag_ms=20, uplink_ms=uplink, downlink_ms=1000, dropped_uplink_ms=dropped)
+
+    await observed(fleet, launcher, load(9, 0), load(100, 0))
+    found = await observed(fleet, launcher, load(300, 500), load(200, 800))
+    assert found["waiting_audio_seconds", "uplink"] == pytest.approx(0.3)
+    assert found["waiting_audio_seconds", "downlink"] == 2
+    assert found["dropped_audio_seconds_total", "uplink"] == 0.8
+    assert found["worker_loop_lag_seconds_count", ""] == 2
+
+
+async def test_a_start_that_fails_is_counted_apart(fleet: Fleet, launcher: FakeLauncher) -> None:
+    launcher.error = OSError("no room")
+    with pytest.raises(StartFailed):
+        await fleet.start(agent_spec())
+    assert read(fleet)["starts_total", "failed"] == 1
+
+
+def test_what_a_webhook_loses_and_how_late_the_loop_is_can_be_seen(fleet: Fleet) -> None:
+    metrics = Metrics(fleet, lambda: 0.25)
+    metrics.watch_webhook(lambda: 7)
+    found = values(metrics.as_text()[0].decode())
+    assert (found["webhook_lost_events_total", ""], found["server_loop_lag_seconds", ""]) == (7, 0.25)
 
 
 async def test_tokens_are_told_by_kind_and_cached_ones_apart(fleet: Fleet, launcher: FakeLauncher) -> None:
@@ -67,7 +164,7 @@ async def test_tokens_are_told_by_kind_and_cached_ones_apart(fleet: Fleet, launc
         ("cached_tokens_total", "text"): 18,
         ("transcription_tokens_total", "input_audio"): 10, ("transcription_tokens_total", "output"): 8,
         ("responses_total", ""): 4, ("transcriptions_total", ""): 6, ("transcription_seconds_total", ""): 3,
-        ("agents", "waiting"): 2,
+        ("agents", "waiting"): 2, ("starts_total", "ready"): 2,
     }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from realtime_agent import __version__
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import CommandResult
-from realtime_agent.control.events import UsageChanged
+from realtime_agent.control.events import ConnectionChanged, UsageChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import (
@@ -236,6 +236,9 @@ async def test_agents_are_listed_and_shown(client: Client, post: Post, fleet: Fl
     name = "a room? #1 & {x} [x]~|;="
     await post("/start_agent", channel_name=name, uid=7, user_uid=5)
     launcher.worker.become(State.ACTIVE)
+    for end in ("channel", "model"):
+        launcher.worker.report(ConnectionChanged(to=end, status="lost"))
+    launcher.worker.report(ConnectionChanged(to="channel", status="restored"))
     spent = TotalUsage(responses=1, input_tokens=2, output_tokens=3, total_tokens=5, output_text_tokens=3)
     launcher.worker.report(UsageChanged(usage=spent))
     async with asyncio.timeout(30):
@@ -256,7 +259,7 @@ async def test_agents_are_listed_and_shown(client: Client, post: Post, fleet: Fl
     assert usage.keys() == TotalUsage.model_fields.keys()
     assert shown == {
         "channel_name": name, "uid": 7, "user_uid": 5, "pid": 1000, "generation": 1, "state": "active",
-        "reason": None, "cause": None,
+        "lost": ["model"], "reason": None, "cause": None,
     }  # fmt: skip
     await post("/stop_agent", channel_name=name)
     async with client.get("/agents") as response:

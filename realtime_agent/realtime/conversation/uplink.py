@@ -64,6 +64,11 @@ class Uplink:
         self._keeps_all = keeps_all
 
     @property
+    def unsent_bytes(self) -> int:
+        """How much waits to be sent."""
+        return self._end - self._sent
+
+    @property
     def sent(self) -> int:
         """The position up to which audio was sent."""
         return self._sent
