@@ -108,9 +108,9 @@ async def test_what_is_asked_of_agents_and_what_fails_is_counted(fleet: Fleet, l
     )
     assert (found["commands_total", "saydone"], found["commands_total", "sayrefused"]) == (1, 1)
     assert (found["tool_call_seconds_count", "look_up"], found["tool_call_seconds_sum", "look_up"]) == (1, 0.2)
-    assert (found["connections_total", "modellost"], found["connections_total", "modelrestored"]) == (1, 1)
-    assert found["errors_total", "modelrate_limit"] == 1
-    assert (found["pauses_total", "pausedvoice"], found["pauses_total", "resumedcommand"]) == (1, 1)
+    assert (found["connections_total", "lostmodel"], found["connections_total", "restoredmodel"]) == (1, 1)
+    assert found["errors_total", "rate_limitmodel"] == 1
+    assert (found["pauses_total", "voicepaused"], found["pauses_total", "commandresumed"]) == (1, 1)
 
 
 async def test_kinds_of_errors_that_a_model_makes_up_do_not_fill_the_memory(
@@ -121,7 +121,7 @@ async def test_kinds_of_errors_that_a_model_makes_up_do_not_fill_the_memory(
     found = await observed(fleet, launcher, *strange, *codes)
     kinds = {label for name, label in found if name == "errors_total"}
     assert len(kinds) == 51
-    assert found["errors_total", "modelother"] >= 153
+    assert found["errors_total", "othermodel"] >= 153
 
 
 async def test_how_workers_keep_up_is_told_together(fleet: Fleet, launcher: FakeLauncher) -> None:
