@@ -164,9 +164,8 @@ class Agent:
 
     def interrupt(self) -> bool:
         """Cut what it says; returns whether there was anything."""
-        is_speaking = self._session.is_responding or self._voice.is_speaking
-        self._session.interrupt()
-        return is_speaking
+        is_speaking = self._voice.is_speaking
+        return self._session.interrupt() or is_speaking
 
     def user_committed(self) -> None:
         """The user's turn has ended, by command."""

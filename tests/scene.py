@@ -15,6 +15,7 @@ from realtime_agent.control.life import State
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.realtime.session import (
     FunctionOutput,
+    Interrupt,
     Play,
     Session,
     SessionEvent,
@@ -108,8 +109,10 @@ class FakeSession:
         self._take("commit", None)
         return "committed"
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> bool:
         self.asked.append(("interrupt", None))
+        self.does(Interrupt())
+        return self.is_responding
 
     def pause(self, item_id: str | None = None) -> None:
         self.asked.append(("pause", item_id))

@@ -68,8 +68,8 @@ class AgentTranscript(_AgentEvent):
     place: int = Field(description="Where in the conversation, counted from 1.")
     delta: str | None = None
     text: str | None = None
-    final: bool = False
-    interrupted: bool = False
+    final: Literal[True] | None = None
+    interrupted: Literal[True] | None = None
 
 
 class SpeechChanged(_AgentEvent):

@@ -158,9 +158,11 @@ class RealtimeSession:
         """The agent's speech was cut."""
         self._perform(self._conversation.interrupted(heard))
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> bool:
         """Cut what the model says."""
+        was_cut = self._conversation.is_cut
         self._perform(self._conversation.interrupt())
+        return not was_cut
 
     def pause(self, item_id: str | None = None) -> None:
         """Say nothing until `resume`."""

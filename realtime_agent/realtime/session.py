@@ -233,8 +233,12 @@ class Session(Protocol):
         """The agent's speech was cut: `(item_id, content_index, ms heard)` of each part not heard to its end."""
         ...
 
-    def interrupt(self) -> None:
-        """Cut what the model says or was asked to say; what waits for its turn has it then."""
+    def interrupt(self) -> bool:
+        """Cut what the model says or was asked to say; what waits for its turn has it then.
+
+        Returns:
+            Whether there was anything.
+        """
         ...
 
     def pause(self, item_id: str | None = None) -> None:

@@ -112,6 +112,11 @@ class Conversation:
         return self._responses.is_responding or bool(self._calls.running)
 
     @property
+    def is_cut(self) -> bool:
+        """Whether nothing is being said or asked for that anybody still wants."""
+        return self._responses.is_cut
+
+    @property
     def asking(self) -> object:
         """What the model was asked for and has not begun; another thing whenever it is asked, `None` if nothing."""
         return self._responses.asking

@@ -246,6 +246,12 @@ class Responses:
 
     # What others decide.
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing is being said or asked for that anybody still wants."""
+        is_asked = self._asked is not None and not self._asked.is_stale
+        return not is_asked and (self._active is None or not self.is_heard(self._active.id))
+
     def cut(self) -> None:
         """Let nothing more be heard of what the model says, or was asked to say; what waits has its turn then."""
         if self._asked is not None:

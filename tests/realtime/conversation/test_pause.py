@@ -446,14 +446,18 @@ def test_where_the_model_answers_nothing_by_itself_it_does_not_after_a_pause() -
 def test_a_reply_is_cut_by_command_and_what_waits_comes_next(conversation: Conversation) -> None:
     drive(conversation, [*turn("u1", "Tell me."), *spoken_reply("r1", "i1", "It was")])
     ask(conversation, "sing")
+    assert not conversation.is_cut
     assert kinds(conversation.interrupt()) == ["response.cancel", "Interrupt"]
+    assert conversation.is_cut
     assert conversation.handle(delta("r1")) == []
     assert asked(conversation.handle(cancelled("r1"))) == ["sing"]
 
 
 def test_what_was_only_asked_for_is_cut_too(conversation: Conversation) -> None:
     first = ask(conversation, "sing")
+    assert not conversation.is_cut
     assert kinds(conversation.interrupt()) == ["Interrupt"]
+    assert conversation.is_cut
     assert kinds(conversation.handle(created("r1", request_of(first)))) == ["response.cancel"]
     assert asked(conversation.handle(cancelled("r1"))) == []
 
