@@ -22,7 +22,7 @@ from realtime_agent.bridge.voice import Voice
 from realtime_agent.control import events
 from realtime_agent.control.commands import Command, CommandResult
 from realtime_agent.control.events import AgentEvent, Ended
-from realtime_agent.control.life import EndReason, Life, State
+from realtime_agent.control.life import EndReason, Life, Remark, State
 from realtime_agent.control.phrases import Phrase, Phrases
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.control.turn_timer import TurnTimer
@@ -88,7 +88,7 @@ class Agent:
         self._reporter = Reporter(spec.channel_name, channel.send, notify)
         self._pulse = Pulse(session, playout, notify)
         self._steering = Steering(self, session, tools, spec.tools)
-        self._life = Life(spec.limits, clock())
+        self._life = Life(spec.limits, clock(), [remark for remark in Remark if getattr(spec, remark)])
         self._turn_timer = TurnTimer()
         self._present: dict[int, None] = {}
         self._user: int | None = None
@@ -181,6 +181,9 @@ class Agent:
 
     def agent_speaks(self, speaking: bool) -> None:
         """The agent began to speak, or has nothing more to say for now."""
+        if not speaking:
+            self._life.agent_stopped(self._clock())
+            self._life_changed.set()
         self._reporter.notify(events.SpeechChanged(role="assistant", speaking=speaking))
 
     async def _join(self) -> None:
@@ -262,7 +265,7 @@ class Agent:
             await self._session.run(self._handle)
 
     async def _watch(self) -> None:
-        """End when a timer of its life runs out."""
+        """End when a timer of its life runs out, and say what is to be said into a silence."""
         while True:
             self._life_changed.clear()
             if self._session.is_responding:
@@ -270,11 +273,15 @@ class Agent:
             deadline = self._life.deadline()
             delay = None
             if deadline is not None:
-                end, reason = deadline
-                delay = end - self._clock()
-                if delay <= 0:
-                    self.stop(reason)
+                due, what = deadline
+                delay = due - self._clock()
+                if delay <= 0 and isinstance(what, EndReason):
+                    self.stop(what)
                     return
+                if delay <= 0:
+                    self._life.remarks(Remark(what), self._clock())
+                    self._session.remark(word_for_word(getattr(self._spec, what)))
+                    continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._life_changed.wait()
@@ -386,9 +393,9 @@ class Agent:
         self._channel.send({"type": "listening", "uid": uid})
         self._life.user_joined(self._clock())
         self._life_changed.set()
-        if self._spec.greeting is not None and not self._greeted:
+        if self._spec.greeting and not self._greeted:
             self._greeted = True
-            self._session.greet(word_for_word(self._spec.greeting))
+            self._session.remark(word_for_word(self._spec.greeting))
         self._session.user_joined()
         return True
 

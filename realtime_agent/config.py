@@ -99,8 +99,12 @@ class Settings(BaseModel):
     agora_web_sdk: str = "node_modules/agora-rtc-sdk-ng/AgoraRTC_N-production.js"
     token_ttl_s: Annotated[int, Field(ge=60, le=3600)] = 3600
 
+    greeting: str = ""
+    idle_prompt: str = ""
+    goodbye: str = ""
     user_wait_timeout_s: Seconds = 120
     user_left_grace_s: Seconds = 15
+    idle_prompt_s: Seconds = 30
     idle_timeout_s: Seconds = 600
     max_duration_s: Seconds = 7200
 
@@ -190,7 +194,9 @@ class Settings(BaseModel):
     @classmethod
     def _check_phrases(cls, value: str) -> str:
         for phrase in value.split(","):
-            if len([side for side in re.split(r"…|\.\.\.", phrase) if side.strip(" |")]) != 2:
+            sides = [side.split() for side in re.split(r"…|\.\.\.", phrase)]
+            words_of_all = [word for side in sides for word in side]
+            if len(sides) != 2 or not all(sides) or not all(re.search(r"[^\W_]", word) for word in words_of_all):
                 raise ValueError(f"{phrase.strip()!r} is not first words, … and last words, such as: hey … stop")
         return value
 

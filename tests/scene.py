@@ -6,12 +6,13 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from realtime_agent.agent import Agent
 from realtime_agent.audio.playout import Playout
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged, UsageChanged
 from realtime_agent.control.life import State
+from realtime_agent.control.phrases import Phrases
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.realtime.session import (
     FunctionOutput,
@@ -31,6 +32,8 @@ __all__ = [
     "AGENT", "FRAME", "LONG", "OTHER", "USER", "FakeSession", "Scene", "audio_of", "in_virtual_time", "listening",
     "messages_of", "scene",
 ]  # fmt: skip
+
+E = TypeVar("E", bound=AgentEvent)
 
 AGENT, USER, OTHER = 1, 7, 8
 FRAME = 960
@@ -87,8 +90,8 @@ class FakeSession:
     def give_outputs(self, outputs: Sequence[FunctionOutput]) -> None:
         self.asked.append(("give_outputs", list(outputs)))
 
-    def greet(self, config: ResponseConfig) -> None:
-        self.asked.append(("greet", config.to_dict()))
+    def remark(self, config: ResponseConfig) -> None:
+        self.asked.append(("remark", config.to_dict()))
 
     async def update(self, config: SessionConfig) -> None:
         self._take("update", config.to_dict())
@@ -155,6 +158,7 @@ class Scene:
             session or self.session,
             playout or Playout(frame_ms=20, lead_ms=60),
             Toolbox(tools),
+            phrases=Phrases("hey … stop", "hey … start"),
             notify=self.reported.append,
             # The loop's own, by which the agent also sleeps.
             clock=asyncio.get_running_loop().time,
@@ -171,6 +175,10 @@ class Scene:
         user = self.room.channel(uid)
         await user.join()
         return user
+
+    def of(self, kind: type[E]) -> list[E]:
+        """What it reported of one kind."""
+        return [event for event in self.reported if isinstance(event, kind)]
 
     @property
     def states(self) -> list[State]:

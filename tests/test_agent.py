@@ -137,12 +137,12 @@ async def test_somebody_else_s_leaving_is_nothing_to_the_model() -> None:
 async def test_a_greeting_that_nobody_heard_is_spoken_to_the_user_who_comes_back() -> None:
     async with scene(greeting="Welcome!", user_left_grace_s=60) as here:
         user = await here.user_joins()
-        await here.until(lambda: here.session.of("greet"))
+        await here.until(lambda: here.session.of("remark"))
         await user.leave()
         await here.until(lambda: here.session.of("clear"))
         again = await here.user_joins()
         async with listening(again) as events:
-            await here.until(lambda: len(here.session.of("greet")) == 2)
+            await here.until(lambda: len(here.session.of("remark")) == 2)
             here.session.does(Play("i2", 0, b"\2\0" * 480), EndPart("i2", 0))
             await here.until(lambda: audio_of(events))
         assert audio_of(events) == b"\2\0" * 480
@@ -164,14 +164,14 @@ async def test_it_greets_its_user_once() -> None:
     async with scene(greeting="Welcome!", user_left_grace_s=60) as here:
         user = await here.user_joins()
         async with listening(user) as events:
-            await here.until(lambda: here.session.of("greet"))
+            await here.until(lambda: here.session.of("remark"))
             here.session.does(Play("i1", 0, b"\1\0" * 480), EndPart("i1", 0))
             await here.until(lambda: audio_of(events))
         await user.leave()
         await here.until(lambda: here.states[-1] is State.WAITING)
         await here.user_joins()
         await here.until(lambda: here.states[-1] is State.ACTIVE)
-        (greeting,) = here.session.of("greet")
+        (greeting,) = here.session.of("remark")
         assert '"Welcome!"' in greeting["instructions"]
 
 

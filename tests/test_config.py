@@ -258,15 +258,17 @@ def test_a_wrong_address_s_password_is_not_shown() -> None:
 
 def test_secrets_are_not_shown() -> None:
     settings = load(
-        OPENAI_API_KEY="sk-secret",
-        LOCAL_LLM_API_KEY="llm-secret",
+        OPENAI_API_KEY="sk-hidden",
+        LOCAL_LLM_API_KEY="llm-hidden",
         AGORA_APP_ID="a" * 32,
         AGORA_APP_CERT="5ec2e7" + "0" * 26,
-        REALTIME_API_HEADERS='{"X-A": "header-secret"}',
+        WEBHOOK_URL="http://127.0.0.1:1/",
+        WEBHOOK_SECRET="webhook-hidden",
+        REALTIME_API_HEADERS='{"X-A": "header-hidden"}',
     )
-    assert settings.openai_api_key.get_secret_value() == "sk-secret"
+    assert settings.openai_api_key.get_secret_value() == "sk-hidden"
     shown = f"{settings!r} {settings} {settings.model_dump_json()}"
-    assert "secret" not in shown
+    assert "hidden" not in shown
     assert "5ec2e7" not in shown
 
 

@@ -7,11 +7,18 @@ Times are seconds of any monotonic clock.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 
 from realtime_agent.control.spec import Limits
 
-__all__ = ["EndReason", "Life", "State"]
+__all__ = ["EndReason", "Life", "Remark", "State"]
+
+_GOODBYE_S = 15.0
+"""How long a goodbye may take; a model that says none must not hold the agent."""
+
+_HEARD_S = 1.0
+"""How long after its last frame a goodbye has been heard."""
 
 
 class State(StrEnum):
@@ -39,11 +46,25 @@ class EndReason(StrEnum):
     DRAINED = "drained"
 
 
-class Life:
-    """The state of one agent, and when it must end by itself."""
+class Remark(StrEnum):
+    """What an agent says of its own accord when nobody speaks."""
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    IDLE_PROMPT = "idle_prompt"
+    GOODBYE = "goodbye"
+
+
+class Life:
+    """The state of one agent, when it must say something of its own accord, and when it must end by itself.
+
+    Args:
+        limits: How long it may wait and live.
+        now: The time.
+        remarks: What it has words for.
+    """
+
+    def __init__(self, limits: Limits, now: float, remarks: Collection[Remark] = ()) -> None:
         self._limits = limits
+        self._remarks = remarks
         self._state = State.STARTING
         self._born = now
         self._waiting_since = now
@@ -51,6 +72,10 @@ class Life:
         self._user_came = False
         self._user_speaking = False
         self._is_paused = False
+        # Whether it has asked into this silence, and whether it is doing so: that is no end of the silence.
+        self._has_prompted = self._is_prompting = False
+        # Until when it waits for its goodbye to be heard.
+        self._leaves_at: float | None = None
 
     @property
     def state(self) -> State:
@@ -82,7 +107,7 @@ class Life:
         self._state = State.ACTIVE
         self._user_came = True
         self._user_speaking = False
-        self._last_speech = now
+        self._converse(now)
 
     def user_left(self, now: float) -> None:
         """The user went; they may come back within the grace."""
@@ -93,11 +118,25 @@ class Life:
     def user_speaks(self, speaking: bool, now: float) -> None:
         """The user began or stopped speaking."""
         self._user_speaking = speaking
-        self._last_speech = now
+        self._converse(now)
 
     def agent_speaks(self, now: float) -> None:
         """The agent is speaking, or about to."""
-        self._last_speech = now
+        if not self._is_prompting and self._leaves_at is None:
+            self._converse(now)
+
+    def agent_stopped(self, now: float) -> None:
+        """The agent has given out all that it had to say."""
+        self._is_prompting = False
+        if self._leaves_at is not None:
+            self._leaves_at = min(self._leaves_at, now + _HEARD_S)
+
+    def remarks(self, remark: Remark, now: float) -> None:
+        """The agent says this now."""
+        if remark is Remark.GOODBYE:
+            self._leaves_at = now + _GOODBYE_S
+        else:
+            self._has_prompted = self._is_prompting = True
 
     def pause(self) -> None:
         """The agent is silent from now on: silence does not end it."""
@@ -106,20 +145,43 @@ class Life:
     def resume(self, now: float) -> None:
         """The agent converses again."""
         self._is_paused = False
-        self._last_speech = now
+        self._converse(now)
 
     def ended(self) -> None:
         """The agent is gone."""
         self._state = State.ENDED
 
-    def deadline(self) -> tuple[float, EndReason] | None:
-        """The next moment at which the agent must end, and why; `None` for never."""
+    def deadline(self) -> tuple[float, EndReason | Remark] | None:
+        """The next moment at which the agent must end, and why, or say something; `None` for never."""
+        return min(self._deadlines(), default=None)
+
+    def _deadlines(self) -> Iterator[tuple[float, EndReason | Remark]]:
         limits = self._limits
-        ends = [(self._born, limits.max_duration_s, EndReason.MAX_DURATION)]
+        yield from _after(self._born, limits.max_duration_s, EndReason.MAX_DURATION)
         if self.state is State.ACTIVE and not self._user_speaking:
-            ends.append((self._last_speech, limits.idle_timeout_s, EndReason.IDLE))
+            yield from self._of_silence()
         elif self._state is State.WAITING and self._user_came:
-            ends.append((self._waiting_since, limits.user_left_grace_s, EndReason.USER_LEFT))
+            yield from _after(self._waiting_since, limits.user_left_grace_s, EndReason.USER_LEFT)
         elif self._state is State.WAITING:
-            ends.append((self._waiting_since, limits.user_wait_timeout_s, EndReason.USER_NEVER_CAME))
-        return min(((since + limit, reason) for since, limit, reason in ends if limit), default=None)
+            yield from _after(self._waiting_since, limits.user_wait_timeout_s, EndReason.USER_NEVER_CAME)
+
+    def _of_silence(self) -> Iterator[tuple[float, EndReason | Remark]]:
+        limits, since = self._limits, self._last_speech
+        if self._leaves_at is not None:
+            yield self._leaves_at, EndReason.IDLE
+            return
+        says_goodbye = Remark.GOODBYE in self._remarks
+        yield from _after(since, limits.idle_timeout_s, Remark.GOODBYE if says_goodbye else EndReason.IDLE)
+        if Remark.IDLE_PROMPT in self._remarks and not self._has_prompted:
+            yield from _after(since, limits.idle_prompt_s, Remark.IDLE_PROMPT)
+
+    def _converse(self, now: float) -> None:
+        """Somebody speaks, or is there to: a silence is over."""
+        self._last_speech = now
+        self._has_prompted = self._is_prompting = False
+        self._leaves_at = None
+
+
+def _after(since: float, limit: float, what: EndReason | Remark) -> Iterator[tuple[float, EndReason | Remark]]:
+    if limit:
+        yield since + limit, what

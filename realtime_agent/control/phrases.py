@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from enum import StrEnum
-from typing import NamedTuple
 
 __all__ = ["Phrase", "Phrases"]
 
@@ -34,23 +33,6 @@ class Phrase(StrEnum):
     START = "start"
 
 
-class _Pattern(NamedTuple):
-    """The words that an utterance begins and ends with, each in all its spellings."""
-
-    first: tuple[frozenset[str], ...]
-    last: tuple[frozenset[str], ...]
-
-    def matches(self, words: list[str]) -> bool:
-        between = len(words) - len(self.first) - len(self.last)
-        if not 0 <= between <= _MAX_BETWEEN:
-            return False
-        middle = words[len(self.first) : len(words) - len(self.last)]
-        if any(word.replace("'", "") in _NEGATIONS for word in middle):
-            return False
-        outer = words[: len(self.first)] + words[len(words) - len(self.last) :]
-        return all(word in spellings for spellings, word in zip((*self.first, *self.last), outer, strict=True))
-
-
 class Phrases:
     """Spots phrases in what was said.
 
@@ -60,38 +42,40 @@ class Phrases:
         start: Those that resume.
 
     Raises:
-        ValueError: a phrase has no first or no last word.
+        ValueError: a phrase has no first or no last word, or what should be a word is none.
     """
 
     def __init__(self, stop: str, start: str) -> None:
         texts = [(Phrase.STOP, each) for each in _split(stop)] + [(Phrase.START, each) for each in _split(start)]
         self._patterns = [(phrase, _pattern(text)) for phrase, text in texts]
-        self._keywords = [" ".join(word.split("|")[0] for word in _GAP.sub(" ", text).split()) for _, text in texts]
-
-    @property
-    def keywords(self) -> list[str]:
-        """What to listen for in particular: every phrase in its first spelling, without a gap."""
-        return list(self._keywords)
 
     def spot(self, utterance: str) -> Phrase | None:
         """The phrase that a whole utterance is, if it is one."""
-        words = _words(utterance)
-        return next((phrase for phrase, pattern in self._patterns if pattern.matches(words)), None)
+        words = " ".join(_words(utterance))
+        for phrase, pattern in self._patterns:
+            match = pattern.fullmatch(words)
+            if match is not None and _NEGATIONS.isdisjoint(match["between"].replace("'", "").split()):
+                return phrase
+        return None
 
 
 def _split(text: str) -> list[str]:
     return [phrase for phrase in text.split(",") if phrase.strip()]
 
 
-def _pattern(phrase: str) -> _Pattern:
-    first, *rest = (_spellings(side) for side in _GAP.split(phrase))
+def _pattern(phrase: str) -> re.Pattern[str]:
+    first, *rest = (" ".join(map(_spellings, side.split())) for side in _GAP.split(phrase))
     if len(rest) != 1 or not first or not rest[0]:
         raise ValueError(f"{phrase.strip()!r} is not first words, … and last words, such as hey … stop")
-    return _Pattern(first, rest[0])
+    return re.compile(rf"{first}(?P<between>(?: \S+){{0,{_MAX_BETWEEN}}}) {rest[0]}")
 
 
-def _spellings(side: str) -> tuple[frozenset[str], ...]:
-    return tuple(frozenset(_plain(spelling) for spelling in word.split("|")) for word in side.split())
+def _spellings(word: str) -> str:
+    """A pattern for one word of a phrase, in all its spellings."""
+    spellings = [re.escape(spelling) for each in word.split("|") if (spelling := " ".join(_words(each)))]
+    if not spellings:
+        raise ValueError(f"{word!r} is no word")
+    return f"(?:{'|'.join(spellings)})"
 
 
 def _words(text: str) -> list[str]:

@@ -48,6 +48,7 @@ class Limits(BaseModel):
 
     user_wait_timeout_s: Seconds
     user_left_grace_s: Seconds
+    idle_prompt_s: Seconds
     idle_timeout_s: Seconds
     max_duration_s: Seconds
 
@@ -58,7 +59,9 @@ class AgentSpec(BaseModel):
     Attributes:
         uid: The agent's own number, never 0.
         user_uid: Whom it hears; `None` is the first who comes.
-        greeting: What it says first when its user comes; `None` lets the user begin.
+        greeting: What it says first when its user comes; empty lets the user begin.
+        idle_prompt: What it says when nobody has spoken for a while; empty is nothing.
+        goodbye: What it says before it leaves since nobody speaks; empty is nothing.
         session: What its model is told when the session begins, but for the functions. What is not set is not sent.
         tools: The functions of AGENT_TOOLS that its model may call, by name; `None` is all of them.
     """
@@ -68,7 +71,9 @@ class AgentSpec(BaseModel):
     channel_name: ChannelName
     uid: Uid
     user_uid: Uid | None
-    greeting: str | None
+    greeting: str
+    idle_prompt: str
+    goodbye: str
     session: SessionConfig
     tools: tuple[str, ...] | None
     limits: Limits

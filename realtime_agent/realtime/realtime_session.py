@@ -176,9 +176,9 @@ class RealtimeSession:
         """The calls have been made."""
         self._perform(self._conversation.give_outputs(outputs))
 
-    def greet(self, config: ResponseConfig) -> None:
+    def remark(self, config: ResponseConfig) -> None:
         """Ask for the words that open the conversation."""
-        self._perform(self._conversation.greet(config))
+        self._perform(self._conversation.remark(config))
 
     async def update(self, config: SessionConfig) -> None:
         """Change settings."""

@@ -263,8 +263,8 @@ class Session(Protocol):
         """The calls of a `CallTools` have been made."""
         ...
 
-    def greet(self, config: ResponseConfig) -> None:
-        """Ask for the words that open the conversation; they are dropped when the user speaks first."""
+    def remark(self, config: ResponseConfig) -> None:
+        """Ask for words that nobody asked for, such as a greeting; they are dropped when the user speaks first."""
         ...
 
     async def update(self, config: SessionConfig) -> None:

@@ -27,6 +27,11 @@ __all__ = ["StartAgent"]
 
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w.:/@-]+$")]
 
+Remark = Annotated[str, Field(max_length=1000)]
+"""Said word for word; empty is nothing, where the server has a default too."""
+
+_REMARKS = ("greeting", "idle_prompt", "goodbye")
+
 _PCM = AudioFormat(type="audio/pcm", rate=24000)
 
 
@@ -40,14 +45,15 @@ class StartAgent(SessionFields):
     )
     model: ModelName | None = Field(None, description="The model's name, or an Azure deployment.")
     user_uid: Uid | None = Field(None, description="The participant that the agent hears; the first who comes.")
-    greeting: Annotated[str, Field(min_length=1, max_length=1000)] | None = Field(
-        None, description="What the agent says first, once its user is there."
-    )
+    greeting: Remark | None = Field(None, description="What the agent says first, once its user is there.")
+    idle_prompt: Remark | None = Field(None, description="What it says when nobody has spoken for idle_prompt_s.")
+    goodbye: Remark | None = Field(None, description="What it says before it leaves after idle_timeout_s.")
     turn_detection: TurnDetection | None = Field(
         DEFAULT_TURN_DETECTION, description="When the user's turn ends; null is push-to-talk."
     )
     user_wait_timeout_s: Seconds | None = Field(None, description="How long to wait for the user; 0 is for ever.")
     user_left_grace_s: Seconds | None = Field(None, description="How long to wait for a user who left.")
+    idle_prompt_s: Seconds | None = Field(None, description="After what silence it says its idle_prompt; 0 is never.")
     idle_timeout_s: Seconds | None = Field(None, description="How long nobody may speak.")
     max_duration_s: Seconds | None = Field(None, description="How long the agent may run.")
 
@@ -67,7 +73,7 @@ class StartAgent(SessionFields):
             uid=uid,
             # As in Agora, 0 is nobody in particular.
             user_uid=self.user_uid or None,
-            greeting=self.greeting,
+            **{name: getattr(settings, name) if (said := getattr(self, name)) is None else said for name in _REMARKS},
             session=self._session_of_agent(settings),
             tools=self.functions,
             limits=Limits(**limits | self._given(*limits)),

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from realtime_agent.control.life import EndReason, Life, State
+from realtime_agent.control.life import EndReason, Life, Remark, State
 from realtime_agent.control.spec import Limits
 
 BORN = 1000.0
 
 
-def new(*, wait: float = 120, grace: float = 15, idle: float = 600, most: float = 7200) -> Life:
-    limits = Limits(user_wait_timeout_s=wait, user_left_grace_s=grace, idle_timeout_s=idle, max_duration_s=most)
-    return Life(limits, BORN)
+def new(
+    *remarks: Remark, wait: float = 120, grace: float = 15, ask: float = 0, idle: float = 600, most: float = 7200
+) -> Life:
+    limits = Limits(
+        user_wait_timeout_s=wait, user_left_grace_s=grace, idle_prompt_s=ask, idle_timeout_s=idle, max_duration_s=most
+    )
+    return Life(limits, BORN, remarks)
 
 
-def active(**limits: float) -> Life:
+def active(*remarks: Remark, **limits: float) -> Life:
     """A life whose user came at 1010."""
-    life = new(**limits)
+    life = new(*remarks, **limits)
     life.connecting()
     life.ready(1005)
     life.user_joined(1010)
@@ -138,3 +144,99 @@ def test_its_words_are_those_of_the_api() -> None:
         "stopped", "user_left", "user_never_came", "idle", "max_duration",
         "model_failed", "rtc_failed", "crashed", "drained",
     }  # fmt: skip
+
+
+# Paused.
+
+
+def test_a_pause_is_a_state_be_the_user_there_or_away() -> None:
+    life = active()
+    life.pause()
+    assert (life.state, life.is_paused) == (State.PAUSED, True)
+    life.user_left(1020)
+    assert life.state is State.PAUSED
+    assert life.deadline() == (1035, EndReason.USER_LEFT)
+    life.user_joined(1025)
+    assert life.state is State.PAUSED
+    life.resume(1030)
+    assert (life.state, life.is_paused) == (State.ACTIVE, False)
+
+
+def test_silence_does_not_end_a_pause_and_counts_anew_after_it() -> None:
+    life = active(Remark.IDLE_PROMPT, ask=30, idle=60)
+    life.pause()
+    assert life.deadline() == (8200, EndReason.MAX_DURATION)
+    life.resume(2000)
+    assert life.deadline() == (2030, Remark.IDLE_PROMPT)
+
+
+def test_a_pause_before_it_is_ready_shows_when_it_is() -> None:
+    life = new()
+    life.pause()
+    seen = [life.state]
+    for step in (partial(life.ready, 1001), life.ended):
+        step()
+        seen.append(life.state)
+    assert seen == [State.STARTING, State.PAUSED, State.ENDED]
+
+
+# What it says into a silence.
+
+
+def test_it_asks_into_a_silence_once_and_then_says_goodbye() -> None:
+    life = active(*Remark, ask=30, idle=60)
+    assert life.deadline() == (1040, Remark.IDLE_PROMPT)
+    life.remarks(Remark.IDLE_PROMPT, 1040)
+    life.agent_speaks(1041)
+    life.agent_stopped(1043)
+    assert life.deadline() == (1070, Remark.GOODBYE)
+    life.remarks(Remark.GOODBYE, 1070)
+    assert life.deadline() == (1085, EndReason.IDLE)
+    life.agent_speaks(1071)
+    life.agent_stopped(1072)
+    assert life.deadline() == (1073, EndReason.IDLE)
+
+
+def test_without_words_it_is_silent_to_the_end() -> None:
+    assert active(ask=30, idle=60).deadline() == (1070, EndReason.IDLE)
+    assert active(Remark.GOODBYE, ask=30, idle=60).deadline() == (1070, Remark.GOODBYE)
+
+
+def test_a_user_who_speaks_ends_the_silence() -> None:
+    life = active(*Remark, ask=30, idle=60)
+    life.remarks(Remark.IDLE_PROMPT, 1040)
+    life.user_speaks(True, 1042)
+    assert life.deadline() == (8200, EndReason.MAX_DURATION)
+    life.user_speaks(False, 1044)
+    assert life.deadline() == (1074, Remark.IDLE_PROMPT)
+
+
+def test_a_user_who_speaks_keeps_an_agent_that_says_goodbye() -> None:
+    life = active(*Remark, idle=60)
+    life.remarks(Remark.GOODBYE, 1070)
+    life.user_speaks(True, 1071)
+    life.user_speaks(False, 1072)
+    assert life.deadline() == (1132, Remark.GOODBYE)
+
+
+def test_another_reply_after_it_asked_ends_the_silence_too() -> None:
+    life = active(*Remark, ask=30, idle=60)
+    life.remarks(Remark.IDLE_PROMPT, 1040)
+    life.agent_stopped(1042)
+    life.agent_speaks(1050)
+    assert life.deadline() == (1080, Remark.IDLE_PROMPT)
+
+
+def test_a_goodbye_that_takes_too_long_is_not_waited_for() -> None:
+    life = active(*Remark, idle=60)
+    life.remarks(Remark.GOODBYE, 1070)
+    life.agent_speaks(1084)
+    assert life.deadline() == (1085, EndReason.IDLE)
+    life.agent_stopped(1084.5)
+    assert life.deadline() == (1085, EndReason.IDLE)
+
+
+def test_nobody_is_asked_while_nobody_is_there() -> None:
+    life = active(*Remark, ask=30, idle=60)
+    life.user_left(1020)
+    assert life.deadline() == (1035, EndReason.USER_LEFT)

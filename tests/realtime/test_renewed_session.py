@@ -77,7 +77,7 @@ def test_while_the_model_responds_the_spare_connection_waits() -> None:
         await it.settle()
         assert first.is_closed
         assert not second.is_closed
-        it.session.greet(ResponseConfig(instructions="greet"))
+        it.session.remark(ResponseConfig(instructions="greet"))
         assert second.of_type(ev.ResponseCreate)
 
     talk(happens, rotate_s=100)
@@ -579,7 +579,7 @@ def test_a_response_over_which_each_connection_is_lost_is_given_up() -> None:
                 asyncio.get_running_loop().call_later(20, connection.says, GONE)
 
         it.connector.model = poisoned
-        it.session.greet(ResponseConfig(instructions="greet"))
+        it.session.remark(ResponseConfig(instructions="greet"))
         it.connector.newest.says(created("r1"))
         for number in range(2, 9):
             await it.settle(20)
@@ -595,7 +595,7 @@ def test_a_response_over_which_each_connection_is_lost_is_given_up() -> None:
 def test_a_response_that_never_begins_is_given_up_and_the_next_has_its_turn() -> None:
     async def happens(it: Talk) -> None:
         model = it.connector.newest
-        it.session.greet(ResponseConfig(instructions="greet"))
+        it.session.remark(ResponseConfig(instructions="greet"))
         await it.session.create_response(ResponseConfig(instructions="next"))
         await it.settle(20)
         assert [event.error.type for event in it.ear.of_type(Report)] == ["no_response"]
@@ -611,11 +611,11 @@ def test_a_response_that_never_begins_is_given_up_and_the_next_has_its_turn() ->
 def test_each_response_has_its_own_time_to_begin() -> None:
     async def happens(it: Talk) -> None:
         model = it.connector.newest
-        it.session.greet(ResponseConfig(instructions="greet"))
+        it.session.remark(ResponseConfig(instructions="greet"))
         await it.settle(9)
         model.says(created("r1"), done("r1"))
         await it.settle()
-        it.session.greet(ResponseConfig(instructions="next"))
+        it.session.remark(ResponseConfig(instructions="next"))
         await it.settle(5)
         assert not it.ear.of_type(Report)
         assert it.session.is_responding
@@ -626,7 +626,7 @@ def test_each_response_has_its_own_time_to_begin() -> None:
 def test_a_response_that_is_asked_for_again_has_its_time_again() -> None:
     async def happens(it: Talk) -> None:
         await it.settle(9.9)
-        it.session.greet(ResponseConfig(instructions="greet"))
+        it.session.remark(ResponseConfig(instructions="greet"))
         await it.settle(0.2)
         it.connector.failures.extend([GONE] * 5)
         it.connector.newest.says(GONE)
@@ -640,7 +640,7 @@ def test_a_response_that_is_asked_for_again_has_its_time_again() -> None:
 def test_a_response_that_goes_on_is_not_given_up_and_one_that_does_not_is() -> None:
     async def happens(it: Talk) -> None:
         model = it.connector.newest
-        it.session.greet(ResponseConfig(instructions="greet"))
+        it.session.remark(ResponseConfig(instructions="greet"))
         model.says(created("r1"))
         for _ in range(20):
             model.says(words("i1", "and so on "))
@@ -659,7 +659,7 @@ def test_a_turn_that_is_never_answered_holds_what_waits_for_some_seconds() -> No
         model = it.connector.newest
         model.says(started(), stopped(), committed())
         await it.settle(1)
-        it.session.greet(ResponseConfig(instructions="greet"))
+        it.session.remark(ResponseConfig(instructions="greet"))
         assert not model.of_type(ev.ResponseCreate)
         await it.settle(20)
         assert model.of_type(ev.ResponseCreate)
@@ -726,7 +726,7 @@ def test_after_it_has_closed_nothing_is_sent() -> None:
     async def happens(it: Talk) -> None:
         await it.session.close()
         it.session.append(bytes(960))
-        it.session.greet(ResponseConfig())
+        it.session.remark(ResponseConfig())
 
     it = talk(happens)
     assert [event.type for event in it.connector.newest.sent] == ["session.update"]

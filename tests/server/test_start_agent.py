@@ -38,7 +38,7 @@ def told(settings: Settings | None = None, **body: Any) -> dict[str, Any]:
 def test_what_is_left_out_is_the_servers_default() -> None:
     settings = Settings(idle_timeout_s=5)
     plain = spec(settings)
-    assert (plain.channel_name, plain.uid, plain.user_uid, plain.greeting, plain.tools) == ("room", 7, None, None, None)
+    assert (plain.channel_name, plain.uid, plain.user_uid, plain.greeting, plain.tools) == ("room", 7, None, "", None)
     assert plain.session.turn_detection == DEFAULT_TURN_DETECTION
     assert plain.limits.idle_timeout_s == 5
 
@@ -67,16 +67,23 @@ def test_of_what_is_left_out_the_model_is_told_only_the_servers_defaults() -> No
 
 
 def test_what_is_given_is_taken() -> None:
-    body: dict[str, Any] = {"uid": 9, "user_uid": 5, "greeting": "Hello!"}
+    body: dict[str, Any] = {"uid": 9, "user_uid": 5, "greeting": "Hello!", "idle_prompt": "Hm?", "goodbye": "Bye."}
     limits: dict[str, Any] = {
         "user_wait_timeout_s": 0,
         "user_left_grace_s": 1.5,
+        "idle_prompt_s": 1,
         "idle_timeout_s": 2,
         "max_duration_s": 3,
     }
     found = spec(**body, **limits)
     assert found.model_dump(include=set(body)) == body
     assert found.limits.model_dump() == limits
+
+
+def test_what_it_says_of_its_own_accord_is_the_server_s_unless_the_caller_says_even_nothing() -> None:
+    settings = Settings(greeting="Welcome.", idle_prompt="Still there?", goodbye="Bye.")
+    found = spec(settings, greeting="", goodbye="Farewell.")
+    assert (found.greeting, found.idle_prompt, found.goodbye) == ("", "Still there?", "Farewell.")
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,7 @@ class Conversation:
 
     # What the agent does by itself.
 
-    def greet(self, config: ResponseConfig) -> list[Action]:
+    def remark(self, config: ResponseConfig) -> list[Action]:
         """Ask for the words that open the conversation, which are pointless once the user has spoken."""
         return self._requests.ask(self._requests.new(config=config, lapses=True))
 

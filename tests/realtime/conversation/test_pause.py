@@ -175,7 +175,7 @@ def test_what_a_command_asks_for_waits_for_the_end_of_the_pause(conversation: Co
 
 def test_of_what_waited_before_only_that_comes_which_somebody_asked_for(conversation: Conversation) -> None:
     drive(conversation, [*turn("u1", "Tell me."), created("r1")])
-    conversation.greet(ResponseConfig(instructions="welcome"))
+    conversation.remark(ResponseConfig(instructions="welcome"))
     ask(conversation, "sing")
     conversation.say(1, "Why?")
     conversation.pause()
@@ -221,7 +221,7 @@ def test_what_was_partly_said_does_not_come_again(conversation: Conversation) ->
 
 
 def test_a_greeting_that_was_not_begun_does_not_come_after_the_pause(conversation: Conversation) -> None:
-    conversation.greet(ResponseConfig(instructions="welcome"))
+    conversation.remark(ResponseConfig(instructions="welcome"))
     conversation.pause()
     drive(conversation, [created("r1"), cancelled("r1")])
     assert asked(conversation.resume(anew=True)) == []

@@ -108,7 +108,7 @@ def test_a_reply_that_was_cut_waits_where_nobody_answers_the_user_by_itself() ->
 
 
 def test_a_greeting_is_dropped_when_the_user_speaks_first(conversation: Conversation) -> None:
-    request = request_of(conversation.greet(GREET))
+    request = request_of(conversation.remark(GREET))
     conversation.handle(started("u1"))
     assert kinds(conversation.handle(created("r1", request))) == ["response.cancel"]
     conversation.handle(cancelled("r1"))
@@ -117,7 +117,7 @@ def test_a_greeting_is_dropped_when_the_user_speaks_first(conversation: Conversa
 
 def test_a_greeting_that_waits_for_the_end_of_an_outage_is_dropped_when_the_user_speaks_first() -> None:
     conversation = new_conversation(user_present=False)
-    conversation.greet(GREET)
+    conversation.remark(GREET)
     conversation.handle(started("u1"))
     assert asked(conversation.user_joined()) == []
     assert asked(answered(conversation, "u1", "r2")) == []
@@ -126,7 +126,7 @@ def test_a_greeting_that_waits_for_the_end_of_an_outage_is_dropped_when_the_user
 def test_a_greeting_collides_with_the_answer_to_a_user_who_spoke_first_and_is_dropped(
     conversation: Conversation,
 ) -> None:
-    actions = conversation.greet(GREET)
+    actions = conversation.remark(GREET)
     drive(conversation, [started("u1"), stopped("u1"), committed("u1"), created("r1")])
     assert conversation.handle(error(COLLISION, event_id(actions, ev.ResponseCreate))) == []
     assert conversation.handle(delta("r1")) != []
@@ -135,14 +135,14 @@ def test_a_greeting_collides_with_the_answer_to_a_user_who_spoke_first_and_is_dr
 
 def test_a_greeting_comes_after_the_user_who_spoke_first_where_nobody_answers_them() -> None:
     conversation = new_conversation(ServerVad(create_response=False))
-    request = request_of(conversation.greet(GREET))
+    request = request_of(conversation.remark(GREET))
     drive(conversation, [started("u1"), created("r1", request), cancelled("r1")])
     assert asked(drive(conversation, [stopped("u1"), committed("u1")])) == ["greet"]
 
 
 def test_a_greeting_is_not_dropped_where_the_user_cannot_interrupt() -> None:
     conversation = new_conversation(ServerVad(interrupt_response=False))
-    request = request_of(conversation.greet(GREET))
+    request = request_of(conversation.remark(GREET))
     conversation.handle(started("u1"))
     assert conversation.handle(created("r1", request)) == []
     assert conversation.handle(delta("r1")) != []
@@ -525,13 +525,13 @@ def test_the_agent_is_told_that_a_user_who_leaves_speaks_no_more(conversation: C
 
 
 def test_a_greeting_is_dropped_also_where_it_has_begun_and_nothing_of_it_came(conversation: Conversation) -> None:
-    request = request_of(conversation.greet(GREET))
+    request = request_of(conversation.remark(GREET))
     drive(conversation, [created("r1", request), started("u1"), cancelled("r1")])
     assert asked(answered(conversation, "u1", "r2")) == []
 
 
 def test_a_greeting_that_an_outage_cut_is_dropped_when_the_user_speaks(conversation: Conversation) -> None:
-    conversation.handle(created("r1", request_of(conversation.greet(GREET))))
+    conversation.handle(created("r1", request_of(conversation.remark(GREET))))
     conversation.disconnected()
     actions = conversation.connected()
     assert asked(actions) == ["greet"]
