@@ -125,9 +125,12 @@ class CommandDone(_AgentEvent):
 
 
 class ErrorReported(_AgentEvent):
-    """Something went wrong, and the agent goes on."""
+    """Something went wrong, and the agent goes on.
 
-    type: Literal["error"] = "error"
+    Not `error`, as which a browser's EventSource tells that its connection is lost.
+    """
+
+    type: Literal["agent_error"] = "agent_error"
     of: Literal["model", "recording"] = "model"
     code: str
     message: str

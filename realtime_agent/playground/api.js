@@ -34,6 +34,11 @@ export function findAgent(channelName, signal) {
   return ask("GET", `/agents/${encodeURIComponent(channelName)}`, undefined, { signal });
 }
 
+/** Ask something of the channel's agent, as docs/api.md has it. */
+export function controlAgent(channelName, command, fields = {}) {
+  return post("/control_agent", { channel_name: channelName, command, ...fields });
+}
+
 /** End the channel's agent, if one runs. */
 export async function stopAgent(channelName) {
   try {
@@ -77,6 +82,7 @@ const MEANING = {
   401: "The server did not accept this page's token or key.",
   403: "The server does not allow this.",
   404: "There is no agent in this channel.",
+  409: "That is not possible right now.",
   500: "The server made a mistake.",
   502: "The agent could not start.",
   503: "The server is full or not ready.",

@@ -1,9 +1,11 @@
 // The page: joins the controls to a call, and keeps an account of it for tests (window.realtimeAgent).
 
-import { stopAgent } from "./api.js";
+import { controlAgent, stopAgent } from "./api.js";
 import { Call } from "./call.js";
 import { CLOSED, endInWords } from "./channel.js";
+import { EventFeed } from "./event-feed.js";
 import { microphoneGranted } from "./microphone.js";
+import { PushToTalk } from "./push-to-talk.js";
 import { TabStorage } from "./tab-storage.js";
 import { Transcript } from "./transcript.js";
 import { View } from "./view.js";
@@ -19,6 +21,8 @@ class Playground {
     this.transcript = new Transcript();
     this.call = null;
     this.joining = null;
+    this.feed = null;
+    this.pushToTalk = null;
     this.muted = false;
     this.agentEnded = false;
     this.transcriptOf = null; // the channel whose conversation is shown
@@ -27,6 +31,10 @@ class Playground {
     view.bind({
       join: () => this.join(),
       mute: () => this.mute(!this.muted),
+      pause: () => this.control(this.facts.state === "paused" ? "resume" : "pause"),
+      pushToTalk: () => this.switchPushToTalk(),
+      press: () => this.talk(true),
+      release: () => this.talk(false),
       leave: () => this.leave(),
       end: () => this.end(),
     });
@@ -83,9 +91,15 @@ class Playground {
     this.storage.set("uid", uid);
     this.storage.set("joined", channelName);
     Object.assign(this.facts, { uid, heard, position });
+    this.pushToTalk = new PushToTalk({
+      control: (command, fields) => controlAgent(channelName, command, fields),
+      mute: (muted) => this.mute(muted),
+    });
     this.mute(false);
     this.view.turn(null);
     if (this.freshStart) this.clear();
+    this.watch(channelName);
+    if (this.storage.get("pushToTalk") !== null) this.switchPushToTalk(); // as before the page was loaded again
     this.agentState(state, null);
     this.view.endable(true);
     setTimeout(() => this.call && this.sound(this.call.soundRuns), SOUND_DELAY_MS);
@@ -102,6 +116,52 @@ class Playground {
     this.transcript.items.clear();
     this.facts.transcripts = [];
     this.view.clearTranscript();
+  }
+
+  /** Show what happens to the agent. */
+  watch(channelName) {
+    this.feed?.close();
+    this.view.events.clear();
+    this.facts.events = [];
+    this.feed = new EventFeed(channelName, (event) => {
+      this.facts.events.push(event.type);
+      this.view.events.show(event);
+    });
+  }
+
+  /** Ask something of the agent; what goes wrong is shown. */
+  async control(command, fields) {
+    try {
+      return await controlAgent(this.facts.channelName, command, fields);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  async switchPushToTalk() {
+    const { pushToTalk } = this;
+    try {
+      await pushToTalk.turnOn(!pushToTalk.isOn);
+    } catch (error) {
+      this.failed(error);
+    }
+    if (pushToTalk.isOn) this.storage.set("pushToTalk", "on");
+    else this.storage.remove("pushToTalk");
+    if (this.pushToTalk !== pushToTalk) return; // they have left meanwhile
+    this.facts.pushToTalk = pushToTalk.isOn;
+    this.view.pushToTalk(pushToTalk.isOn);
+  }
+
+  async talk(isTalking) {
+    if (!this.pushToTalk?.isOn) return;
+    const done = isTalking ? this.pushToTalk.press() : this.pushToTalk.release();
+    this.facts.talking = this.pushToTalk.isHeld;
+    this.view.talking(this.pushToTalk.isHeld);
+    try {
+      await done;
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   /** The agent hears this user from now on, or another. */
@@ -129,6 +189,7 @@ class Playground {
   get hindrance() {
     if (this.facts.trouble) return this.facts.trouble;
     if (!this.facts.heard) return "The agent listens to someone else in this channel.";
+    if (this.pushToTalk?.isOn) return "Hold the button or the space bar while you talk.";
     return this.muted ? "You are muted." : undefined;
   }
 
@@ -176,6 +237,7 @@ class Playground {
 
   leave() {
     if (this.joining) this.joining.abort();
+    if (this.pushToTalk?.isOn) this.switchPushToTalk(); // whoever comes next expects to be heard
     this.call?.leave();
   }
 
@@ -192,6 +254,9 @@ class Playground {
 
   closed(code, reason, words) {
     this.call = null;
+    if (code !== CLOSED.ENDED) this.feed?.close(); // else it tells how the agent ended
+    this.pushToTalk = null;
+    this.facts.pushToTalk = this.facts.talking = false;
     Object.assign(this.facts, { closeCode: code, trouble: "" });
     this.view.levels({ mic: 0, agent: 0 });
     // An abnormal close leaves the wish to be here standing, so that a reload joins again.
@@ -236,6 +301,9 @@ function newFacts() {
     micLevel: 0,
     framesSent: 0,
     framesDropped: 0,
+    pushToTalk: false,
+    talking: false,
+    events: [],
     turnLatenciesMs: [],
     transcripts: [],
     errors: [],

@@ -1,5 +1,6 @@
 // What the page shows: state, notice, controls, levels. It decides nothing.
 
+import { EventList } from "./event-list.js";
 import { TranscriptView } from "./transcript-view.js";
 
 const STATES = {
@@ -9,7 +10,7 @@ const STATES = {
   connecting: ["Starting", "The agent is getting ready."],
   waiting: ["Waiting", "The agent waits for its user."],
   active: ["Active", "Speak, the agent is listening."],
-  paused: ["Paused", "The agent is not listening for now."],
+  paused: ["Paused", "Say “Hey agent, start”, or press Resume."],
   ended: ["Ended", ""],
 };
 const QUIET_DB = -60;
@@ -27,6 +28,9 @@ export class View {
     this.channel = element("channel");
     this.controls = element("controls");
     this.muteButton = element("mute");
+    this.pauseButton = element("pause");
+    this.pushToTalkButton = element("push-to-talk");
+    this.talkButton = element("talk");
     this.leaveButton = element("leave");
     this.endButton = element("end");
     this.latency = element("latency");
@@ -35,16 +39,31 @@ export class View {
     this.agentMeter = element("agent-meter");
     this.empty = element("empty");
     this.transcript = new TranscriptView(element("transcript"), element("conversation"));
+    this.eventsBox = element("events-box");
+    this.events = new EventList(element("events"), element("last-event"));
     element("notice-dismiss").addEventListener("click", () => this.notice(""));
   }
 
-  /** @param {{join, mute, leave, end}} actions  what the controls do */
+  /** @param {{join, mute, pause, pushToTalk, press, release, leave, end}} actions  what the controls do */
   bind(actions) {
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       actions.join();
     });
     this.muteButton.addEventListener("click", actions.mute);
+    this.pauseButton.addEventListener("click", actions.pause);
+    this.pushToTalkButton.addEventListener("click", actions.pushToTalk);
+    this.talkButton.addEventListener("pointerdown", (event) => {
+      this.talkButton.setPointerCapture(event.pointerId);
+      actions.press();
+    });
+    for (const end of ["pointerup", "pointercancel"]) this.talkButton.addEventListener(end, actions.release);
+    const isSpace = (event) => event.code === "Space" && !event.repeat && !this.talkButton.hidden;
+    document.addEventListener("keydown", (event) => {
+      if (event.code === "Space" && !this.talkButton.hidden) event.preventDefault(); // no button is pressed by it then
+      if (isSpace(event)) actions.press();
+    });
+    document.addEventListener("keyup", (event) => isSpace(event) && actions.release());
     this.leaveButton.addEventListener("click", actions.leave);
     this.endButton.addEventListener("click", actions.end);
   }
@@ -63,7 +82,12 @@ export class View {
     this.empty.querySelector("p").textContent = inCall ? "Say something." : "Join the channel and say something.";
     this.form.hidden = inCall;
     this.controls.hidden = !inCall;
-    this.muteButton.hidden = state === "joining";
+    const isJoined = inCall && state !== "joining";
+    this.pauseButton.hidden = this.pushToTalkButton.hidden = !isJoined;
+    this.pauseButton.textContent = state === "paused" ? "Resume" : "Pause";
+    this.eventsBox.hidden = !isJoined && !this.events.list.childElementCount;
+    if (!inCall) this.pushToTalk(false);
+    this.muteButton.hidden = !isJoined || !this.talkButton.hidden;
     this.leaveButton.textContent = state === "joining" ? "Cancel" : "Leave";
     if (switched && focusLost) (inCall ? this.leaveButton : document.getElementById("join")).focus();
   }
@@ -84,6 +108,18 @@ export class View {
     this.muteButton.querySelector(".label").textContent = muted ? "Unmute" : "Mute";
     this.root.dataset.muted = String(muted);
     this.you.textContent = muted ? "You (muted)" : "You";
+  }
+
+  /** Whether the user speaks only while they hold a button. */
+  pushToTalk(isOn) {
+    this.talkButton.hidden = !isOn;
+    this.muteButton.hidden = isOn;
+    this.pushToTalkButton.setAttribute("aria-pressed", String(isOn));
+  }
+
+  talking(isTalking) {
+    this.root.dataset.talking = String(isTalking);
+    this.talkButton.textContent = isTalking ? "Let go to send" : "Hold to talk";
   }
 
   levels({ mic, agent }) {

@@ -63,6 +63,7 @@ class StubServer:
         self.frames: list[bytes] = []
         self.messages: list[dict[str, Any]] = []
         self.close_codes: list[int | None] = []
+        self._events_told: list[bytes] = []
         self._socket: web.WebSocketResponse | None = None
         self._receiving: asyncio.Task[None] | None = None
         self._goodbye: tuple[int, str] = (WSCloseCode.OK, "")
@@ -85,10 +86,11 @@ class StubServer:
         app.router.add_get("/docs", _page("docs.html"))
         app.router.add_static("/static/", _PLAYGROUND)
         app.router.add_get("/openapi.json", self._openapi)
-        for path in ("/start_agent", "/stop_agent", "/token"):
+        for path in ("/start_agent", "/stop_agent", "/control_agent", "/token"):
             app.router.add_post(path, self._call)
         app.router.add_get("/rtc/{channel}", self._channel)
         app.router.add_get("/agents/{channel}", self._agent)
+        app.router.add_get("/agents/{channel}/events", self._events)
         app.router.add_get("/agora/AgoraRTC.js", self._sdk)
         self._runner = web.AppRunner(app, shutdown_timeout=1)
         await self._runner.setup()
@@ -176,6 +178,23 @@ class StubServer:
         refusal = self._refusal("/agents")
         await self.agent_is_told.wait()
         return refusal or web.json_response(answer)
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """Let those who watch the agent know of an event."""
+        number = len(self._events_told) + 1
+        event = {"id": f"1-{number}", "type": kind, "at": 1_700_000_000.5, **fields}
+        self._events_told.append(f"id: 1-{number}\nevent: {kind}\ndata: {json.dumps(event)}\n\n".encode())
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        told = int(request.headers.get("Last-Event-ID", "1-0").partition("-")[2])
+        while request.transport is not None and not request.transport.is_closing():
+            for event in self._events_told[told:]:
+                await response.write(event)
+                told += 1
+            await asyncio.sleep(0.02)
+        return response
 
     async def _sdk(self, request: web.Request) -> web.StreamResponse:
         if self.agora_sdk is None or not self.agora_sdk.exists():

@@ -1,0 +1,56 @@
+// Push-to-talk: the user's turn lasts as long as they hold a button, and the agent answers when they let go.
+
+const TAIL_MS = 200; // what was said last is still on its way when they let go
+
+export class PushToTalk {
+  /**
+   * @param {object} hands
+   *   control(command, fields): asks something of the agent, by HTTP; mute(muted): the microphone
+   * @param {(milliseconds: number) => Promise<void>} sleep
+   */
+  constructor({ control, mute }, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))) {
+    this.control = control;
+    this.mute = mute;
+    this.sleep = sleep;
+    this.isOn = false;
+    this.isHeld = false;
+    this.turn = Promise.resolve();
+  }
+
+  /** Let the user's button end their turns, or the agent's own turn detection. */
+  async turnOn(isOn) {
+    await this.control("update_turn_detection", { new_turn_detection: !isOn });
+    this.isOn = isOn;
+    this.isHeld = false;
+    this.mute(isOn);
+  }
+
+  /** The user begins to talk: whatever the agent says is cut, and what the microphone heard before is forgotten. */
+  press() {
+    if (!this.isOn || this.isHeld) return this.turn;
+    this.isHeld = true;
+    return this.next(async () => {
+      await this.control("interrupt");
+      await this.control("clear_audio_buffer");
+      if (this.isHeld) this.mute(false);
+    });
+  }
+
+  /** The user has finished: what they said becomes a message, and is answered. */
+  release() {
+    if (!this.isOn || !this.isHeld) return this.turn;
+    this.isHeld = false;
+    return this.next(async () => {
+      await this.sleep(TAIL_MS);
+      this.mute(true);
+      await this.control("commit_audio_buffer");
+      await this.control("create_response");
+    });
+  }
+
+  /** One after the other, whatever came of those before. */
+  next(step) {
+    this.turn = this.turn.catch(() => {}).then(step);
+    return this.turn;
+  }
+}
