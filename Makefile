@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NPM_READY := node_modules/.package-lock.json
 
-.PHONY: help demo setup agora-web test fuzz check lock pictures clean
+.PHONY: help demo setup agora-web test fuzz check bench-phrases lock pictures clean
 
 help:                ## List the commands.
-	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup          ## Start the server and the page on http://127.0.0.1:8080.
 	@exec $(BIN)/python -m realtime_agent.main server
@@ -41,6 +41,9 @@ fuzz: setup          ## Run the random tests for longer: 2 million events, 1 mil
 
 check: setup         ## Lint and type-check.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench-phrases: setup ## Measure how well "Hey … Stop" and "Hey … Start" are heard.
+	@$(BIN)/python -m bench.phrases $(ARGS)
 
 lock: setup          ## Write the pinned requirement files again; ARGS=--upgrade takes the newest versions.
 	@$(BIN)/python docs/lock.py $(ARGS)

@@ -37,10 +37,12 @@ class Watcher:
                     self.events.append(json.loads(line.removeprefix(b"data: ")))
                     self._news.notify_all()
 
-    async def until(self, condition: Callable[[dict[str, Any]], object], after: int = 0) -> dict[str, Any]:
+    async def until(
+        self, condition: Callable[[dict[str, Any]], object], after: int = 0, *, timeout_s: float = _TIMEOUT_S
+    ) -> dict[str, Any]:
         """The first event behind the first `after` ones of which this is so."""
         try:
-            async with asyncio.timeout(_TIMEOUT_S), self._news:
+            async with asyncio.timeout(timeout_s), self._news:
                 await self._news.wait_for(lambda: any(map(condition, self.events[after:])))
         except TimeoutError:
             raise AssertionError(f"it did not happen: {self.events[after:]}") from None

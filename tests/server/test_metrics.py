@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+from pathlib import Path
 
 import prometheus_client
 import pytest
@@ -206,3 +209,18 @@ async def test_what_has_ended_is_still_counted(fleet: Fleet, launcher: FakeLaunc
 def test_nothing_of_ours_is_in_the_registry_that_all_share(fleet: Fleet) -> None:
     read(fleet)
     assert "realtime_agent" not in prometheus_client.generate_latest().decode()
+
+
+def test_the_dashboard_asks_for_what_there_is(fleet: Fleet) -> None:
+    dashboard = json.loads(Path("docs/grafana-dashboard.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    names = {name for expression in asked for name in re.findall(r"realtime_agent_\w+", expression)}
+    text = Metrics(fleet).as_text()[0].decode()
+    told = {f"realtime_agent_{name}" for name, _ in values(text)}
+    # Those with several labels have no value before there is one.
+    told |= {f"{name}_total" for name in re.findall(r"# TYPE (\w+)_total counter", text)}
+    told |= {f"{name}_bucket" for name in re.findall(r"# TYPE (\w+) histogram", text)}
+    assert names - told == set()
+    assert {name.removesuffix("_bucket").removesuffix("_total") for name in names} >= {
+        name.removesuffix("_total") for name in re.findall(r"# TYPE (\w+) ", text)
+    } - {"realtime_agent_transcription_seconds", "realtime_agent_transcription_tokens"}
