@@ -129,6 +129,11 @@ def _add_model(commands: _Commands) -> None:
     )
     model.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     model.add_argument("--port", type=_port, default=9000, help="default: %(default)s; 0 is any free one")
+    model.add_argument(
+        "--listen-only",
+        action="store_true",
+        help="only write down what is said, in sessions with ?intent=transcription; loads no voice, to use less memory",
+    )
     model.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     model.set_defaults(program=programs.run_model)
 

@@ -77,7 +77,9 @@ async def run_model(options: argparse.Namespace, settings: Settings) -> int:
 
     async with AsyncExitStack() as stack:
         try:
-            model = await stack.enter_async_context(serve(settings, host=options.host, port=options.port))
+            model = await stack.enter_async_context(
+                serve(settings, host=options.host, port=options.port, listen_only=options.listen_only)
+            )
         except OSError as error:
             raise ConfigError(f"can't listen on {options.host} port {options.port}: {error.strerror}") from None
         print(model.url, flush=True)

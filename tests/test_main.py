@@ -19,10 +19,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from realtime_agent import __version__
-from realtime_agent.main import main
+from realtime_agent.config import Settings
+from realtime_agent.main import main, parser
 from realtime_agent.testing import RefuseSettings, ScriptedServer
+from tests.local_model.fakes import Voices
 from tests.ports import dead_port
 from tests.processes import command_line, descendants, until_dead
 
@@ -116,6 +120,25 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out.strip() == __version__
+
+
+async def test_the_model_can_be_told_only_to_listen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("realtime_agent.local_model.server.load_ears", lambda _: Voices().ears())
+    options = parser().parse_args(["model", "--port=0", "--listen-only"])
+    running = asyncio.create_task(options.program(options, Settings()))
+    url = ""
+    async with asyncio.timeout(_TIMEOUT_S):
+        while not url:
+            await asyncio.sleep(0.01)
+            url = capsys.readouterr().out.strip()
+    with pytest.raises(InvalidStatus, match="400"):
+        await connect(f"{url}/realtime")
+    async with connect(f"{url}/realtime?intent=transcription") as connection:
+        assert '"type":"transcription"' in str(await connection.recv())
+    running.cancel()
+    await asyncio.wait([running])
 
 
 AGENT = ["agent", "--channel_name=room", "--uid=7"]

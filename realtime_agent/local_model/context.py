@@ -1,4 +1,4 @@
-"""What the listener and the responder of one session share."""
+"""What all that happens in one session has in common."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 from realtime_agent.errors import InvalidEvent
 from realtime_agent.local_model.items import Conversation, Entry, new_id
 from realtime_agent.local_model.outbox import Outbox
-from realtime_agent.local_model.parts import Parts
-from realtime_agent.local_model.session import SessionSettings
 from realtime_agent.realtime.events import ErrorEvent, ItemAdded, ItemDone, KnownServerEvent
 from realtime_agent.realtime.types import ErrorDetail
 
@@ -20,13 +18,11 @@ T = TypeVar("T")
 
 
 class Context:
-    """One session's settings and conversation, its way to the client, and the owner of its tasks."""
+    """One session's conversation, its way to the client, and the owner of its tasks."""
 
-    def __init__(self, parts: Parts, settings: SessionSettings, outbox: Outbox) -> None:
-        self.parts = parts
-        self.settings = settings
+    def __init__(self, outbox: Outbox, conversation: Conversation) -> None:
         self.outbox = outbox
-        self.conversation = Conversation()
+        self.conversation = conversation
         self.tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[Any]] = set()
 

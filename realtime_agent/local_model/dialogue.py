@@ -1,14 +1,14 @@
-"""One session: takes its client's events in order and answers each, or says what is wrong with it."""
+"""A session that is a conversation: what it hears it answers."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterable
 
 from realtime_agent.errors import InvalidEvent
 from realtime_agent.local_model.buffer import decode_pcm
 from realtime_agent.local_model.context import Context
-from realtime_agent.local_model.items import Entry, new_entry
+from realtime_agent.local_model.exchange import Exchange
+from realtime_agent.local_model.items import Conversation, Entry, new_entry
 from realtime_agent.local_model.listener import Listener
 from realtime_agent.local_model.outbox import Outbox
 from realtime_agent.local_model.parts import Parts
@@ -16,10 +16,6 @@ from realtime_agent.local_model.responder import Responder
 from realtime_agent.local_model.session import SessionSettings
 from realtime_agent.realtime.events import (
     ClientEvent,
-    ErrorEvent,
-    InputAudioBufferAppend,
-    InputAudioBufferClear,
-    InputAudioBufferCommit,
     ItemCreate,
     ItemDelete,
     ItemDeleted,
@@ -30,64 +26,32 @@ from realtime_agent.realtime.events import (
     OutputAudioBufferClear,
     ResponseCancel,
     ResponseCreate,
-    SessionCreated,
-    SessionUpdate,
-    SessionUpdated,
-    parse_client_event,
 )
-from realtime_agent.realtime.types import ErrorDetail, Item, ResponseConfig
+from realtime_agent.realtime.types import Item, ResponseConfig
 
 __all__ = ["Dialogue"]
 
-logger = logging.getLogger(__name__)
-
-_MAX_UNREAD = 1024
-"""Messages that may wait for a client before what it sends waits too. Far above what responses may fill, so that a
-client which is busy sending can still interrupt them."""
-
 
 class Dialogue:
-    """Holds one session with one client; nothing the client sends ends it."""
+    """A session whose items are what its user and the model say."""
 
     def __init__(self, parts: Parts, settings: SessionSettings, outbox: Outbox) -> None:
         self._settings = settings
-        self._context = Context(parts, settings, outbox)
-        self._listener = Listener(self._context, on_start=self._user_began, on_turn=self._user_finished)
-        self._responder = Responder(self._context, self._listener.settled, self._listener.expect_speech)
+        self._context = Context(outbox, Conversation())
+        self._listener = Listener(
+            self._context, parts, settings, on_start=self._user_began, on_turn=self._user_finished
+        )
+        self._responder = Responder(
+            self._context, parts, settings, self._listener.settled, self._listener.expect_speech
+        )
+        self._exchange = Exchange(self._context, self._listener, settings, self._answer)
 
     async def run(self, messages: AsyncIterable[str | bytes]) -> None:
         """Serve a client until its messages end."""
-        async with self._context.tasks:
-            self._context.emit(SessionCreated(session=self._settings.to_dict()))
-            async for message in messages:
-                await self._handle(message)
-                await self._listener.keep_up()
-                await self._context.outbox.room(_MAX_UNREAD)
-            self._context.end()
+        await self._exchange.run(messages)
 
-    async def _handle(self, message: str | bytes) -> None:
-        event_id = None
-        try:
-            event = parse_client_event(message)
-            event_id = event.event_id
-            await self._dispatch(event)
-        except InvalidEvent as error:
-            self._context.emit_error(error, error.event_id or event_id)
-        except Exception:
-            logger.exception("an event could not be handled")
-            detail = ErrorDetail(type="server_error", message="The event could not be handled.", event_id=event_id)
-            self._context.emit(ErrorEvent(error=detail))
-
-    async def _dispatch(self, event: ClientEvent) -> None:
+    def _answer(self, event: ClientEvent) -> None:
         match event:
-            case InputAudioBufferAppend():
-                await self._listener.append(decode_pcm(event.audio, "audio"))
-            case InputAudioBufferCommit():
-                self._listener.commit()
-            case InputAudioBufferClear():
-                self._listener.clear()
-            case SessionUpdate():
-                self._update(event)
             case ItemCreate():
                 self._create_item(event)
             case ItemRetrieve():
@@ -103,11 +67,6 @@ class Dialogue:
                 self._responder.cancel(event.response_id)
             case OutputAudioBufferClear():
                 raise InvalidEvent("There is no output audio buffer on a websocket.", "invalid_value", "type")
-
-    def _update(self, event: SessionUpdate) -> None:
-        self._settings.update(event.session)
-        self._listener.configure()
-        self._context.emit(SessionUpdated(session=self._settings.to_dict()))
 
     def _create_item(self, event: ItemCreate) -> None:
         entry, pcm = _entry_and_audio(event.item, "item")

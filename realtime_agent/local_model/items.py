@@ -105,10 +105,15 @@ def _heard(spoken: list[tuple[str, float]], until_ms: float) -> list[tuple[str, 
 
 
 class Conversation:
-    """The items in order, by id."""
+    """The items in order, by id.
 
-    def __init__(self) -> None:
+    Args:
+        max_items: How many are kept, at least one; the oldest give way. None keeps all.
+    """
+
+    def __init__(self, max_items: int | None = None) -> None:
         self.id = new_id("conv")
+        self._max_items = max_items
         self._entries: list[Entry] = []
 
     @property
@@ -131,7 +136,10 @@ class Conversation:
         else:
             index = self._index(after, "previous_item_id") + 1
         self._entries.insert(index, entry)
-        return self._entries[index - 1].id if index else None
+        previous = self._entries[index - 1].id if index else None
+        if self._max_items is not None:
+            del self._entries[: -self._max_items]
+        return previous
 
     def previous_id(self, entry: Entry) -> str | None:
         """The id of the item before this one; None if there is none, or this one was deleted."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from realtime_agent.local_model.buffer import InputBuffer
 from realtime_agent.local_model.context import Context
 from realtime_agent.local_model.items import Entry, new_id
+from realtime_agent.local_model.parts import Ears
+from realtime_agent.local_model.session import AnySettings
 from realtime_agent.local_model.turns import IdleTimeout, TurnEnded, TurnEvent, TurnPaused, Turns, TurnStarted
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.events import (
@@ -21,7 +23,7 @@ from realtime_agent.realtime.events import (
     TranscriptionDelta,
     TranscriptionFailed,
 )
-from realtime_agent.realtime.types import ContentPart, Item, TranscriptionUsage
+from realtime_agent.realtime.types import ContentPart, Item, Transcription, TranscriptionUsage
 
 __all__ = ["Listener"]
 
@@ -44,12 +46,22 @@ _MAX_PENDING = 8
 class Listener:
     """Hears one user. `on_start` is called when the user begins to speak, `on_turn` when a turn was committed."""
 
-    def __init__(self, context: Context, on_start: Callable[[], None], on_turn: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        ears: Ears,
+        settings: AnySettings,
+        *,
+        on_start: Callable[[], None] = lambda: None,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> None:
         self._context = context
+        self._transcriber = ears.transcriber
+        self._settings = settings
         self._on_start = on_start
         self._on_turn = on_turn
-        self._detector = context.parts.new_detector()
-        self._turns = Turns(context.settings.input.turn_detection)
+        self._detector = ears.new_detector()
+        self._turns = Turns(settings.input.turn_detection)
         self._buffer = InputBuffer()
         self._item_id = ""
         self._early: tuple[int, asyncio.Task[str | None]] | None = None
@@ -57,7 +69,7 @@ class Listener:
 
     def configure(self) -> None:
         """Follow the session's settings, which changed."""
-        self._turns.configure(self._context.settings.input.turn_detection)
+        self._turns.configure(self._settings.input.turn_detection)
 
     def expect_speech(self, within_ms: float | None) -> None:
         """Start the idle timeout behind `within_ms` of audio that is still to be played; None stops it."""
@@ -71,7 +83,7 @@ class Listener:
             for probability in self._detector.feed(part):
                 if event := self._turns.hear(probability):
                     self._follow(event)
-            if self._context.settings.input.turn_detection and self._turns.start_ms is None:
+            if self._settings.input.turn_detection and self._turns.start_ms is None:
                 self._buffer.forget(self._buffer.end_ms - _IDLE_KEEP_MS)
             await asyncio.sleep(0)
 
@@ -172,11 +184,10 @@ class Listener:
 
     async def _recognise(self, pcm: bytes) -> str | None:
         """The words in some audio; None if they could not be had."""
-        transcription = self._context.settings.input.transcription
-        language = transcription.language if transcription else None
+        hints = self._settings.input.transcription or Transcription()
         try:
             async with asyncio.timeout(_TRANSCRIBE_TIMEOUT_S):
-                return await self._context.parts.transcriber.transcribe(pcm, language)
+                return await self._transcriber.transcribe(pcm, hints.language, hints.keywords or ())
         except Exception:
             logger.exception("speech could not be written down")
             return None
@@ -184,7 +195,7 @@ class Listener:
     async def _await_transcript(self, entry: Entry, text: asyncio.Task[str | None], *, announce: bool) -> None:
         transcript = await text
         entry.hear(transcript or "")
-        if not announce or self._context.settings.input.transcription is None:
+        if not announce or self._settings.input.transcription is None:
             return
         if transcript is None:
             error = {"type": "server_error", "code": "transcription_failed", "message": "The audio was not understood."}

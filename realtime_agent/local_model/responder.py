@@ -11,8 +11,10 @@ from realtime_agent.errors import InvalidEvent, SessionError
 from realtime_agent.local_model.brain import Prompt
 from realtime_agent.local_model.context import Context
 from realtime_agent.local_model.items import Entry, messages_of
+from realtime_agent.local_model.parts import Parts
 from realtime_agent.local_model.reply import INPUT_MS_PER_TOKEN, Reply, count_words
 from realtime_agent.local_model.sentences import split_sentences
+from realtime_agent.local_model.session import SessionSettings
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.types import InputTokenDetails, ResponseConfig
 
@@ -37,10 +39,14 @@ class Responder:
     def __init__(
         self,
         context: Context,
+        parts: Parts,
+        settings: SessionSettings,
         settled: Callable[[list[Entry]], Awaitable[None]],
         on_done: Callable[[float | None], None],
     ) -> None:
         self._context = context
+        self._parts = parts
+        self._settings = settings
         self._settled = settled
         self._on_done = on_done
         self._replies: dict[str, tuple[Reply, asyncio.Task[None]]] = {}
@@ -51,8 +57,8 @@ class Responder:
         Raises:
             InvalidEvent: it asks for what this model can't do, or too many responses are going on.
         """
-        self._context.settings.check_response(config)
-        reply = Reply(self._context.emit, self._context.conversation, self._context.settings, config)
+        self._settings.check_response(config)
+        reply = Reply(self._context.emit, self._context.conversation, self._settings, config)
         active = self._active()
         if reply.in_conversation and active:
             message = (
@@ -105,10 +111,10 @@ class Responder:
             self._on_done(reply.audio_ms)
 
     async def _answer(self, reply: Reply, entries: list[Entry], request: str | None) -> None:
-        prompt = Prompt(messages_of(entries), self._context.settings.config.instructions or "", request)
+        prompt = Prompt(messages_of(entries), self._settings.config.instructions or "", request)
         reply.input_tokens = _count(prompt, entries)
         try:
-            async with aclosing(split_sentences(self._context.parts.brain.reply(prompt))) as sentences:
+            async with aclosing(split_sentences(self._parts.brain.reply(prompt))) as sentences:
                 async for sentence in sentences:
                     if not await self._say(reply, sentence):
                         reply.finish("incomplete", "max_output_tokens")
@@ -129,13 +135,13 @@ class Responder:
             reply.say(text, len(pcm) / BYTES_PER_MS)
         for start in range(0, len(pcm), _DELTA):
             await self._context.outbox.room()
-            self._context.settings.lock_voice()
+            self._settings.lock_voice()
             reply.play(pcm[start : start + _DELTA])
         return text == sentence
 
     async def _speak(self, sentence: str, speed: float) -> bytes:
         async with asyncio.timeout(_SPEAK_TIMEOUT_S):
-            return await self._context.parts.synthesizer.speak(sentence, speed)
+            return await self._parts.synthesizer.speak(sentence, speed)
 
 
 def _count(prompt: Prompt, entries: list[Entry]) -> InputTokenDetails:

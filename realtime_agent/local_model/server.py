@@ -1,7 +1,7 @@
 """The embedded model on a websocket: OpenAI's GA Realtime protocol at ws://HOST:PORT/v1/realtime.
 
 Any key and any model name will do. It speaks with one voice whatever voice is asked for, knows PCM at 24 kHz only, and
-calls no tools.
+calls no tools. With `?intent=transcription` a session only writes down what it hears.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from websockets.http11 import Request, Response
 from realtime_agent.addresses import base_url
 from realtime_agent.config import Settings
 from realtime_agent.local_model.dialogue import Dialogue
+from realtime_agent.local_model.dictation import Dictation
 from realtime_agent.local_model.items import new_id
 from realtime_agent.local_model.outbox import Outbox
-from realtime_agent.local_model.parts import Parts, load_parts
+from realtime_agent.local_model.parts import Ears, Parts, load_ears, load_parts
 from realtime_agent.local_model.session import SessionSettings
+from realtime_agent.local_model.transcription_settings import TranscriptionSettings
 from realtime_agent.realtime.events import ErrorEvent
 from realtime_agent.realtime.types import ErrorDetail
 
@@ -62,18 +64,20 @@ async def serve(
     port: int = 0,
     max_connections: int = 256,
     max_session_s: float = _MAX_SESSION_S,
-    parts: Parts | None = None,
+    listen_only: bool = False,
+    parts: Ears | None = None,
 ) -> AsyncIterator[LocalModel]:
     """Serve the embedded model while the context lasts. Port 0 takes any that is free.
 
-    `parts` replaces the real voices and the brain; it is closed with the server.
+    With `listen_only` no voice and no brain is loaded, and only transcription sessions are accepted. `parts` replaces
+    what would be loaded, ears alone or all parts; it is closed with the server.
 
     Raises:
         ConfigError: the `local` extra is not installed, or a setting names a model that isn't there.
         OSError: the port is taken.
     """
     if parts is None:
-        parts = await asyncio.to_thread(load_parts, settings)
+        parts = await asyncio.to_thread(load_ears if listen_only else load_parts, settings)
     try:
         handler = _Handler(parts, settings, max_connections, max_session_s)
         async with serve_websocket(
@@ -91,7 +95,7 @@ async def serve(
 
 
 class _Handler:
-    def __init__(self, parts: Parts, settings: Settings, max_connections: int, max_session_s: float) -> None:
+    def __init__(self, parts: Ears, settings: Settings, max_connections: int, max_session_s: float) -> None:
         self._parts = parts
         self._voice = settings.default_voice
         self._max_connections = max_connections
@@ -99,11 +103,14 @@ class _Handler:
         self._connections = 0
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        path = urlsplit(request.path).path
-        if path == "/health":
+        url = urlsplit(request.path)
+        if url.path == "/health":
             return connection.respond(HTTPStatus.OK, "ok\n")
-        if path != "/v1/realtime":
+        if url.path != "/v1/realtime":
             return connection.respond(HTTPStatus.NOT_FOUND, "The model is at /v1/realtime.\n")
+        if not isinstance(self._parts, Parts) and not _wants_transcription(url.query):
+            words = "This model only listens: its sessions are at /v1/realtime?intent=transcription.\n"
+            return connection.respond(HTTPStatus.BAD_REQUEST, words)
         if self._connections >= self._max_connections:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "Too many sessions.\n")
         return None
@@ -116,21 +123,32 @@ class _Handler:
             if any("realtime=v1" in value for value in request.headers.get_all("OpenAI-Beta")):
                 await _refuse_beta(connection)
                 return
-            query = parse_qs(urlsplit(request.path).query)
-            await self._converse(connection, query.get("model", ["local"])[0])
+            await self._hold_session(connection, urlsplit(request.path).query)
         except TimeoutError:
             minutes = round(self._max_session_s / 60)
             await connection.close(1001, f"Your session hit the maximum duration of {minutes} minutes.")
         finally:
             self._connections -= 1
 
-    async def _converse(self, connection: ServerConnection, model: str) -> None:
+    async def _hold_session(self, connection: ServerConnection, query: str) -> None:
         outbox = Outbox()
-        session = SessionSettings(model, self._voice, int(time.time() + self._max_session_s))
+        session = self._new_session(query, outbox)
         async with asyncio.timeout(self._max_session_s), asyncio.TaskGroup() as tasks:
             writer = tasks.create_task(outbox.send_all(connection.send))
-            await Dialogue(self._parts, session, outbox).run(_messages(connection))
+            await session.run(_messages(connection))
             writer.cancel()
+
+    def _new_session(self, query: str, outbox: Outbox) -> Dialogue | Dictation:
+        expires_at = int(time.time() + self._max_session_s)
+        if _wants_transcription(query):
+            return Dictation(self._parts, TranscriptionSettings(expires_at), outbox)
+        assert isinstance(self._parts, Parts), "without, only transcription sessions are admitted"
+        model = parse_qs(query).get("model", ["local"])[0]
+        return Dialogue(self._parts, SessionSettings(model, self._voice, expires_at), outbox)
+
+
+def _wants_transcription(query: str) -> bool:
+    return parse_qs(query).get("intent", [""])[0] == "transcription"
 
 
 async def _messages(connection: ServerConnection) -> AsyncIterator[str | bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +26,9 @@ _SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 
 _WORKERS = 2
 
+_MAX_KEYWORDS = 500
+"""Characters. Whisper is shown half its context of them, 223 tokens; what is shown costs time at every utterance."""
+
 
 class Whisper:
     """Writes down what was said, at most two utterances at a time, each on one core."""
@@ -42,17 +46,26 @@ class Whisper:
             str(path), device="cpu", compute_type="int8", cpu_threads=1, num_workers=_WORKERS, local_files_only=True
         )
         self._pool = ThreadPoolExecutor(_WORKERS, "stt")
-        self._warned = False
+        self._warned: set[str] = set()
 
-    async def transcribe(self, pcm: bytes, language: str | None) -> str:
-        """Write down PCM16 mono at 24 kHz; empty if nothing in it is speech. `language` is an ISO 639-1 hint."""
+    async def transcribe(self, pcm: bytes, language: str | None, keywords: Sequence[str] = ()) -> str:
+        """Write down PCM16 mono at 24 kHz; empty if nothing in it is speech.
+
+        Args:
+            pcm: The audio.
+            language: An ISO 639-1 hint.
+            keywords: Words that are likely to be said, as many as fit into 500 characters. Names are of use; whole
+                sentences are not: Whisper takes them for what was just said, and may then leave them out.
+        """
         code = language.split("-")[0].lower() if language else None
         if not self._model.model.is_multilingual:
-            if code not in (None, "en") and not self._warned:
-                self._warned = True
-                logger.warning("the speech-to-text model knows English only: language %r is ignored", language)
+            if code not in (None, "en"):
+                self._warn_once("the speech-to-text model knows English only: language %r is ignored", language)
             code = "en"
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._transcribe, pcm, code)
+        hotwords, is_all = _joined(keywords)
+        if not is_all:
+            self._warn_once("of the keywords only those are used that fit into %d characters", _MAX_KEYWORDS)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._transcribe, pcm, code, hotwords)
 
     def close(self) -> None:
         """Wait for the utterances in work; drop those that wait."""
@@ -64,7 +77,12 @@ class Whisper:
         silence = np.zeros(16_000, np.float32)
         list(self._model.transcribe(silence, language="en", beam_size=1, temperature=0.0)[0])
 
-    def _transcribe(self, pcm: bytes, language: str | None) -> str:
+    def _warn_once(self, message: str, value: object) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            logger.warning(message, value)
+
+    def _transcribe(self, pcm: bytes, language: str | None, hotwords: str = "") -> str:
         samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
         segments, _ = self._model.transcribe(
             soxr.resample(samples, SAMPLE_RATE, 16_000),
@@ -73,9 +91,22 @@ class Whisper:
             temperature=0.0,
             without_timestamps=True,
             condition_on_previous_text=False,
+            hotwords=hotwords or None,
             vad_filter=True,  # on silence Whisper makes words up
         )
         return " ".join(segment.text.strip() for segment in segments).strip()
+
+
+def _joined(keywords: Sequence[str]) -> tuple[str, bool]:
+    """The first keywords that fit, and whether they are all."""
+    joined = ""
+    for keyword in keywords:
+        words = " ".join(keyword[: _MAX_KEYWORDS + 1].split())
+        longer = ", ".join(filter(None, (joined, words)))
+        if len(longer) > _MAX_KEYWORDS:
+            return joined, False
+        joined = longer
+    return joined, True
 
 
 def _packaged_model() -> Path:

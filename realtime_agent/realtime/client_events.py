@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from realtime_agent.realtime.types import Item, ResponseConfig, Sent, SessionConfig
+from realtime_agent.realtime.types import AnySessionConfig, Item, ResponseConfig, Sent
 
 __all__ = [
     "ClientEvent",
@@ -32,7 +32,7 @@ class SessionUpdate(_ClientEvent):
     """Change settings; only what is set changes."""
 
     type: Literal["session.update"] = "session.update"
-    session: SessionConfig
+    session: AnySessionConfig
 
 
 class InputAudioBufferAppend(_ClientEvent):

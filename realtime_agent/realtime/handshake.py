@@ -9,7 +9,7 @@ from typing import Protocol
 from realtime_agent.errors import ModelRefused, SessionLost, SessionTimeout
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.events import ErrorEvent, ServerEvent, SessionCreated, SessionUpdate, SessionUpdated
-from realtime_agent.realtime.types import SessionConfig
+from realtime_agent.realtime.types import AnySessionConfig
 
 __all__ = ["EXPIRED", "FINAL", "Connector", "connect"]
 
@@ -43,7 +43,7 @@ class Connector(Protocol):
         ...
 
 
-async def connect(connector: Connector, config: SessionConfig) -> Connection:
+async def connect(connector: Connector, config: AnySessionConfig) -> Connection:
     """A connection on which the model has taken these settings.
 
     Raises:

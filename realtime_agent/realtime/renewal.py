@@ -13,6 +13,7 @@ and then closes would be asked for ever."""
 
 _FIRST_DELAY_S = 0.25
 _MAX_DELAY_S = 5.0
+_MAX_DOUBLINGS = 10
 _RETRY_ROTATION_S = 60.0
 
 
@@ -21,7 +22,7 @@ class Renewal:
 
     Args:
         rotate_s: After how long a connection is to be replaced in good time; 0 is never.
-        reconnect_timeout_s: How long an outage may last.
+        reconnect_timeout_s: How long an outage may last; `inf` is for ever.
         jitter: Gives numbers from 0 to 1, so that agents that lost their model together don't come back together.
     """
 
@@ -65,7 +66,9 @@ class Renewal:
         self._attempts += 1
         if self._attempts == 1:
             return 0.0
-        delay = min(_FIRST_DELAY_S * 2 ** (self._attempts - 2), _MAX_DELAY_S) * (0.5 + self._jitter() / 2)
+        # Bounded before it is a float: an outage may last for more tries than a power of two can be counted in.
+        doublings = min(self._attempts - 2, _MAX_DOUBLINGS)
+        delay = min(_FIRST_DELAY_S * 2**doublings, _MAX_DELAY_S) * (0.5 + self._jitter() / 2)
         left = self._outage + self._reconnect_timeout_s - now
         # The last try comes when the time is up, not before.
         return min(delay, left) if left > 0 else None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from realtime_agent.lenient import Lenient, OrEmpty
 
 __all__ = [
+    "AnySessionConfig",
     "ApprovalFilter",
     "AudioFormat",
     "AudioInput",
@@ -53,6 +54,8 @@ __all__ = [
     "ToolFilter",
     "Tracing",
     "Transcription",
+    "TranscriptionSessionAudio",
+    "TranscriptionSessionConfig",
     "TranscriptionTokenDetails",
     "TranscriptionUsage",
     "Truncation",
@@ -278,6 +281,8 @@ class RetentionRatio(Sent):
 
 Truncation = Literal["auto", "disabled"] | RetentionRatio
 
+Included = Literal["item.input_audio_transcription.logprobs"]
+
 
 class Reasoning(Sent):
     """How much the model thinks before it speaks."""
@@ -308,7 +313,7 @@ class SessionConfig(Sent):
     reasoning: Reasoning | None = None
     tracing: Literal["auto"] | Tracing | None = None
     truncation: Truncation | None = None
-    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+    include: list[Included] | None = None
     prompt: Prompt | None = None
 
     @property
@@ -321,6 +326,33 @@ class SessionConfig(Sent):
         """Whether what the user says is written down."""
         audio = self.audio
         return audio is not None and audio.input is not None and audio.input.transcription is not None
+
+
+class TranscriptionSessionAudio(Sent):
+    """The one direction of a transcription session."""
+
+    input: AudioInput | None = None
+
+
+class TranscriptionSessionConfig(Sent):
+    """The settings of `session.update` in a session that only writes down what it hears."""
+
+    type: Literal["transcription"] = "transcription"
+    audio: TranscriptionSessionAudio | None = None
+    include: list[Included] | None = None
+
+
+def _kind_of_session(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "TranscriptionSessionConfig" if kind == "transcription" else "SessionConfig"
+
+
+AnySessionConfig = Annotated[
+    Annotated[SessionConfig, Tag("SessionConfig")]
+    | Annotated[TranscriptionSessionConfig, Tag("TranscriptionSessionConfig")],
+    Discriminator(_kind_of_session),
+]
+"""Without a type it is that of a conversation."""
 
 
 class ContentPart(Wire):

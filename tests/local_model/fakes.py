@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +15,23 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from realtime_agent.config import Settings
 from realtime_agent.local_model.brain import Prompt
-from realtime_agent.local_model.parts import Parts
+from realtime_agent.local_model.parts import Ears, Parts
 from realtime_agent.local_model.rules import RulesBrain
 from realtime_agent.local_model.server import serve
 from tests.local_model.oracle import validate
 from tests.speech import silence
 
-__all__ = ["NOW", "Client", "FakeBrain", "FakeSynthesizer", "FakeTranscriber", "Voices", "session", "speech"]
+__all__ = [
+    "NOW",
+    "Client",
+    "FakeBrain",
+    "FakeSynthesizer",
+    "FakeTranscriber",
+    "Voices",
+    "dictation",
+    "session",
+    "speech",
+]
 
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 TIMEOUT_S = 20
@@ -49,8 +59,8 @@ class FakeDetector:
 
 @dataclass
 class FakeTranscriber:
-    """Understands `text`, or nothing in silence; fails when `broken`. `heard` keeps what it was given, `most` how many
-    utterances it had at a time.
+    """Understands `text`, or nothing in silence; fails when `broken`. `heard` and `keywords` keep what it was given,
+    `most` how many utterances it had at a time.
     """
 
     text: str = "Hello."
@@ -59,9 +69,11 @@ class FakeTranscriber:
     most: int = 0
     closed: bool = False
     heard: list[tuple[float, str | None]] = field(default_factory=list)
+    keywords: list[Sequence[str]] = field(default_factory=list)
 
-    async def transcribe(self, pcm: bytes, language: str | None) -> str:
+    async def transcribe(self, pcm: bytes, language: str | None, keywords: Sequence[str] = ()) -> str:
         self.heard.append((len(pcm) / 48_000, language))
+        self.keywords.append(keywords)
         self.working += 1
         self.most = max(self.most, self.working)
         await asyncio.sleep(0.001)
@@ -122,12 +134,17 @@ class Voices:
     def parts(self) -> Parts:
         return Parts(FakeDetector, self.transcriber, self.synthesizer, self.brain)
 
+    def ears(self) -> Ears:
+        """Those of a server that only listens."""
+        return Ears(FakeDetector, self.transcriber)
+
 
 class Client:
     """Sends events and keeps every event that comes, each checked against `openai`'s types."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, kind: str = "realtime") -> None:
         self.connection = connection
+        self.kind = kind
         self.events: list[dict[str, Any]] = []
         self._ids: set[str] = set()
 
@@ -139,7 +156,7 @@ class Client:
 
     async def configure(self, **session: object) -> dict[str, Any]:
         """Update the session; give the session that came back."""
-        await self.send("session.update", session={"type": "realtime", **session})
+        await self.send("session.update", session={"type": self.kind, **session})
         updated: dict[str, Any] = (await self.next("session.updated"))["session"]
         return updated
 
@@ -207,5 +224,18 @@ async def session(voices: Voices | None = None, **options: Any) -> AsyncIterator
         connect(f"{model.url}/realtime?model=test", max_size=None) as connection,
     ):
         client = Client(connection)
+        await client.next("session.created")
+        yield client
+
+
+@asynccontextmanager
+async def dictation(voices: Voices | None = None, **options: Any) -> AsyncIterator[Client]:
+    """A client of a transcription session, with a server of its own that can answer too; past `session.created`."""
+    voices = voices or Voices()
+    async with (
+        serve(Settings(), parts=voices.parts(), **options) as model,
+        connect(f"{model.url}/realtime?intent=transcription", max_size=None) as connection,
+    ):
+        client = Client(connection, "transcription")
         await client.next("session.created")
         yield client

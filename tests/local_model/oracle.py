@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
-from openai.types.realtime import RealtimeServerEvent, RealtimeSessionCreateResponse
+from openai.types.realtime import (
+    RealtimeServerEvent,
+    RealtimeSessionCreateResponse,
+    RealtimeTranscriptionSessionCreateRequest,
+    RealtimeTranscriptionSessionCreateResponse,
+)
 from pydantic import BaseModel
 
 __all__ = ["validate"]
@@ -21,12 +26,23 @@ def validate(message: str | bytes) -> dict[str, Any]:
     event: dict[str, Any] = json.loads(message)
     known = _TYPES[event["type"]].model_validate_json(message, strict=True)
     if "session" in event:
-        # The package types this field as a request, which lacks the id and the like.
-        _refuse_unknown_fields(RealtimeSessionCreateResponse.model_validate(event["session"], strict=True))
+        _check_session(event["session"])
     else:
         _refuse_unknown_fields(known)
     assert event["event_id"]
     return event
+
+
+def _check_session(session: dict[str, Any]) -> None:
+    """The package types this field as a request, which lacks the id and the like."""
+    if session["type"] != "transcription":
+        _refuse_unknown_fields(RealtimeSessionCreateResponse.model_validate(session, strict=True))
+        return
+    # The response's type has an older turn detection.
+    asked = {name: session[name] for name in ("type", "audio", "include")}
+    rest = {name: value for name, value in session.items() if name != "audio"}
+    _refuse_unknown_fields(RealtimeTranscriptionSessionCreateRequest.model_validate(asked, strict=True))
+    _refuse_unknown_fields(RealtimeTranscriptionSessionCreateResponse.model_validate(rest, strict=True))
 
 
 def _refuse_unknown_fields(value: object) -> None:

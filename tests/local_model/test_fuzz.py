@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.local_model.fakes import session
+from tests.local_model.fakes import dictation, session
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -41,7 +41,7 @@ _DETECTION = st.none() | st.fixed_dictionaries(
     optional={"threshold": _JSON, "silence_duration_ms": st.integers(-1, 20_000), "eagerness": _JSON},
 )
 _SESSION = st.fixed_dictionaries(
-    {"type": st.just("realtime")},
+    {"type": st.sampled_from(["realtime", "transcription"])},
     optional={
         "model": st.none() | st.text(max_size=5),
         "instructions": _JSON,
@@ -126,6 +126,19 @@ async def test_no_event_ends_a_session(events: list[Any]) -> None:
         await client.settle()
         assert not [e for e in client.events if e["type"] == "error" and e["error"]["type"] == "server_error"]
         await client.send("conversation.item.create", item={"type": "message", "role": "user", "content": []})
+        await client.next("conversation.item.done")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_EVENT.map(only_its_own_fields) | _EVENT | _JSON, max_size=25))
+async def test_no_event_ends_a_transcription_session(events: list[Any]) -> None:
+    async with dictation() as client:
+        for event in events:
+            await client.connection.send(json.dumps(event))
+        await client.settle()
+        assert not [e for e in client.events if e["type"] == "error" and e["error"]["type"] == "server_error"]
+        await client.append(bytes(4800))
+        await client.send("input_audio_buffer.commit")
         await client.next("conversation.item.done")
 
 

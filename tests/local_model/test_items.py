@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime_agent.local_model.items import Entry
+from realtime_agent.local_model.items import Conversation, Entry
 from realtime_agent.realtime.types import Item
 from tests.local_model.fakes import Client, Voices, session, speech
 
@@ -187,3 +187,11 @@ def test_what_is_said_after_a_truncation_was_not_heard() -> None:
     entry.say("Three four.", 400)
     entry.play(400)
     assert (entry.close("incomplete", is_audio=True), entry.audio_ms) == ("One", 200)
+
+
+def test_of_a_bounded_conversation_the_newest_items_are_kept() -> None:
+    conversation = Conversation(max_items=2)
+    entries = [Entry(Item(type="message", id=str(number))) for number in range(5)]
+    assert [conversation.add(entry) for entry in entries] == [None, "0", "1", "2", "3"]
+    assert conversation.entries() == entries[3:]
+    assert conversation.last_id == "4"

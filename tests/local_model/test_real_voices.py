@@ -58,6 +58,24 @@ class Caller:
 
 
 @asynccontextmanager
+async def dictating(url: str, **transcription: Any) -> AsyncIterator[Caller]:
+    async with (
+        AsyncOpenAI(api_key="x", websocket_base_url=url) as openai,
+        openai.realtime.connect(extra_query={"intent": "transcription"}) as connection,
+    ):
+        caller = Caller(connection)
+        created = await caller.next("session.created")
+        assert created["session"]["type"] == "transcription"
+        heard: Any = {
+            "transcription": {"model": "whisper-1", **transcription},
+            "turn_detection": {"type": "server_vad"},
+        }
+        await connection.session.update(session={"type": "transcription", "audio": {"input": heard}})
+        await caller.next("session.updated")
+        yield caller
+
+
+@asynccontextmanager
 async def call(url: str) -> AsyncIterator[Caller]:
     async with (
         AsyncOpenAI(api_key="x", websocket_base_url=url) as openai,
@@ -113,6 +131,60 @@ async def test_a_sum_that_is_asked_aloud_is_answered_right(model_url: str, parts
         reply = (await caller.next("response.done"))["response"]
     expected = {"What is twelve plus thirty five?": "12 plus 35 is 47.", "Seven times eight.": "7 times 8 is 56."}
     assert reply["output"][0]["content"][0]["transcript"] == expected[question]
+
+
+@pytest.mark.parametrize("phrase", ["Hey agent, stop.", "Hey agent, start."])
+async def test_a_phrase_is_written_down_where_nobody_answers(model_url: str, parts: Parts, phrase: str) -> None:
+    said = await parts.synthesizer.speak(phrase, 1.0)
+    async with dictating(model_url, keywords=["agent"]) as caller:
+        await caller.speak(silence(0.5) + said + silence(1.5))
+        heard = await caller.next("conversation.item.input_audio_transcription.completed")
+        await caller.speak(silence(0.5) + clip("forward").pcm + silence(1.5))
+        again = await caller.next("conversation.item.input_audio_transcription.completed")
+    assert word_error_rate(phrase, heard["transcript"]) == 0
+    assert word_error_rate(clip("forward").transcript, again["transcript"]) <= 0.3
+    assert not [event for event in caller.events if event["type"].startswith("response.")]
+
+
+async def test_keywords_are_a_hint_and_whatever_they_are_no_harm(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = await parts.synthesizer.speak("Hey agent, stop.", 1.0)
+    for keywords in (["agent"], ["<|endoftext|>", "\0", "", " \n "], ["日本語"]):
+        understood = await parts.transcriber.transcribe(said, None, keywords)
+        assert word_error_rate("Hey agent, stop.", understood) == 0, keywords
+    assert caplog.records == []
+    for _ in range(2):
+        await parts.transcriber.transcribe(said, None, ["agent", "word" * 500_000, "more"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "of the keywords only those are used that fit into 500 characters"
+    ]
+
+
+async def test_whisper_is_shown_the_keywords(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    from realtime_agent.local_model.stt import Whisper
+
+    assert isinstance(parts.transcriber, Whisper)
+    shown: list[str | None] = []
+
+    def transcribe(*_: object, hotwords: str | None, **__: object) -> tuple[list[Any], None]:
+        shown.append(hotwords)
+        return [], None
+
+    monkeypatch.setattr(parts.transcriber._model, "transcribe", transcribe)
+    for keywords in ((), ("Ada", "Lovelace")):
+        await parts.transcriber.transcribe(silence(0.5), None, keywords)
+    assert shown == [None, "Ada, Lovelace"]
+
+
+def test_keywords_are_used_as_far_as_they_fit() -> None:
+    from realtime_agent.local_model.stt import _joined
+
+    assert _joined([]) == ("", True)
+    assert _joined(["Ada", " Lovelace \n King ", ""]) == ("Ada, Lovelace King", True)
+    assert _joined(["a" * 249, "b" * 249]) == (f"{'a' * 249}, {'b' * 249}", True)
+    assert _joined(["a" * 250, "b" * 249, "c"]) == ("a" * 250, False)
+    assert _joined(["a" * 501]) == ("", False)
 
 
 @pytest.mark.parametrize("name", list(CLIPS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -34,9 +34,9 @@ class Ears(FakeTranscriber):
 
     allowed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def transcribe(self, pcm: bytes, language: str | None) -> str:
+    async def transcribe(self, pcm: bytes, language: str | None, keywords: Sequence[str] = ()) -> str:
         await self.allowed.wait()
-        return await super().transcribe(pcm, language)
+        return await super().transcribe(pcm, language, keywords)
 
 
 def voices(*sentences: str, heard: str = "Hello.") -> Voices:

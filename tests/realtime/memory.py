@@ -98,7 +98,9 @@ class MemoryConnection(Connection):
     @property
     def settings(self) -> SessionConfig:
         """What it was told first."""
-        return self.of_type(ev.SessionUpdate)[0].session
+        told = self.of_type(ev.SessionUpdate)[0].session
+        assert isinstance(told, SessionConfig)
+        return told
 
 
 class MemoryConnector:

@@ -16,6 +16,7 @@ from openai.types.realtime import (
     RealtimeClientEvent,
     RealtimeServerEvent,
     RealtimeSessionCreateRequest,
+    RealtimeTranscriptionSessionCreateRequest,
 )
 from pydantic import BaseModel, TypeAdapter
 
@@ -46,6 +47,8 @@ from realtime_agent.realtime.types import (
     ToolFilter,
     Tracing,
     Transcription,
+    TranscriptionSessionAudio,
+    TranscriptionSessionConfig,
 )
 
 # A busy machine is no failure.
@@ -160,7 +163,27 @@ FULL_RESPONSE = ResponseConfig(
     prompt=Prompt(id="p1"),
 )
 
+TRANSCRIPTION_SESSIONS = [
+    TranscriptionSessionConfig(
+        audio=TranscriptionSessionAudio(
+            input=AudioInput(
+                format=PCM,
+                noise_reduction=NoiseReduction(type="near_field", strength=0.5),
+                transcription=Transcription(
+                    model="m", language="en", prompt="p", delay="low", keywords=["agent"], languages=["en"]
+                ),
+                turn_detection=ServerVad(idle_timeout_ms=5000).in_full(),
+            )
+        ),
+        include=["item.input_audio_transcription.logprobs"],
+    ),
+    TranscriptionSessionConfig(
+        audio=TranscriptionSessionAudio(input=AudioInput(turn_detection=SemanticVad().in_full()))
+    ),
+]
+
 CLIENT_EVENTS: list[ev.ClientEvent] = [
+    *(ev.SessionUpdate(session=session) for session in TRANSCRIPTION_SESSIONS),
     ev.SessionUpdate(session=SessionConfig(instructions="be brief")),
     ev.SessionUpdate(session=FULL_SESSION, event_id="e1"),
     ev.SessionUpdate(session=SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=None)))),
@@ -238,11 +261,17 @@ def _paths(value: Any, path: str = "") -> set[str]:
 
 def test_every_setting_of_openai_s_sessions_can_be_sent() -> None:
     """A newer package that has more of them shows here what is missing."""
-    sent = [event.session.to_dict() for event in CLIENT_EVENTS if isinstance(event, ev.SessionUpdate)]
+    updates = [event.session for event in CLIENT_EVENTS if isinstance(event, ev.SessionUpdate)]
+    sent = [session.to_dict() for session in updates if isinstance(session, SessionConfig)]
     reached = set().union(*map(_paths, sent))
     free = (".prompt.variables", ".tools.parameters", ".tools.headers", ".tracing.metadata")
     known = {path for path in _fields(RealtimeSessionCreateRequest) if not path.startswith(free)}
     assert {path for path in reached if not path.startswith(free)} == known
+
+
+def test_every_setting_of_openai_s_transcription_sessions_can_be_sent() -> None:
+    reached = set().union(*(_paths(session.to_dict()) for session in TRANSCRIPTION_SESSIONS))
+    assert reached == _fields(RealtimeTranscriptionSessionCreateRequest)
 
 
 OLD_NAMES = {
@@ -419,7 +448,7 @@ def test_audio_that_is_not_base64_is_an_error(text: str) -> None:
         ('{"type": "conversation.item.truncate", "item_id": "i", "audio_end_ms": -1}',
          "invalid_value", "audio_end_ms", None),
         ('{"type": "session.update", "session": {"temperature": 1}}', "unknown_parameter", "session.temperature", None),
-        ('{"type": "session.update", "session": {"type": "transcription"}}', "invalid_value", "session.type", None),
+        ('{"type": "session.update", "session": {"type": "translation"}}', "invalid_value", "session.type", None),
         ('{"type": "session.update", "session": {"max_output_tokens": 0}}',
          "invalid_value", "session.max_output_tokens", None),
         ('{"type": "session.update", "session": {"tool_choice": 5}}', "invalid_value", "session.tool_choice", None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from realtime_agent.realtime.renewal import Renewal
@@ -42,6 +44,11 @@ def test_a_server_that_accepts_and_then_closes_is_not_asked_for_ever() -> None:
         tries += 1
     assert 5 < tries < 20
     assert now < 40
+
+
+def test_an_outage_may_last_for_ever() -> None:
+    policy = renewal(reconnect_timeout_s=math.inf)
+    assert [policy.lost(now) for now in range(3000)][-1] == 5
 
 
 def test_a_connection_that_held_ends_the_outage() -> None:

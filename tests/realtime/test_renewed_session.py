@@ -481,7 +481,7 @@ def test_settings_that_were_agreed_to_and_are_refused_on_another_connection_are_
         await it.session.update(SING)
 
         def refuse(connection: MemoryConnection, event: ev.ClientEvent) -> None:
-            if isinstance(event, ev.SessionUpdate) and event.session.instructions == "Sing.":
+            if isinstance(event, ev.SessionUpdate) and event.session.to_dict().get("instructions") == "Sing.":
                 connection.says(error("invalid_value"))
             else:
                 take(connection, event)

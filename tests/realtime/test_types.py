@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from realtime_agent.errors import InvalidEvent
+from realtime_agent.realtime.events import SessionUpdate, parse_client_event
 from realtime_agent.realtime.types import (
+    AnySessionConfig,
     AudioInput,
     AudioOutput,
     ErrorDetail,
@@ -18,6 +22,7 @@ from realtime_agent.realtime.types import (
     ServerVad,
     SessionAudio,
     SessionConfig,
+    TranscriptionSessionConfig,
     TurnDetection,
     Usage,
 )
@@ -92,6 +97,39 @@ def test_wrong_turn_detection_is_refused(raw: dict[str, Any]) -> None:
 def test_a_setting_that_is_misspelt_or_out_of_range_is_refused(raw: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SessionConfig.model_validate(raw)
+
+
+def kind_of(session: dict[str, Any]) -> type[AnySessionConfig]:
+    event = parse_client_event(json.dumps({"type": "session.update", "session": session}))
+    assert isinstance(event, SessionUpdate)
+    return type(event.session)
+
+
+def test_the_settings_of_a_session_are_read_by_its_type() -> None:
+    assert kind_of({"type": "transcription"}) is TranscriptionSessionConfig
+    assert kind_of({"type": "realtime"}) is SessionConfig
+    assert kind_of({}) is SessionConfig
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"type": "psychic"}, "session.type"),
+        ({"type": ["transcription"]}, "session.type"),
+        ({"type": "transcription", "instructions": "Sing."}, "session.instructions"),
+        ({"type": "transcription", "audio": {"output": {}}}, "session.audio.output"),
+        ({"type": "transcription", "transcription": {}}, "session.transcription"),
+        (
+            {"type": "transcription", "audio": {"input": {"turn_detection": {"type": "psychic"}}}},
+            "session.audio.input.turn_detection.type",
+        ),
+        ("transcription", "session"),
+    ],
+)
+def test_wrong_settings_of_a_session_are_refused_by_the_name_of_the_field(session: object, param: str) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        parse_client_event(json.dumps({"type": "session.update", "session": session}))
+    assert caught.value.param == param
 
 
 @pytest.mark.parametrize("tokens", [1, 4096, "inf"])

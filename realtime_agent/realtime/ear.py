@@ -1,0 +1,182 @@
+"""Hears what a user says, in words: a transcription session that outlives its connection.
+
+It is for what must be understood whatever the agent's model does, such as "hey agent, stop". Nothing is answered, so
+nothing is to be remembered: another connection simply goes on with the audio that comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from realtime_agent.errors import SessionError
+from realtime_agent.pcm import BYTES_PER_MS
+from realtime_agent.realtime.connection import Connection
+from realtime_agent.realtime.events import (
+    ErrorEvent,
+    ServerEvent,
+    SpeechStarted,
+    TranscriptionCompleted,
+    TranscriptionFailed,
+)
+from realtime_agent.realtime.handshake import Connector, connect
+from realtime_agent.realtime.renewal import Renewal
+from realtime_agent.realtime.types import TranscriptionSessionConfig
+
+__all__ = ["Ear", "Utterance"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_WAITING = 2000 * BYTES_PER_MS
+"""What is said while nobody hears is of little use later."""
+
+_ROTATE_S = 55 * 60.0
+"""The embedded model ends a session after an hour."""
+
+_MAX_TURNS = 64
+"""Turns that may have begun and not been written down; a server that writes down none would let them pile up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What the user said in one turn.
+
+    Attributes:
+        text: Their words; never empty.
+        began_ms_ago: How much of their audio has come since the turn began, its prefix padding included.
+    """
+
+    text: str
+    began_ms_ago: int
+
+
+class Ear:
+    """A transcription session that outlives its connections.
+
+    Args:
+        connector: Opens them, with `intent=transcription`.
+        config: The session's settings. Without turn detection there are no turns, so nothing would be heard.
+        renewal: When it gets another connection; it should never give up.
+    """
+
+    def __init__(
+        self, connector: Connector, config: TranscriptionSessionConfig, *, renewal: Renewal | None = None
+    ) -> None:
+        self._connector = connector
+        self._config = config
+        self._renewal = renewal or Renewal(rotate_s=_ROTATE_S, reconnect_timeout_s=math.inf)
+        self._connection: Connection | None = None
+        self._is_missed = False
+        # Positions are bytes of all audio that ever came.
+        self._end = 0
+        self._waiting = bytearray()
+        # Where the present connection began to hear; later by what it was not sent.
+        self._start = 0
+        # Where the turns began that are not written down yet, by their items.
+        self._turns: dict[str, int] = {}
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether somebody hears."""
+        return self._connection is not None and self._connection.is_open
+
+    def append(self, pcm: bytes) -> None:
+        """Hear more of the user's audio, PCM as everywhere.
+
+        It never waits. Audio that can't be sent now is kept, but for the newest 2 s it is dropped.
+        """
+        self._end += len(pcm)
+        self._waiting += pcm
+        self._send()
+
+    async def run(self, handle: Callable[[Utterance], None]) -> None:
+        """Pass on each utterance that has words, and keep a connection, until cancelled.
+
+        Nothing that the server does ends it; what `handle` raises does.
+        """
+        while True:
+            try:
+                connection = await connect(self._connector, self._config)
+                try:
+                    self._use(connection)
+                    await self._hear(connection, handle)
+                finally:
+                    self._connection = None
+                    await connection.close()
+            except SessionError as error:
+                await self._miss(error)
+
+    def _use(self, connection: Connection) -> None:
+        self._renewal.opened(_now())
+        self._connection = connection
+        self._start = self._end - len(self._waiting)
+        self._turns.clear()
+        self._send()
+        if self._is_missed:
+            self._is_missed = False
+            logger.info("the user's words are heard again")
+
+    async def _hear(self, connection: Connection, handle: Callable[[Utterance], None]) -> None:
+        """Pass on what comes over one connection, until it has grown old and nobody is in the middle of a turn.
+
+        Raises:
+            SessionError: it is lost.
+        """
+        while True:
+            left = self._renewal.rotate_in(_now())
+            is_due = left is not None and left <= 0
+            if is_due and not self._turns:
+                return
+            try:
+                async with asyncio.timeout(None if is_due else left):
+                    event = await connection.receive()
+            except TimeoutError:
+                continue
+            if utterance := self._take(event):
+                handle(utterance)
+
+    def _take(self, event: ServerEvent) -> Utterance | None:
+        match event:
+            case SpeechStarted():
+                self._turns[event.item_id] = self._start + event.audio_start_ms * BYTES_PER_MS
+                if len(self._turns) > _MAX_TURNS:
+                    del self._turns[next(iter(self._turns))]
+            case TranscriptionCompleted():
+                began = self._turns.pop(event.item_id, self._end)
+                if text := event.transcript.strip():
+                    return Utterance(text, max(0, self._end - began) // BYTES_PER_MS)
+            case TranscriptionFailed():
+                self._turns.pop(event.item_id, None)
+                logger.warning("what the user said could not be written down")
+            case ErrorEvent():
+                logger.warning("the model that hears the user reports an error: %s", event.error.message)
+        return None
+
+    async def _miss(self, error: SessionError) -> None:
+        """There is no connection: say so once, and wait until it is time for another try."""
+        if not self._is_missed:
+            self._is_missed = True
+            logger.warning("the user's words are not heard for now: %s", error)
+        delay = self._renewal.lost(_now())
+        assert delay is not None, "it never gives up"
+        await asyncio.sleep(delay)
+
+    def _send(self) -> None:
+        """Send what waits, if it can be; else drop what is too much."""
+        connection = self._connection
+        if self._waiting and connection is not None and connection.is_open and not connection.is_behind:
+            audio = base64.b64encode(self._waiting).decode("ascii")
+            self._waiting.clear()
+            connection.send_json('{"type":"input_audio_buffer.append","audio":"' + audio + '"}')
+        elif (excess := len(self._waiting) - _MAX_WAITING) > 0:
+            del self._waiting[:excess]
+            self._start += excess
+
+
+def _now() -> float:
+    """The loop's own clock, by which it also sleeps."""
+    return asyncio.get_running_loop().time()
