@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from realtime_agent.audio.playout import Playout
+from realtime_agent.bridge.hearing import Hearing
 from realtime_agent.bridge.pulse import Pulse
 from realtime_agent.bridge.reporter import Reporter
 from realtime_agent.bridge.steering import Steering, word_for_word
@@ -28,9 +29,8 @@ from realtime_agent.control.spec import AgentSpec
 from realtime_agent.control.turn_timer import TurnTimer
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import ChannelError, RealtimeAgentError, SessionError
-from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import session as model
-from realtime_agent.realtime.session import FunctionCall, FunctionOutput, Session, SessionEvent
+from realtime_agent.realtime.session import Ear, FunctionCall, FunctionOutput, Session, SessionEvent, Utterance
 from realtime_agent.rtc.channel import (
     AudioFrame,
     Channel,
@@ -49,9 +49,6 @@ logger = logging.getLogger(__name__)
 
 _LEAVE_TIMEOUT_S = 3.0
 
-_GAP_MS = 300
-"""Far more than networks make of the 20 ms between two frames, and little beside the silence that ends a turn."""
-
 
 class Agent:
     """One voice agent, from joining to leaving.
@@ -63,6 +60,7 @@ class Agent:
         playout: Paces its speech; its frames are the channel's.
         tools: The functions that there are; `spec` says which of them its model may call.
         phrases: By which its user pauses and resumes it.
+        ear: Listens for phrases; without one they are spotted in what the model writes down.
         notify: Called with every event of its life; must not block.
         clock: Seconds of a monotonic clock.
     """
@@ -76,6 +74,7 @@ class Agent:
         tools: Toolbox,
         *,
         phrases: Phrases | None = None,
+        ear: Ear | None = None,
         notify: Callable[[AgentEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,7 +82,9 @@ class Agent:
         self._channel = channel
         self._session = session
         self._phrases = phrases
+        self._ear = ear
         self._clock = clock
+        self._hearing = Hearing(session, ear, clock)
         self._voice = Voice(channel, playout, self, clock)
         self._reporter = Reporter(spec.channel_name, channel.send, notify)
         self._pulse = Pulse(session, playout, notify)
@@ -93,7 +94,8 @@ class Agent:
         self._present: dict[int, None] = {}
         self._user: int | None = None
         self._greeted = False
-        self._last_heard = clock()
+        # What the user said last, and when it became a message.
+        self._last_said = ("", clock())
         self._life_changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stop_reason: Ended | None = None
@@ -145,22 +147,27 @@ class Agent:
 
     # What commands and phrases do.
 
-    def pause(self, item_id: str | None = None) -> None:
-        """Be silent and take no part until `resume`; by what the user said in this item, or else by command."""
+    def pause(self, item_id: str | None = None, *, by: Literal["voice", "command"] = "command") -> None:
+        """Be silent and take no part until `resume`; the user's item of this id asked for it, and is forgotten."""
         if not self._life.is_paused:
             self._life.pause()
             self._session.pause(item_id)
+            self._hearing.pause()
             self._turn_timer.forget()
             self._life_changed.set()
-            self._reporter.state(self._life.state, "command" if item_id is None else "voice")
+            self._reporter.state(self._life.state, by)
 
-    def resume(self, *, by_voice: bool = False) -> None:
-        """Converse again. Who speaks while a command lets the agent resume is heard from then on."""
+    def resume(self, since_ms: int = 0, *, by: Literal["voice", "command"] = "command") -> None:
+        """Converse again. Who speaks while a command lets the agent resume is heard from then on.
+
+        Where the model heard nothing meanwhile, it hears what the user has said in the last `since_ms`.
+        """
         if self._life.is_paused:
             self._life.resume(self._clock())
-            self._session.resume(anew=not by_voice)
+            self._session.resume(anew=by == "command")
+            self._hearing.resume(since_ms)
             self._life_changed.set()
-            self._reporter.state(self._life.state, "voice" if by_voice else "command")
+            self._reporter.state(self._life.state, by)
 
     def interrupt(self) -> bool:
         """Cut what it says; returns whether there was anything."""
@@ -195,7 +202,13 @@ class Agent:
         self._is_ready.set()
         self._reporter.state(self._life.state)
         ended = await self._together(
-            self._hear, self._fill_gaps, self._listen, self._voice.run, self._watch, self._pulse.run
+            self._hear,
+            self._fill_gaps,
+            self._listen,
+            self._listen_for_phrases,
+            self._voice.run,
+            self._watch,
+            self._pulse.run,
         )
         return ended or Ended(reason=EndReason.STOPPED)
 
@@ -234,8 +247,7 @@ class Agent:
             match event:
                 case AudioFrame(uid, pcm):
                     if uid == self._user:
-                        self._last_heard = self._clock()
-                        self._session.append(pcm)
+                        self._hearing.hear(pcm)
                 case Played(uid, position):
                     if uid == self._user:
                         self._voice.report_played(position)
@@ -253,11 +265,11 @@ class Agent:
                     raise ChannelError(cause)
 
     async def _fill_gaps(self) -> None:
-        """A voice that stops coming in the middle of a turn would never end it: let the model hear silence instead."""
-        while True:
-            await asyncio.sleep(_GAP_MS / 1000)
-            if self._life.user_speaking and self._clock() - self._last_heard > _GAP_MS / 1000:
-                self._session.append(bytes(_GAP_MS * BYTES_PER_MS))
+        await self._hearing.fill_gaps(lambda: self._life.user_speaking)
+
+    async def _listen_for_phrases(self) -> None:
+        if self._ear is not None:
+            await self._ear.run(self._overhear)
 
     async def _listen(self) -> None:
         """What the model does, and the functions that it calls."""
@@ -297,10 +309,11 @@ class Agent:
                 self._interrupt(since_ms)
             case model.Transcript():
                 self._reporter.transcript(event)
-                if event.role == "user" and event.final and not event.typed:
-                    self._obey(event.text, event.item_id)
+                if event.role == "user" and not event.typed:
+                    self._user_said(event)
             case model.Overheard(text):
-                self._obey(text)
+                if self._ear is None and self._spot(text) is Phrase.START:
+                    self.resume(by="voice")
             case model.UserSpeech(speaking, silence_ms):
                 self._user_speaks(speaking, silence_ms)
             case model.CallTools(calls):
@@ -313,13 +326,25 @@ class Agent:
             case _:
                 self._reporter.between_session_and_model(event)
 
-    def _obey(self, utterance: str, item_id: str | None = None) -> None:
-        """The user may have said a phrase; in this item, unless the agent is paused."""
-        phrase = self._phrases.spot(utterance) if self._phrases is not None else None
-        if phrase is Phrase.STOP and item_id is not None:
-            self.pause(item_id)
-        elif phrase is Phrase.START and item_id is None:
-            self.resume(by_voice=True)
+    def _user_said(self, words: model.Transcript) -> None:
+        if words.item_id != self._last_said[0]:
+            self._last_said = words.item_id, self._clock()
+        if words.final and self._ear is None and self._spot(words.text) is Phrase.STOP:
+            self.pause(words.item_id, by="voice")
+
+    def _overhear(self, utterance: Utterance) -> None:
+        """The ear has understood something."""
+        match self._spot(utterance.text):
+            case Phrase.STOP:
+                # The model may have made a message of it already, since the user began to say it.
+                item_id, at = self._last_said
+                is_it = self._clock() - at <= utterance.began_ms_ago / 1000
+                self.pause(item_id if is_it else None, by="voice")
+            case Phrase.START:
+                self.resume(utterance.ended_ms_ago, by="voice")
+
+    def _spot(self, utterance: str) -> Phrase | None:
+        return self._phrases.spot(utterance) if self._phrases is not None else None
 
     def _interrupt(self, since_ms: int | None) -> None:
         by: Literal["user", "command", "pause"] = "user"

@@ -14,10 +14,19 @@ from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.phrases import Phrases
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.endpoint import OPENAI, realtime_endpoint, warn_of_plain_key
+from realtime_agent.realtime.endpoint import OPENAI, ear_endpoint, realtime_endpoint, warn_of_plain_key
+from realtime_agent.realtime.realtime_ear import RealtimeEar
 from realtime_agent.realtime.realtime_session import RealtimeSession
 from realtime_agent.realtime.renewal import Renewal
-from realtime_agent.realtime.session import Session
+from realtime_agent.realtime.session import Ear, Session
+from realtime_agent.realtime.types import (
+    AudioFormat,
+    AudioInput,
+    ServerVad,
+    Transcription,
+    TranscriptionSessionAudio,
+    TranscriptionSessionConfig,
+)
 from realtime_agent.rtc.channel import Channel
 from realtime_agent.rtc.web import WebChannel
 from realtime_agent.tools import Toolbox
@@ -84,7 +93,8 @@ def assemble(
     phrases = None
     if settings.voice_phrases != "off":
         phrases = Phrases(settings.stop_phrases, settings.start_phrases)
-    return Agent(spec, channel, session, playout, tools, phrases=phrases, notify=notify), channel
+    ear = _ear(settings) if settings.voice_phrases == "local" else None
+    return Agent(spec, channel, session, playout, tools, phrases=phrases, ear=ear, notify=notify), channel
 
 
 def model_address(settings: Settings) -> str:
@@ -121,6 +131,15 @@ def _channel(spec: AgentSpec, settings: Settings) -> Channel:
         timeout_s=settings.agora_timeout_s,
         reconnect_timeout_s=settings.reconnect_timeout_s,
     )
+
+
+def _ear(settings: Settings) -> Ear:
+    transcription = Transcription(keywords=[settings.voice_phrases_name] if settings.voice_phrases_name else [])
+    listening = AudioInput(
+        format=AudioFormat(rate=24000), transcription=transcription, turn_detection=ServerVad().in_full()
+    )
+    config = TranscriptionSessionConfig(audio=TranscriptionSessionAudio(input=listening))
+    return RealtimeEar(ear_endpoint(settings), config)
 
 
 def _session(spec: AgentSpec, settings: Settings, tools: Toolbox) -> Session:

@@ -82,7 +82,9 @@ class Settings(BaseModel):
     replay_tokens: Annotated[int, Field(ge=0)] = 8000
     agent_tools: str = ""
 
-    voice_phrases: Literal["transcript", "off"] = "transcript"
+    voice_phrases: Literal["transcript", "local", "off"] = "transcript"
+    voice_phrases_uri: str = ""
+    voice_phrases_name: str = "agent"
     stop_phrases: str = "hey|hay|hei … stop|stopp|stops"
     start_phrases: str = "hey|hay|hei … start|starts|started"
 
@@ -134,7 +136,7 @@ class Settings(BaseModel):
                 raise ValueError(f"{name!r} is not a name alone, such as voice.example.com")
         return tuple(name.lower() for name in value)
 
-    @field_validator("realtime_api_base_uri")
+    @field_validator("realtime_api_base_uri", "voice_phrases_uri")
     @classmethod
     def _check_websocket_url(cls, value: str) -> str:
         address = _url(value, "ws://", "wss://")
@@ -233,6 +235,11 @@ class Settings(BaseModel):
     def uses_local_model(self) -> bool:
         """Whether agents talk to the model embedded in this package."""
         return not self.realtime_api_base_uri and not self.openai_api_key.get_secret_value()
+
+    @property
+    def needs_ears(self) -> bool:
+        """Whether the embedded model must be there to listen for phrases, whatever else agents talk to."""
+        return self.voice_phrases == "local" and not self.voice_phrases_uri
 
     @property
     def uses_agora(self) -> bool:

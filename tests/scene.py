@@ -15,6 +15,7 @@ from realtime_agent.control.life import State
 from realtime_agent.control.phrases import Phrases
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.realtime.session import (
+    Ear,
     FunctionOutput,
     Interrupt,
     Play,
@@ -146,7 +147,12 @@ class Scene:
     """An agent that runs, its room, its model, and the user's side of the channel."""
 
     def __init__(
-        self, *tools: Tool[..., Any], playout: Playout | None = None, session: Session | None = None, **changes: Any
+        self,
+        *tools: Tool[..., Any],
+        playout: Playout | None = None,
+        session: Session | None = None,
+        ear: Ear | None = None,
+        **changes: Any,
     ) -> None:
         self.reported: list[AgentEvent] = []
         self.room = MemoryRoom()
@@ -159,6 +165,7 @@ class Scene:
             playout or Playout(frame_ms=20, lead_ms=60),
             Toolbox(tools),
             phrases=Phrases("hey … stop", "hey … start"),
+            ear=ear,
             notify=self.reported.append,
             # The loop's own, by which the agent also sleeps.
             clock=asyncio.get_running_loop().time,

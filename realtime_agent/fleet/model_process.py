@@ -55,21 +55,23 @@ class Model:
 
 @asynccontextmanager
 async def embedded_model(settings: Settings) -> AsyncIterator[Model]:
-    """Run the embedded model if the settings want it.
+    """Run the embedded model if the settings want it: as what agents talk to, to listen for phrases, or for both.
 
     Raises:
         ConfigError: it is not installed.
         SessionError: it did not load.
     """
-    if not settings.uses_local_model:
+    if not settings.uses_local_model and not settings.needs_ears:
         yield Model(settings)
         return
-    logger.info("loading the embedded model")
+    logger.info("loading the embedded model%s", "" if settings.uses_local_model else ", to listen for phrases")
     process = _ModelProcess(settings)
     url = await process.start(port=0)
     logger.info("the embedded model is ready at %s", url)
-    model = Model(settings.model_copy(update={"realtime_api_base_uri": url}))
-    keeper = asyncio.create_task(process.keep_running(model), name="embedded model")
+    found = {"realtime_api_base_uri": url} if settings.uses_local_model else {}
+    found |= {"voice_phrases_uri": url} if settings.needs_ears else {}
+    model = Model(settings.model_copy(update=found))
+    keeper = asyncio.create_task(process.keep_running(model, url), name="embedded model")
     try:
         yield model
     finally:
@@ -91,6 +93,8 @@ class _ModelProcess:
     async def start(self, port: int) -> str:
         """Start the process; gives its address once it has said where it listens."""
         command = [*_COMMAND, f"--port={port}", "--until-eof"]
+        if not self._settings.uses_local_model:
+            command.append("--listen-only")
         # In a session of its own, so that Ctrl-C reaches only the server, which then ends the model.
         self._process = process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, start_new_session=True
@@ -112,9 +116,9 @@ class _ModelProcess:
             raise SessionError(f"the embedded model ended with code {code} while loading")
         return url
 
-    async def keep_running(self, model: Model) -> None:
+    async def keep_running(self, model: Model, address: str) -> None:
         """Start the model again, at the same address, when it dies or hangs."""
-        url = urlsplit(model.settings.realtime_api_base_uri)
+        url = urlsplit(address)
         assert url.hostname is not None
         assert url.port is not None
         now = asyncio.get_running_loop().time
@@ -122,7 +126,8 @@ class _ModelProcess:
         while True:
             began = now()
             code = await self._until_dead(url.hostname, url.port)
-            model.is_running = False
+            # Agents that talk to another model can go on without ears.
+            model.is_running = not self._settings.uses_local_model
             if now() - began >= _STEADY_S:
                 failures = 0
             logger.error("the embedded model ended with code %s; starting it again", code)

@@ -11,7 +11,7 @@ from realtime_agent.addresses import is_loopback
 from realtime_agent.config import Settings
 from realtime_agent.realtime.connection import Connection
 
-__all__ = ["OPENAI", "Endpoint", "realtime_endpoint", "warn_of_plain_key"]
+__all__ = ["OPENAI", "Endpoint", "ear_endpoint", "realtime_endpoint", "warn_of_plain_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,14 @@ def realtime_endpoint(settings: Settings, model: str) -> Endpoint:
     query = "&".join(filter(None, (parts.query, f"model={quote(model, safe='')}")))
     url = parts._replace(path=parts.path.rstrip("/") + "/realtime", query=query).geturl()
     return Endpoint(url, _headers(settings), settings.model_timeout_s)
+
+
+def ear_endpoint(settings: Settings) -> Endpoint:
+    """Where what users say is written down for phrases; no key goes there."""
+    parts = urlsplit(settings.voice_phrases_uri)
+    query = "&".join(filter(None, (parts.query, "intent=transcription")))
+    url = parts._replace(path=parts.path.rstrip("/") + "/realtime", query=query).geturl()
+    return Endpoint(url, {}, settings.model_timeout_s)
 
 
 def warn_of_plain_key(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionCo
 
 __all__ = [
     "CallTools",
+    "Ear",
     "EndPart",
     "FunctionCall",
     "FunctionOutput",
@@ -30,6 +31,7 @@ __all__ = [
     "Transcribed",
     "Transcript",
     "UserSpeech",
+    "Utterance",
 ]
 
 
@@ -295,4 +297,31 @@ class Session(Protocol):
 
     async def commit(self) -> str:
         """Make what the user said so far a message, and give its id; no answer comes. Raises as `update` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What the user said in one turn.
+
+    Attributes:
+        text: Their words; never empty.
+        began_ms_ago: How much of their audio has come since the turn began, its prefix padding included.
+        ended_ms_ago: How much since it ended, the silence that ends it included.
+    """
+
+    text: str
+    began_ms_ago: int
+    ended_ms_ago: int
+
+
+class Ear(Protocol):
+    """Understands a user's words beside the model, and does nothing else."""
+
+    def append(self, pcm: bytes) -> None:
+        """Hear more of the user. Never waits; audio that can't be heard now, but for the newest, is lost."""
+        ...
+
+    async def run(self, handle: Callable[[Utterance], None]) -> None:
+        """Pass on each utterance that has words, until cancelled; no failure of its own ends it."""
         ...

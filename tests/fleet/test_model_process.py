@@ -74,6 +74,50 @@ def read(path: Path) -> list[list[str]]:
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
+async def test_for_another_model_it_listens_only_where_phrases_are_heard_here(
+    stand_in: Callable[[str], Path],
+) -> None:
+    pids = stand_in(STAND_IN)
+    settings = Settings(realtime_api_base_uri="ws://127.0.0.1:1/v1", voice_phrases="local")
+    async with embedded_model(settings) as model:
+        ((_, _, *options),) = await lines(pids, 1)
+        assert options == ["--until-eof", "--listen-only"]
+        assert model.settings.voice_phrases_uri == "ws://127.0.0.1:4321/v1"
+        assert model.settings.realtime_api_base_uri == "ws://127.0.0.1:1/v1"
+
+
+async def test_the_model_that_agents_talk_to_listens_for_phrases_too(stand_in: Callable[[str], Path]) -> None:
+    pids = stand_in(STAND_IN)
+    async with embedded_model(Settings(voice_phrases="local")) as model:
+        ((_, _, *options),) = await lines(pids, 1)
+        assert options == ["--until-eof"]
+        assert model.settings.voice_phrases_uri == model.settings.realtime_api_base_uri == "ws://127.0.0.1:4321/v1"
+
+
+async def test_where_ears_are_elsewhere_none_are_started() -> None:
+    settings = Settings(
+        realtime_api_base_uri="ws://127.0.0.1:1/v1", voice_phrases="local", voice_phrases_uri="ws://127.0.0.1:2/v1"
+    )
+    async with embedded_model(settings) as model:
+        assert model == Model(settings, is_running=True)
+
+
+async def test_agents_can_be_started_while_the_ears_are_away(
+    stand_in: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = stand_in(STAND_IN)
+    monkeypatch.setattr(model_process, "_RESTART_DELAYS_S", (0.01,))
+    settings = Settings(realtime_api_base_uri="ws://127.0.0.1:1/v1", voice_phrases="local")
+    async with embedded_model(settings) as model:
+        ((pid, port, *_),) = await lines(pids, 1)
+        os.kill(int(pid), signal.SIGKILL)
+        again = (await lines(pids, 2))[1]
+        assert model.is_running
+        # At the same address, or its agents would not find it.
+        assert port == again[1] == "4321"
+        assert again[2:] == ["--until-eof", "--listen-only"]
+
+
 async def test_nothing_is_started_for_another_model() -> None:
     settings = Settings(realtime_api_base_uri="ws://127.0.0.1:1/v1")
     async with embedded_model(settings) as model:

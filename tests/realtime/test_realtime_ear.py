@@ -18,11 +18,12 @@ from realtime_agent.errors import SessionLost
 from realtime_agent.local_model.server import serve
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.connection import Connection
-from realtime_agent.realtime.ear import Ear, Utterance
 from realtime_agent.realtime.endpoint import Endpoint
 from realtime_agent.realtime.events import SpeechStarted, TranscriptionCompleted
 from realtime_agent.realtime.handshake import Connector
+from realtime_agent.realtime.realtime_ear import RealtimeEar
 from realtime_agent.realtime.renewal import Renewal
+from realtime_agent.realtime.session import Utterance
 from realtime_agent.realtime.types import (
     AudioInput,
     Transcription,
@@ -53,7 +54,7 @@ def patient() -> Renewal:
 class Hearing:
     """An ear that runs, and what it passes on."""
 
-    def __init__(self, ear: Ear) -> None:
+    def __init__(self, ear: RealtimeEar) -> None:
         self.ear = ear
         self.utterances: list[Utterance] = []
 
@@ -70,7 +71,7 @@ class Hearing:
 @asynccontextmanager
 async def hearing(connector: Connector, renewal: Renewal | None = None) -> AsyncIterator[Hearing]:
     """Let an ear run meanwhile."""
-    ear = Ear(connector, CONFIG, renewal=renewal or patient())
+    ear = RealtimeEar(connector, CONFIG, renewal=renewal or patient())
     it = Hearing(ear)
     task = asyncio.create_task(ear.run(it.utterances.append))
     try:
@@ -113,7 +114,7 @@ async def test_words_are_passed_on_with_how_long_ago_they_began(script: Scripted
         await script.expect("input_audio_buffer.append", 2)
         await script.hear("And go.", speech_ms=700)
         await it.until(lambda: len(it.utterances) == 2)
-    assert it.utterances == [Utterance(STOP, 1000), Utterance("And go.", 700)]
+    assert it.utterances == [Utterance(STOP, 1000, 0), Utterance("And go.", 700, 0)]
 
 
 async def test_audio_that_came_after_the_turn_counts(script: ScriptedServer) -> None:
@@ -126,7 +127,7 @@ async def test_audio_that_came_after_the_turn_counts(script: ScriptedServer) -> 
         await script.expect("input_audio_buffer.append", 2)
         await script.transcribe(STOP, item_id=item_id)
         await it.until(lambda: it.utterances)
-    assert it.utterances == [Utterance(STOP, 1300)]
+    assert it.utterances == [Utterance(STOP, 1300, 300)]
 
 
 async def test_a_turn_without_words_is_none(script: ScriptedServer) -> None:
@@ -143,7 +144,7 @@ async def test_a_turn_that_nobody_saw_begin_began_now(script: ScriptedServer) ->
         await script.expect("session.update")
         await script.transcribe(STOP, item_id="unheard")
         await it.until(lambda: it.utterances)
-    assert it.utterances == [Utterance(STOP, 0)]
+    assert it.utterances == [Utterance(STOP, 0, 0)]
 
 
 async def test_of_what_is_said_before_there_is_a_connection_the_last_two_seconds_are_heard(
@@ -164,7 +165,7 @@ async def test_of_what_is_said_before_there_is_a_connection_the_last_two_seconds
         await script.hear(STOP, speech_ms=2100)
         await it.until(lambda: it.utterances)
     assert heard == pcm(600, 3) + pcm(700, 4) + pcm(700, 5) + pcm(100, 6)
-    assert it.utterances == [Utterance(STOP, 2100)]
+    assert it.utterances == [Utterance(STOP, 2100, 0)]
 
 
 FAULTS: list[Fault] = [
@@ -184,7 +185,7 @@ FAULTS: list[Fault] = [
 async def test_whatever_the_server_does_it_is_asked_again_and_that_is_told_once(
     script: ScriptedServer, fault: Fault, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "realtime_agent.realtime.ear")
+    caplog.set_level(logging.INFO, "realtime_agent.realtime.realtime_ear")
     script.fail(fault, times=3)
     # One that takes the settings and hangs up was a connection; the others never were.
     came = isinstance(fault, HangUp | Cut) and not fault.at_once
@@ -197,7 +198,7 @@ async def test_whatever_the_server_does_it_is_asked_again_and_that_is_told_once(
         await script.hear(STOP)
         await it.until(lambda: it.utterances)
     assert it.words == [STOP]
-    levels = [record.levelno for record in caplog.records if record.name == "realtime_agent.realtime.ear"]
+    levels = [record.levelno for record in caplog.records if record.name == "realtime_agent.realtime.realtime_ear"]
     assert levels == [logging.WARNING, logging.INFO] * (3 if came else 1)
 
 
@@ -214,13 +215,13 @@ async def test_after_a_loss_turns_are_counted_anew(script: ScriptedServer) -> No
         await script.expect("input_audio_buffer.append")
         await script.hear(STOP, speech_ms=900)
         await it.until(lambda: it.utterances)
-    assert it.utterances == [Utterance(STOP, 900)]
+    assert it.utterances == [Utterance(STOP, 900, 0)]
 
 
 async def test_an_old_connection_is_replaced_when_nobody_is_in_the_middle_of_a_turn(
     script: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "realtime_agent.realtime.ear")
+    caplog.set_level(logging.INFO, "realtime_agent.realtime.realtime_ear")
     renewal = RotationOnDemand()
     async with hearing(at(script.url), renewal) as it:
         await it.until(lambda: it.ear.is_connected)
@@ -314,7 +315,7 @@ class Narrow(Connection):
 
 
 async def test_audio_that_a_slow_server_was_not_sent_counts_all_the_same() -> None:
-    connection, ear = Narrow(), Ear(at("ws://127.0.0.1"), CONFIG, renewal=patient())
+    connection, ear = Narrow(), RealtimeEar(at("ws://127.0.0.1"), CONFIG, renewal=patient())
     ear._use(connection)
     ear.append(pcm(1000, 1))
     connection.is_behind = True
@@ -325,7 +326,7 @@ async def test_audio_that_a_slow_server_was_not_sent_counts_all_the_same() -> No
     assert connection.sent == [pcm(1000, 1), pcm(2000, 2) + pcm(500, 3)]
     # By its own count the server has had 3.5 s.
     ear._take(SpeechStarted(audio_start_ms=3000, item_id="a"))
-    assert ear._take(TranscriptionCompleted(item_id="a", transcript=STOP)) == Utterance(STOP, 500)
+    assert ear._take(TranscriptionCompleted(item_id="a", transcript=STOP)) == Utterance(STOP, 500, 0)
 
 
 def test_a_server_that_is_gone_is_asked_every_few_seconds_for_ever(caplog: pytest.LogCaptureFixture) -> None:
@@ -340,7 +341,7 @@ def test_a_server_that_is_gone_is_asked_every_few_seconds_for_ever(caplog: pytes
     nowhere = Nowhere()
 
     async def a_day() -> None:
-        ear = Ear(nowhere, CONFIG)
+        ear = RealtimeEar(nowhere, CONFIG)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(86_400):
                 await ear.run(lambda _: None)
@@ -357,7 +358,7 @@ async def test_what_its_owner_does_wrong_is_not_hidden(script: ScriptedServer) -
     def handle(_: Utterance) -> None:
         raise ZeroDivisionError
 
-    task = asyncio.create_task(Ear(at(script.url), CONFIG).run(handle))
+    task = asyncio.create_task(RealtimeEar(at(script.url), CONFIG).run(handle))
     await script.expect("session.update")
     await script.hear(STOP)
     with pytest.raises(ZeroDivisionError):
@@ -374,7 +375,7 @@ async def test_when_it_is_cancelled_it_hangs_up(script: ScriptedServer) -> None:
 # With the embedded model.
 
 
-def speak_a_turn(ear: Ear) -> None:
+def speak_a_turn(ear: RealtimeEar) -> None:
     audio = silence(1) + speech(1) + silence(1)
     for start in range(0, len(audio), 960):
         ear.append(audio[start : start + 960])
@@ -389,7 +390,10 @@ async def test_the_embedded_model_s_words_and_times_are_right_to_the_millisecond
         speak_a_turn(it.ear)
         await it.until(lambda: len(it.utterances) == 2)
     # The model finds that each turn begins at 0.7 s, its prefix padding included, and steps of 32 ms.
-    assert it.utterances == [Utterance("Hello.", 3000 - 692), Utterance("Hello.", 6000 - 3700)]
+    assert it.utterances == [
+        Utterance("Hello.", 3000 - 692, 3000 - 2528),
+        Utterance("Hello.", 6000 - 3700, 6000 - 5536),
+    ]
     assert voices.transcriber.keywords == [["agent"], ["agent"]]
 
 

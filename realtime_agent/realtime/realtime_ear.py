@@ -11,7 +11,6 @@ import base64
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from realtime_agent.errors import SessionError
 from realtime_agent.pcm import BYTES_PER_MS
@@ -20,14 +19,16 @@ from realtime_agent.realtime.events import (
     ErrorEvent,
     ServerEvent,
     SpeechStarted,
+    SpeechStopped,
     TranscriptionCompleted,
     TranscriptionFailed,
 )
 from realtime_agent.realtime.handshake import Connector, connect
 from realtime_agent.realtime.renewal import Renewal
+from realtime_agent.realtime.session import Utterance
 from realtime_agent.realtime.types import TranscriptionSessionConfig
 
-__all__ = ["Ear", "Utterance"]
+__all__ = ["RealtimeEar"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,21 +42,8 @@ _MAX_TURNS = 64
 """Turns that may have begun and not been written down; a server that writes down none would let them pile up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """What the user said in one turn.
-
-    Attributes:
-        text: Their words; never empty.
-        began_ms_ago: How much of their audio has come since the turn began, its prefix padding included.
-    """
-
-    text: str
-    began_ms_ago: int
-
-
-class Ear:
-    """A transcription session that outlives its connections.
+class RealtimeEar:
+    """An `Ear` over OpenAI's Realtime protocol: a transcription session that outlives its connections.
 
     Args:
         connector: Opens them, with `intent=transcription`.
@@ -76,8 +64,9 @@ class Ear:
         self._waiting = bytearray()
         # Where the present connection began to hear; later by what it was not sent.
         self._start = 0
-        # Where the turns began that are not written down yet, by their items.
+        # Where the turns began that are not written down yet, and where they ended, by their items.
         self._turns: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
 
     @property
     def is_connected(self) -> bool:
@@ -115,6 +104,7 @@ class Ear:
         self._connection = connection
         self._start = self._end - len(self._waiting)
         self._turns.clear()
+        self._ends.clear()
         self._send()
         if self._is_missed:
             self._is_missed = False
@@ -144,17 +134,26 @@ class Ear:
             case SpeechStarted():
                 self._turns[event.item_id] = self._start + event.audio_start_ms * BYTES_PER_MS
                 if len(self._turns) > _MAX_TURNS:
-                    del self._turns[next(iter(self._turns))]
+                    self._forget(next(iter(self._turns)))
+            case SpeechStopped() if event.item_id in self._turns:
+                self._ends[event.item_id] = self._start + event.audio_end_ms * BYTES_PER_MS
             case TranscriptionCompleted():
-                began = self._turns.pop(event.item_id, self._end)
+                began, ended = self._forget(event.item_id)
                 if text := event.transcript.strip():
-                    return Utterance(text, max(0, self._end - began) // BYTES_PER_MS)
+                    return Utterance(text, self._ms_ago(began), self._ms_ago(ended))
             case TranscriptionFailed():
-                self._turns.pop(event.item_id, None)
+                self._forget(event.item_id)
                 logger.warning("what the user said could not be written down")
             case ErrorEvent():
                 logger.warning("the model that hears the user reports an error: %s", event.error.message)
         return None
+
+    def _forget(self, item_id: str) -> tuple[int, int]:
+        """A turn is written down, or never will be; gives where it began and ended, as far as that is known."""
+        return self._turns.pop(item_id, self._end), self._ends.pop(item_id, self._end)
+
+    def _ms_ago(self, position: int) -> int:
+        return max(0, self._end - position) // BYTES_PER_MS
 
     async def _miss(self, error: SessionError) -> None:
         """There is no connection: say so once, and wait until it is time for another try."""
