@@ -17,6 +17,7 @@ from typing import Any, Literal
 from realtime_agent.audio.playout import Playout
 from realtime_agent.bridge.hearing import Hearing
 from realtime_agent.bridge.pulse import Pulse
+from realtime_agent.bridge.recorder import Recorder
 from realtime_agent.bridge.reporter import Reporter
 from realtime_agent.bridge.steering import Steering, word_for_word
 from realtime_agent.bridge.voice import Voice
@@ -61,6 +62,7 @@ class Agent:
         tools: The functions that there are; `spec` says which of them its model may call.
         phrases: By which its user pauses and resumes it.
         ear: Listens for phrases; without one they are spotted in what the model writes down.
+        recorder: Records the conversation.
         notify: Called with every event of its life; must not block.
         clock: Seconds of a monotonic clock.
     """
@@ -75,6 +77,7 @@ class Agent:
         *,
         phrases: Phrases | None = None,
         ear: Ear | None = None,
+        recorder: Recorder | None = None,
         notify: Callable[[AgentEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,10 +86,12 @@ class Agent:
         self._session = session
         self._phrases = phrases
         self._ear = ear
+        self._notify = notify
         self._clock = clock
         self._hearing = Hearing(session, ear, clock)
-        self._voice = Voice(channel, playout, self, clock)
-        self._reporter = Reporter(spec.channel_name, channel.send, notify)
+        self._recorder = recorder
+        self._voice = Voice(channel, playout, self, clock, recorder)
+        self._reporter = Reporter(spec.channel_name, channel.send, self._tell)
         self._pulse = Pulse(session, playout, notify)
         self._steering = Steering(self, session, tools, spec.tools)
         self._life = Life(spec.limits, clock(), [remark for remark in Remark if getattr(spec, remark)])
@@ -209,6 +214,7 @@ class Agent:
             self._voice.run,
             self._watch,
             self._pulse.run,
+            self._record,
         )
         return ended or Ended(reason=EndReason.STOPPED)
 
@@ -233,12 +239,15 @@ class Agent:
 
     async def _leave(self, reason: EndReason) -> None:
         self._channel.send({"type": "state", "state": State.ENDED, "reason": reason})
-        for close in (self._channel.leave, self._session.close):
+        closes = [self._channel.leave, self._session.close]
+        if self._recorder is not None:
+            closes.append(self._recorder.close)
+        for close in closes:
             try:
                 async with asyncio.timeout(_LEAVE_TIMEOUT_S):
                     await close()
             except Exception:
-                # Whatever one end does, the other is closed too and the end is reported.
+                # Whatever one does, the others are closed too and the end is reported.
                 logger.exception("%s failed, or took longer than %g s", close.__qualname__, _LEAVE_TIMEOUT_S)
 
     async def _hear(self) -> None:
@@ -248,6 +257,8 @@ class Agent:
                 case AudioFrame(uid, pcm):
                     if uid == self._user:
                         self._hearing.hear(pcm)
+                        if self._recorder is not None:
+                            self._recorder.user_spoke(pcm)
                 case Played(uid, position):
                     if uid == self._user:
                         self._voice.report_played(position)
@@ -266,6 +277,10 @@ class Agent:
 
     async def _fill_gaps(self) -> None:
         await self._hearing.fill_gaps(lambda: self._life.user_speaking)
+
+    async def _record(self) -> None:
+        if self._recorder is not None:
+            await self._recorder.run()
 
     async def _listen_for_phrases(self) -> None:
         if self._ear is not None:
@@ -342,6 +357,11 @@ class Agent:
                 self.pause(item_id if is_it else None, by="voice")
             case Phrase.START:
                 self.resume(utterance.ended_ms_ago, by="voice")
+
+    def _tell(self, event: AgentEvent) -> None:
+        self._notify(event)
+        if self._recorder is not None:
+            self._recorder.note(event)
 
     def _spot(self, utterance: str) -> Phrase | None:
         return self._phrases.spot(utterance) if self._phrases is not None else None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar, overload
 
 from realtime_agent.addresses import public_address
 from realtime_agent.agent import Agent
 from realtime_agent.audio.playout import Playout
+from realtime_agent.bridge.recorder import Kept, Recorder, file_name
 from realtime_agent.config import Settings
 from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.phrases import Phrases
@@ -36,6 +40,9 @@ __all__ = ["assemble", "check_settings", "load_tools", "model_address"]
 logger = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=Channel)
+
+_RECORDINGS = "recordings"
+"""Where recordings go if RECORD_DIR does not say."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -94,7 +101,9 @@ def assemble(
     if settings.voice_phrases != "off":
         phrases = Phrases(settings.stop_phrases, settings.start_phrases)
     ear = _ear(settings) if settings.voice_phrases == "local" else None
-    return Agent(spec, channel, session, playout, tools, phrases=phrases, ear=ear, notify=notify), channel
+    recorder = _recorder(spec, settings, notify)
+    agent = Agent(spec, channel, session, playout, tools, phrases=phrases, ear=ear, recorder=recorder, notify=notify)
+    return agent, channel
 
 
 def model_address(settings: Settings) -> str:
@@ -130,6 +139,20 @@ def _channel(spec: AgentSpec, settings: Settings) -> Channel:
         token,
         timeout_s=settings.agora_timeout_s,
         reconnect_timeout_s=settings.reconnect_timeout_s,
+    )
+
+
+def _recorder(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None]) -> Recorder | None:
+    kept = Kept(spec.record, settings.write_rtc_pcm, settings.write_agent_pcm)
+    if not any(kept):
+        return None
+    return Recorder(
+        Path(settings.record_dir or _RECORDINGS),
+        lambda: file_name(spec.channel_name, datetime.now(UTC)),
+        kept,
+        far_end_delay_s=settings.far_end_delay_ms / 1000,
+        notify=notify,
+        clock=time.monotonic,
     )
 
 

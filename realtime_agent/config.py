@@ -63,6 +63,9 @@ class Settings(BaseModel):
     allowed_hosts: tuple[str, ...] = ()
     max_agents: Annotated[int, Field(ge=1)] = 100
     event_buffer: Annotated[int, Field(ge=1, le=100_000)] = 500
+    record_dir: str = ""
+    write_rtc_pcm: bool = False
+    write_agent_pcm: bool = False
     webhook_url: str = ""
     webhook_secret: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -175,7 +178,7 @@ class Settings(BaseModel):
             raise ValueError("is the same as AGORA_APP_ID; the console shows it under Configure")
         return value
 
-    @field_validator("agora_log_dir", "agora_web_sdk", "local_stt_model")
+    @field_validator("agora_log_dir", "agora_web_sdk", "local_stt_model", "record_dir")
     @classmethod
     def _expand_home(cls, value: str) -> str:
         return str(Path(value).expanduser()) if value.startswith("~/") else value

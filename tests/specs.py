@@ -32,6 +32,7 @@ def agent_spec(**changes: Any) -> AgentSpec:
         "greeting": "",
         "idle_prompt": "",
         "goodbye": "",
+        "record": False,
         "session": session_config(**changes),
         "tools": None,
         "limits": limits,

@@ -113,6 +113,11 @@ class Playout:
         """Whether all of what came was given out, and nothing more of it will come."""
         return not self._waiting and (not self._parts or self._parts[-1].finished)
 
+    def due(self, position: int) -> float:
+        """When a position that was given out is to be heard at a far end without delay."""
+        began, at = self._stretch or (0.0, position)
+        return began + (position - at) / SAMPLE_RATE
+
     def add(self, item_id: str, content_index: int, pcm: bytes) -> None:
         """Take more of an item's audio."""
         if not pcm:

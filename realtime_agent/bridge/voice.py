@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from realtime_agent.audio.playout import Heard, Playout
+from realtime_agent.bridge.recorder import Recorder
+from realtime_agent.pcm import BYTES_PER_SAMPLE
 from realtime_agent.rtc.channel import Channel
 
 __all__ = ["Listener", "Voice"]
@@ -35,9 +37,18 @@ class Voice:
         playout: What it has to say; its frames are the channel's.
         listener: Who is told.
         clock: Seconds of a monotonic clock.
+        recorder: Records it.
     """
 
-    def __init__(self, channel: Channel, playout: Playout, listener: Listener, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        playout: Playout,
+        listener: Listener,
+        clock: Callable[[], float],
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._recorder = recorder
         self._channel = channel
         self._playout = playout
         self._listener = listener
@@ -74,9 +85,13 @@ class Voice:
     def report_played(self, position: int) -> None:
         """The far end says that it has played up to `position` samples."""
         self._playout.report_played(position, self._clock())
+        if self._recorder is not None:
+            self._recorder.played(position)
 
     def cut(self) -> list[Heard]:
         """Be silent at once; returns what was not heard to its end, and how much of it was."""
+        if self._recorder is not None:
+            self._recorder.cut(self._playout.heard_position(self._clock()))
         heard = self._playout.flush(self._clock())
         self._channel.flush(self._playout.position)
         self._tell(False)
@@ -97,6 +112,9 @@ class Voice:
                 await asyncio.sleep(delay)
             while not self._is_held and (frame := playout.take(clock())) is not None:
                 self._channel.push(frame)
+                if self._recorder is not None:
+                    start = playout.position - len(frame) // BYTES_PER_SAMPLE
+                    self._recorder.agent_spoke(frame, start, playout.due(start))
                 self._tell(True)
                 self._listener.frame_given(clock())
 

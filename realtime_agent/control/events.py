@@ -21,6 +21,7 @@ __all__ = [
     "ErrorReported",
     "Interrupted",
     "Load",
+    "RecordingBegun",
     "SpeechChanged",
     "StateChanged",
     "ToolCalled",
@@ -146,6 +147,13 @@ class ConnectionChanged(_AgentEvent):
     after_s: float | None = Field(None, description="How long it was away.")
 
 
+class RecordingBegun(_AgentEvent):
+    """The agent is being recorded; `file` is what the files are called, without folder and endings."""
+
+    type: Literal["recording"] = "recording"
+    file: str
+
+
 class UsageChanged(_AgentEvent):
     """What the agent's model has cost so far, all together."""
 
@@ -176,6 +184,7 @@ AgentEvent = (
     | CommandDone
     | ErrorReported
     | ConnectionChanged
+    | RecordingBegun
     | UsageChanged
     | Load
 )

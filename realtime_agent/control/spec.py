@@ -62,6 +62,7 @@ class AgentSpec(BaseModel):
         greeting: What it says first when its user comes; empty lets the user begin.
         idle_prompt: What it says when nobody has spoken for a while; empty is nothing.
         goodbye: What it says before it leaves since nobody speaks; empty is nothing.
+        record: Whether the conversation is recorded.
         session: What its model is told when the session begins, but for the functions. What is not set is not sent.
         tools: The functions of AGENT_TOOLS that its model may call, by name; `None` is all of them.
     """
@@ -74,6 +75,7 @@ class AgentSpec(BaseModel):
     greeting: str
     idle_prompt: str
     goodbye: str
+    record: bool
     session: SessionConfig
     tools: tuple[str, ...] | None
     limits: Limits

@@ -2,7 +2,7 @@
 
 const TYPES = [
   "state", "transcript", "speech", "interrupted", "turn", "tool_call", "tool_output", "command", "agent_error", "connection",
-  "usage", "ended", "missed", "dropped",
+  "usage", "recording", "ended", "missed", "dropped",
 ];
 
 export class EventFeed {
@@ -36,6 +36,7 @@ export function eventInWords(event) {
     case "agent_error": return `Error ${event.code}: ${event.message}`;
     case "connection": return `Connection to the ${event.to} ${event.status}${event.cause ? `: ${event.cause}` : ""}`;
     case "usage": return `${event.usage.total_tokens} tokens so far`;
+    case "recording": return `Recorded as ${event.file}`;
     case "ended": return `Ended: ${event.reason}`;
     case "missed": return `${event.count} earlier events are not kept any more`;
     case "dropped": return event.reason;

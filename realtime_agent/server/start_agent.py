@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import DEFAULT_TURN_DETECTION
@@ -51,6 +51,9 @@ class StartAgent(SessionFields):
     turn_detection: TurnDetection | None = Field(
         DEFAULT_TURN_DETECTION, description="When the user's turn ends; null is push-to-talk."
     )
+    record: StrictBool | None = Field(
+        None, description="Whether the conversation is recorded; where RECORD_DIR is set, it is."
+    )
     user_wait_timeout_s: Seconds | None = Field(None, description="How long to wait for the user; 0 is for ever.")
     user_left_grace_s: Seconds | None = Field(None, description="How long to wait for a user who left.")
     idle_prompt_s: Seconds | None = Field(None, description="After what silence it says its idle_prompt; 0 is never.")
@@ -74,6 +77,7 @@ class StartAgent(SessionFields):
             # As in Agora, 0 is nobody in particular.
             user_uid=self.user_uid or None,
             **{name: getattr(settings, name) if (said := getattr(self, name)) is None else said for name in _REMARKS},
+            record=bool(settings.record_dir) if self.record is None else self.record,
             session=self._session_of_agent(settings),
             tools=self.functions,
             limits=Limits(**limits | self._given(*limits)),

@@ -125,15 +125,16 @@ async def test_what_happens_is_listed_in_words(page: Page, stub: StubServer) -> 
         ("agent_error", {"of": "model", "code": "x", "message": "no"}, "Error x: no"),
         ("connection", {"to": "model", "status": "lost", "cause": "gone"}, "Connection to the model lost: gone"),
         ("usage", {"usage": {"total_tokens": 42}}, "42 tokens so far"),
+        ("recording", {"file": "demo-1"}, "Recorded as demo-1"),
     ]  # fmt: skip
     for kind, fields, _ in told:
         stub.tell(kind, **fields)
     stub.tell("transcript", role="user", item_id="u", place=1, delta="Not shown here")
-    await holds(page, "agent.events.length === 14")
+    await holds(page, "agent.events.length === 15")
     await page.get_by_text("Events").click()
     rows = page.locator("#events li span")
     assert await rows.all_inner_texts() == ["Agent is waiting", *[words for _, _, words in told]]
-    assert len(await page.locator("#events li time").all_inner_texts()) == 13
+    assert len(await page.locator("#events li time").all_inner_texts()) == 14
 
 
 async def test_the_last_event_stands_where_the_list_is_closed(page: Page, stub: StubServer) -> None:

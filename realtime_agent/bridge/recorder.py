@@ -1,0 +1,217 @@
+"""Files of what was said: a stereo recording, a transcript, and the audio as it came and went."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from io import BufferedWriter
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from realtime_agent.audio.recording import Recording
+from realtime_agent.audio.wav_file import StereoWavFile
+from realtime_agent.control.events import AgentEvent, ErrorReported, RecordingBegun
+from realtime_agent.control.transcript_log import TranscriptLog
+from realtime_agent.errors import AudioFileError
+from realtime_agent.pcm import BYTES_PER_MS
+
+__all__ = ["Kept", "Recorder", "file_name"]
+
+logger = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+"""A crash loses so much, and what was not settled."""
+
+_MAX_RAW = 60_000 * BYTES_PER_MS
+"""Of the audio as it is, what may wait for a disk that hangs."""
+
+
+class Kept(NamedTuple):
+    """What is to be kept of a conversation."""
+
+    conversation: bool
+    user_pcm: bool
+    agent_pcm: bool
+
+
+class _Batch(NamedTuple):
+    conversation: bytes
+    lines: list[str]
+    user_pcm: bytes
+    agent_pcm: bytes
+
+
+def file_name(channel_name: str, began: datetime) -> str:
+    """What the files of an agent are called, without their endings: its channel and when it was ready, in UTC."""
+    return f"{quote(channel_name, safe='')}-{began:%Y%m%dT%H%M%S.%f}Z"
+
+
+class Recorder:
+    """Records one agent.
+
+    Args:
+        folder: Where the files are made; it is made too, if need be.
+        name: What they are called, without their endings.
+        kept: Which of them.
+        far_end_delay_s: From a frame's due time until it is heard, as long as the far end does not report.
+        notify: Is told that it records, or why it can't.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: Callable[[], str],
+        kept: Kept,
+        *,
+        far_end_delay_s: float,
+        notify: Callable[[AgentEvent], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._folder = folder
+        self._name = name
+        self._kept = kept
+        self._far_end_delay_s = far_end_delay_s
+        self._notify = notify
+        self._clock = clock
+        self._began = clock()
+        self._recording = Recording(self._began, far_end_delay_s=far_end_delay_s)
+        self._transcript = TranscriptLog()
+        self._user_pcm, self._agent_pcm = bytearray(), bytearray()
+        self._files: _Files | None = None
+        self._writing: asyncio.Future[None] | None = None
+        self._has_failed = False
+
+    def user_spoke(self, pcm: bytes) -> None:
+        """A frame of the user's has come."""
+        if self._kept.conversation and not self._has_failed:
+            self._recording.user_spoke(pcm, self._clock())
+        if self._kept.user_pcm:
+            _keep(self._user_pcm, pcm)
+
+    def agent_spoke(self, frame: bytes, position: int, due: float) -> None:
+        """A frame was given to the channel: its place in the output in samples, and when it is to be heard."""
+        if self._kept.conversation and not self._has_failed:
+            self._recording.agent_spoke(frame, position, due)
+        if self._kept.agent_pcm:
+            _keep(self._agent_pcm, frame)
+
+    def played(self, position: int) -> None:
+        """The far end says that it has played up to this position."""
+        self._recording.played(position, self._clock())
+
+    def cut(self, position: int) -> None:
+        """Nothing behind this position was heard, or will be."""
+        self._recording.cut(position)
+
+    def note(self, event: AgentEvent) -> None:
+        """Something has happened."""
+        if self._kept.conversation and not self._has_failed:
+            self._transcript.note(event, self._clock() - self._began)
+
+    async def run(self) -> None:
+        """Write every second what is settled, until cancelled or until it can't be written any more."""
+        self._began = self._clock()
+        self._recording = Recording(self._began, far_end_delay_s=self._far_end_delay_s)
+        try:
+            self._files = await asyncio.to_thread(_Files, self._folder, self._name(), self._kept)
+            self._notify(RecordingBegun(file=self._files.name))
+            while True:
+                await asyncio.sleep(_EVERY_S)
+                now = self._clock()
+                await self._write(self._recording.take(now), self._transcript.take(now - self._began))
+        except AudioFileError as error:
+            self._fail(error)
+
+    async def close(self) -> None:
+        """Write the rest, and close the files."""
+        if self._files is not None and not self._has_failed:
+            try:
+                await self._write(self._recording.finish(self._clock()), self._transcript.finish())
+            except AudioFileError as error:
+                self._fail(error)
+        if self._files is not None:
+            await asyncio.to_thread(self._files.close)
+            self._files = None
+
+    async def _write(self, conversation: bytes, lines: list[str]) -> None:
+        batch = _Batch(conversation, lines, bytes(self._user_pcm), bytes(self._agent_pcm))
+        self._user_pcm.clear()
+        self._agent_pcm.clear()
+        if self._writing is not None and not self._writing.done():
+            # Whoever waited for it was cancelled; the thread goes on.
+            await asyncio.wait([self._writing])
+        assert self._files is not None, "they are open"
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._files.write, batch))
+        await asyncio.shield(self._writing)
+
+    def _fail(self, error: AudioFileError) -> None:
+        self._has_failed = True
+        logger.error("no more is recorded: %s", error)
+        self._notify(ErrorReported(of="recording", code="recording_failed", message=str(error)))
+
+
+class _Files:
+    """The files of one agent. Blocking."""
+
+    def __init__(self, folder: Path, name: str, kept: Kept) -> None:
+        self.name = name
+        self._folder = folder
+        self._kept = kept
+        self._parts = 0
+        self._wav: StereoWavFile | None = None
+        self._open_files = ExitStack()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if kept.conversation:
+                self._next_part()
+            self._lines = self._new("jsonl") if kept.conversation else None
+            self._user = self._new("user.pcm") if kept.user_pcm else None
+            self._agent = self._new("agent.pcm") if kept.agent_pcm else None
+        except OSError as error:
+            self.close()
+            raise AudioFileError(f"{folder} cannot be written: {error.strerror}") from None
+
+    def write(self, batch: _Batch) -> None:
+        """Add to each file."""
+        try:
+            if self._wav is not None and batch.conversation:
+                if self._wav.is_full:
+                    self._next_part()
+                self._wav.append(batch.conversation)
+            text = "".join(f"{line}\n" for line in batch.lines).encode()
+            for file, data in ((self._lines, text), (self._user, batch.user_pcm), (self._agent, batch.agent_pcm)):
+                if file is not None and data:
+                    file.write(data)
+                    file.flush()
+        except OSError as error:
+            raise AudioFileError(f"{self._folder / self.name} cannot be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        self._open_files.close()
+        if self._wav is not None:
+            self._wav.close()
+
+    def _next_part(self) -> None:
+        if self._wav is not None:
+            self._wav.close()
+        self._parts += 1
+        number = f".{self._parts}" if self._parts > 1 else ""
+        self._wav = StereoWavFile(self._folder / f"{self.name}{number}.wav")
+
+    def _new(self, ending: str) -> BufferedWriter:
+        path = self._folder / f"{self.name}.{ending}"
+        file = self._open_files.enter_context(path.open("xb"))
+        path.chmod(0o600)
+        return file
+
+
+def _keep(kept: bytearray, pcm: bytes) -> None:
+    kept += pcm
+    if (excess := len(kept) - _MAX_RAW) > 0:
+        del kept[:excess]
