@@ -62,6 +62,10 @@ def seconds(path: Path) -> float:
         return float(file.getnframes() / file.getframerate())
 
 
+def files_in(folder: Path) -> dict[str, Path]:
+    return {path.name: path for path in folder.iterdir()}
+
+
 def test_a_name_is_safe_and_tells_the_channel_and_the_time() -> None:
     began = datetime(2026, 3, 1, 12, 30, 5, 250_000, tzinfo=UTC)
     assert file_name("a/b: ?", began) == "a%2Fb%3A%20%3F-20260301T123005.250000Z"
@@ -74,7 +78,7 @@ async def test_all_files_are_made_and_filled(tmp_path: Path) -> None:
         scene.recorder.agent_spoke(FRAME, 0, 101)
         scene.recorder.note(AgentTranscript(role="user", item_id="i", place=1, text="Hello?", final=True))
         scene.now = 105
-    files = {name: tmp_path / "calls" / name for name in os.listdir(tmp_path / "calls")}
+    files = files_in(tmp_path / "calls")
     assert set(files) == {"call.wav", "call.jsonl", "call.user.pcm", "call.agent.pcm"}
     assert seconds(files["call.wav"]) == 5
     assert json.loads(files["call.jsonl"].read_text())["text"] == "Hello?"
@@ -86,7 +90,7 @@ async def test_only_what_is_wanted_is_kept(tmp_path: Path) -> None:
     async with recording(tmp_path, Kept(conversation=False, user_pcm=True, agent_pcm=False)) as scene:
         scene.recorder.user_spoke(FRAME)
         scene.recorder.agent_spoke(FRAME, 0, 101)
-    assert os.listdir(tmp_path) == ["call.user.pcm"]
+    assert list(files_in(tmp_path)) == ["call.user.pcm"]
 
 
 async def test_what_is_settled_is_on_the_disk_before_the_end(tmp_path: Path) -> None:
