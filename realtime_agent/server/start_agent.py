@@ -21,7 +21,7 @@ from realtime_agent.realtime.types import (
     Transcription,
     TurnDetection,
 )
-from realtime_agent.server.schemas import random_uid
+from realtime_agent.server.schemas import Request, random_uid
 
 __all__ = ["StartAgent"]
 
@@ -35,8 +35,8 @@ _REMARKS = ("greeting", "idle_prompt", "goodbye")
 _PCM = AudioFormat(type="audio/pcm", rate=24000)
 
 
-class StartAgent(SessionFields):
-    """Start an agent. What is left out is the server's default or the model's; so is a null, but where it says more."""
+class _Agent(Request):
+    """Which agent it is to be."""
 
     channel_name: ChannelName = Field(description="The channel that the agent joins.")
     uid: Uid = Field(description="The number that the agent joins with; 0 lets the server choose.")
@@ -45,6 +45,11 @@ class StartAgent(SessionFields):
     )
     model: ModelName | None = Field(None, description="The model's name, or an Azure deployment.")
     user_uid: Uid | None = Field(None, description="The participant that the agent hears; the first who comes.")
+
+
+class StartAgent(SessionFields, _Agent):
+    """Start an agent. What is left out is the server's default or the model's; so is a null, but where it says more."""
+
     greeting: Remark | None = Field(None, description="What the agent says first, once its user is there.")
     idle_prompt: Remark | None = Field(None, description="What it says when nobody has spoken for idle_prompt_s.")
     goodbye: Remark | None = Field(None, description="What it says before it leaves after idle_timeout_s.")

@@ -49,10 +49,16 @@ async def test_a_field_is_shown_with_its_type_and_limits(page: Page, stub: StubS
     assert await command.all_inner_texts() == [
         "update_instruction",
         "update_turn_detection",
+        "update_session",
         "send_system_text",
         "send_user_text",
         "create_response",
+        "say",
+        "interrupt",
         "commit_audio_buffer",
+        "clear_audio_buffer",
+        "pause",
+        "resume",
     ]
 
 
