@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 __all__ = ["PUBLIC_QUERY", "base_url", "is_loopback", "public_address"]
 
-PUBLIC_QUERY = ("api-version", "deployment", "model")
+PUBLIC_QUERY = ("api-version", "deployment", "intent", "model")
 """What a query may say that anybody may know."""
 
 

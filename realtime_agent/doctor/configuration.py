@@ -49,7 +49,10 @@ _SHORTEST = 8
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 _ADDRESSES = ("realtime_api_base_uri", "local_llm_url")
-_FREE = ("system_instruction", "agora_log_dir", "agora_web_sdk", "local_stt_model", "server_host", "agent_tools")
+_FREE = (
+    "system_instruction", "greeting", "idle_prompt", "goodbye", "stop_phrases", "start_phrases", "voice_phrases_name",
+    "agora_log_dir", "agora_web_sdk", "local_stt_model", "record_dir", "server_host", "agent_tools",
+)  # fmt: skip
 """Where such words may be meant."""
 
 

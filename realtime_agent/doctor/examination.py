@@ -24,6 +24,7 @@ from realtime_agent.doctor.configuration import (
 from realtime_agent.doctor.finding import Finding, Section, problem, warning
 from realtime_agent.doctor.machine import check_authorities, check_capacity, check_python, check_sound, this_machine
 from realtime_agent.doctor.model import check_model
+from realtime_agent.doctor.phrases import check_phrases
 from realtime_agent.doctor.port import check_port
 from realtime_agent.doctor.secrecy import hidden, secrets_of
 from realtime_agent.doctor.tools import check_tools
@@ -108,6 +109,7 @@ def _checks(faults: Container[str]) -> tuple[_Check, ...]:
         _Check("Server", ("MAX_AGENTS",), _capacity),
         _Check("Channel", (), channel),
         _Check("Model", _MODEL, check_model),
+        _Check("Phrases", ("VOICE_PHRASES", "VOICE_PHRASES_URI"), check_phrases),
         _Check("Chat model", ("LOCAL_LLM_URL",), check_chat),
         _Check("Functions", ("AGENT_TOOLS",), check_tools),
     )

