@@ -132,7 +132,7 @@ class ErrorReported(_AgentEvent):
     """
 
     type: Literal["agent_error"] = "agent_error"
-    of: Literal["model", "recording"] = "model"
+    of: Literal["model", "recording", "stream"] = "model"
     code: str
     message: str
 

@@ -41,7 +41,7 @@ class InlineLauncher:
 
 class _InlineWorker:
     def __init__(self, spec: AgentSpec, settings: Settings) -> None:
-        # A few events a minute, read at once by the fleet: no bound is ever met.
+        # Read at once by the fleet, in this same loop: no bound is ever met.
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
         self._agent, self._channel = assemble(spec, settings, self._events.put_nowait)
         self._task = asyncio.create_task(self._agent.run(), name=f"agent in {spec.channel_name}")

@@ -44,13 +44,16 @@ class Link:
         reader, writer = await asyncio.open_connection(sock=end)
         return cls(reader, writer)
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any], *, can_be_spared: bool = False) -> None:
         """Put a message into the other side's queue; never blocks. To a side that is gone it is lost.
+
+        Half the queue is for what can't be spared.
 
         Raises:
             QueueFull: the other side does not keep up.
         """
-        if self._writer.transport.get_write_buffer_size() > _MAX_WAITING:
+        limit = _MAX_WAITING // 2 if can_be_spared else _MAX_WAITING
+        if self._writer.transport.get_write_buffer_size() > limit:
             raise QueueFull("the agent does not keep up with its commands")
         if not self._writer.is_closing():
             data = json.dumps(message, separators=(",", ":")).encode()

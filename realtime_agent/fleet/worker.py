@@ -18,7 +18,7 @@ from realtime_agent.agent import Agent
 from realtime_agent.assembly import assemble
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import MAX_COMMANDS, command_adapter
-from realtime_agent.control.events import AgentEvent
+from realtime_agent.control.events import AgentEvent, AgentTranscript, ErrorReported, Load
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import QueueFull, RealtimeAgentError
@@ -56,6 +56,7 @@ class _Worker:
     def __init__(self, spec: AgentSpec, settings: Settings) -> None:
         self._spec = spec
         self._settings = settings
+        self._lost = 0
 
     async def run(self, link_end: socket.socket, connections: socket.socket) -> None:
         self._link = await Link.open(link_end)
@@ -76,9 +77,20 @@ class _Worker:
         await self._link.close()
 
     def _notify(self, event: AgentEvent) -> None:
-        # A server that reads none of these few events is about to end this process anyway.
-        with suppress(QueueFull):
-            self._link.send({"event": event.model_dump(mode="json", exclude_none=True)})
+        """Tell the server; one that does not keep up loses words first, and learns how many events it has lost."""
+        if self._lost:
+            lost = ErrorReported(of="stream", code="events_lost", message=f"{self._lost} events were lost")
+            self._lost = 0 if self._send(lost, can_be_spared=True) else self._lost
+        if not self._send(event, can_be_spared=isinstance(event, AgentTranscript | Load)):
+            self._lost += 1
+
+    def _send(self, event: AgentEvent, *, can_be_spared: bool) -> bool:
+        told = event.model_dump(mode="json", exclude_none=True)
+        try:
+            self._link.send({"event": told}, can_be_spared=can_be_spared)
+        except QueueFull:
+            return False
+        return True
 
     async def _read_queue(self, agent: Agent) -> None:
         """Take in commands until the server is gone; then leave too."""

@@ -60,6 +60,25 @@ async def test_a_side_that_does_not_read_gets_no_more() -> None:
     await right.close()
 
 
+async def test_half_the_queue_is_for_what_can_t_be_spared() -> None:
+    left, right = await open_pair()
+    message = {"text": "x" * 30_000}
+
+    def fill(*, can_be_spared: bool) -> int:
+        for sent in range(1000):
+            try:
+                left.send(message, can_be_spared=can_be_spared)
+            except QueueFull:
+                return sent
+        raise AssertionError("it is never full")
+
+    assert fill(can_be_spared=True) > 0
+    assert fill(can_be_spared=True) == 0
+    assert fill(can_be_spared=False) >= 4
+    left._writer.transport.abort()
+    await right.close()
+
+
 async def test_closing_does_not_wait_for_ever_for_a_side_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CLOSE_TIMEOUT_S", 0.01)
     left, right = await open_pair()

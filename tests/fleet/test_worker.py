@@ -13,6 +13,8 @@ import pytest
 
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import MAX_COMMANDS, CommandResult
+from realtime_agent.control.events import AgentTranscript, StateChanged
+from realtime_agent.control.life import State
 from realtime_agent.fleet.link import Link, send_connection
 from realtime_agent.fleet.worker import _Worker
 from realtime_agent.testing import Refuse, ScriptedServer
@@ -25,7 +27,8 @@ TEXT = {"channel_name": "room", "command": "send_system_text", "input_text": "hi
 class Server:
     """The server's end of both wires."""
 
-    def __init__(self, link: Link, connections: socket.socket, running: asyncio.Task[None]) -> None:
+    def __init__(self, link: Link, connections: socket.socket, running: asyncio.Task[None], worker: _Worker) -> None:
+        self.worker = worker
         self.link = link
         self.connections = connections
         self.running = running
@@ -61,7 +64,7 @@ async def server(scripted: Settings) -> AsyncIterator[Server]:
     worker = _Worker(agent_spec(), scripted)
     running = asyncio.create_task(worker.run(link_theirs, connections_theirs))
     with connections:
-        server = Server(await Link.open(link), connections, running)
+        server = Server(await Link.open(link), connections, running, worker)
         await server.until("waiting")
         yield server
         await server.link.close()
@@ -135,3 +138,19 @@ async def test_a_crash_is_reported_and_logged(
     event = await server.end()
     assert event["reason"] == "crashed"
     assert "crashed" in caplog.text
+
+
+async def test_a_server_that_is_behind_loses_words_first_and_learns_how_many(server: Server) -> None:
+    words = AgentTranscript(role="user", item_id="i", place=1, delta="x" * 10_000)
+    for _ in range(500):
+        server.worker._notify(words)
+    server.worker._notify(StateChanged(state=State.PAUSED, by="command"))
+    came = 0
+    while (event := (await server.next())["event"])["type"] == "transcript":
+        came += 1
+    assert 0 < came < 500
+    assert event == {"type": "state", "state": "paused", "by": "command"}
+    server.worker._notify(words)
+    lost = (await server.next())["event"]
+    assert (lost["code"], lost["message"]) == ("events_lost", f"{500 - came} events were lost")
+    assert (await server.next())["event"]["type"] == "transcript"

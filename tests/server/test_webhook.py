@@ -18,11 +18,18 @@ from aiohttp import ClientSession, TCPConnector, web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from realtime_agent.config import Settings
+from realtime_agent.control.events import Load
 from realtime_agent.errors import ConfigError
+from realtime_agent.fleet.fleet import Fleet
+from realtime_agent.server.app import create_app
 from realtime_agent.server.webhook import Webhook, _retry_after
+from tests.fake_launcher import FakeLauncher
 from tests.ports import dead_port
 from tests.processes import descriptors
+from tests.specs import agent_spec
 
 KEY = b"a key of the tests, 32 bytes lon"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
@@ -644,3 +651,18 @@ async def test_nothing_secret_is_logged(receiver: Receiver, sleep: Sleep, caplog
         assert any(told in line for line in logged), told
     # The receiver's own log is not ours.
     assert "hidden" not in str([record.__dict__ for record in caplog.records if record.name != "aiohttp.access"])
+
+
+async def test_the_service_posts_what_happens_to_its_agents_to_the_last(
+    receiver: Receiver, settings: Settings, fleet: Fleet, launcher: FakeLauncher
+) -> None:
+    wishes = {"webhook_url": receiver.url, "webhook_secret": SecretStr(SECRET)}
+    async with TestServer(create_app(settings.model_copy(update=wishes), fleet)):
+        await fleet.start(agent_spec(channel_name="room"))
+        launcher.worker.report(Load(loop_lag_ms=1, uplink_ms=0, downlink_ms=0))
+        await receiver.has(1)
+    verify(receiver.received[0])
+    events = [event for received in receiver.received for event in received.json["events"]]
+    assert [event["id"] for event in events] == ["1-1", "1-2", "1-3"]
+    assert [event["type"] for event in events] == ["state", "state", "ended"]
+    assert {event["channel_name"] for event in events} == {"room"}
