@@ -22,6 +22,7 @@ class FakeWorker:
         self.spec = spec
         self.pid = pid
         self.commands: list[Command] = []
+        self.commands_waiting = 0
         self.handed_over: list[tuple[int, bytes]] = []
         self.stops = 0
         self.stop_reason: EndReason | None = None

@@ -54,6 +54,11 @@ class _InlineWorker:
         """This process."""
         return os.getpid()
 
+    @property
+    def commands_waiting(self) -> int:
+        """How many commands it has not answered."""
+        return len(self._obeying)
+
     async def events(self) -> AsyncIterator[AgentEvent]:
         """The agent's events."""
         while not isinstance(event := await self._events.get(), Ended):

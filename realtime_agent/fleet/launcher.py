@@ -22,6 +22,11 @@ class Worker(Protocol):
         """The process it runs in."""
         ...
 
+    @property
+    def commands_waiting(self) -> int:
+        """How many commands it has not answered."""
+        ...
+
     def events(self) -> AsyncIterator[AgentEvent]:
         """Its life, in order; the last event is `Ended`, also when its process died. One reader."""
         ...

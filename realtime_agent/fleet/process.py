@@ -163,6 +163,11 @@ class _ProcessWorker:
         """The worker's process."""
         return self._pid
 
+    @property
+    def commands_waiting(self) -> int:
+        """How many commands it has not answered."""
+        return len(self._replies)
+
     async def events(self) -> AsyncIterator[AgentEvent]:
         """The agent's events; a process that dies without a word has crashed."""
         ended: Ended | None = None

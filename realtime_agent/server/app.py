@@ -146,7 +146,7 @@ def _post_events(settings: Settings) -> Callable[[web.Application], AsyncIterato
 
     async def post(app: web.Application) -> AsyncIterator[None]:
         webhook = Webhook(settings.webhook_url, settings.webhook_secret.get_secret_value())
-        app[services].metrics.watch_webhook(lambda: webhook.dropped)
+        app[services].metrics.watch_webhook(webhook)
         app[services].fleet.observe(lambda _agent, _event, logged: webhook.offer(logged.text) if logged else None)
         task = asyncio.create_task(webhook.run(), name="webhook")
         yield

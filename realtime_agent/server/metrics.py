@@ -17,6 +17,7 @@ from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.fleet.event_log import LoggedEvent
 from realtime_agent.fleet.fleet import AgentRecord, Fleet
+from realtime_agent.server.webhook import Webhook
 
 __all__ = ["Metrics"]
 
@@ -46,11 +47,11 @@ class Metrics:
     """
 
     def __init__(self, fleet: Fleet, loop_lag_s: Callable[[], float] = lambda: 0.0) -> None:
-        self._lost: Callable[[], int] = lambda: 0
+        self._webhook: Webhook | None = None
         self._codes: set[str] = set()
         self._registry = CollectorRegistry(auto_describe=True)
         self._collector = _WithoutBirthdays(self._registry)
-        self._registry.register(_FleetCollector(fleet, self._lost_events, loop_lag_s))
+        self._registry.register(_FleetCollector(fleet, self._of_webhook, loop_lag_s))
         self._first_audio = self._histogram(
             "turn_first_audio_seconds", "From the user's last word to the first audio from the model.", _WAITS_S
         )
@@ -72,16 +73,16 @@ class Metrics:
         self._dropped = self._counter("dropped_audio_seconds", "Audio that was too much to wait.", "direction")
         fleet.observe(self._observe)
 
-    def watch_webhook(self, lost: Callable[[], int]) -> None:
-        """Count the events that a webhook has lost."""
-        self._lost = lost
+    def watch_webhook(self, webhook: Webhook) -> None:
+        """Count what waits for a webhook, and what it has lost."""
+        self._webhook = webhook
 
     def as_text(self) -> tuple[bytes, str]:
         """The present values, and their content type."""
         return generate_latest(self._collector), _CONTENT_TYPE
 
-    def _lost_events(self) -> int:
-        return self._lost()
+    def _of_webhook(self) -> tuple[int, int]:
+        return (self._webhook.waiting, self._webhook.dropped) if self._webhook is not None else (0, 0)
 
     def _observe(self, agent: AgentRecord, event: AgentEvent, _logged: LoggedEvent | None) -> None:
         match event:
@@ -138,9 +139,11 @@ class _WithoutBirthdays(CollectorRegistry):
 
 
 class _FleetCollector(Collector):
-    def __init__(self, fleet: Fleet, lost_events: Callable[[], int], loop_lag_s: Callable[[], float]) -> None:
+    def __init__(
+        self, fleet: Fleet, of_webhook: Callable[[], tuple[int, int]], loop_lag_s: Callable[[], float]
+    ) -> None:
         self._fleet = fleet
-        self._lost_events = lost_events
+        self._of_webhook = of_webhook
         self._loop_lag_s = loop_lag_s
 
     def collect(self) -> Iterator[Metric]:
@@ -161,12 +164,12 @@ class _FleetCollector(Collector):
         yield _counters("ends", "Agents that ended, by reason.", "reason", ends)
         starts = {outcome: fleet.starts[outcome] for outcome in ("ready", "failed")}
         yield _counters("starts", "Agents that were started, by what came of it.", "outcome", starts)
-        yield _counter("webhook_lost_events", "Events that the webhook's receiver did not get.", self._lost_events())
-        yield GaugeMetricFamily(
-            f"{_PREFIX}_server_loop_lag_seconds",
-            "How late the server's event loop was at the most.",
-            self._loop_lag_s(),
-        )
+        waiting_events, lost_events = self._of_webhook()
+        yield _gauge("webhook_waiting_events", "Events that wait to be posted.", waiting_events)
+        yield _counter("webhook_lost_events", "Events that the webhook's receiver did not get.", lost_events)
+        commands = sum(agent.worker.commands_waiting for agent in agents if agent.worker is not None)
+        yield _gauge("waiting_commands", "Commands that agents have not answered.", commands)
+        yield _gauge("server_loop_lag_seconds", "How late the server's event loop was at the most.", self._loop_lag_s())
 
 
 _RUNNING = [state for state in State if state is not State.ENDED]
@@ -205,6 +208,10 @@ def _counters(name: str, words: str, label: str, values: dict[str, int]) -> Metr
     for value, count in values.items():
         family.add_metric([value], count)
     return family
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{_PREFIX}_{name}", words, value=value)
 
 
 def _gauges(name: str, words: str, label: str, values: Mapping[Any, float]) -> Metric:

@@ -129,6 +129,11 @@ class Webhook:
         self._limit: asyncio.Timeout | None = None
         self._pausing: asyncio.Timeout | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be posted, or are under way."""
+        return len(self._waiting) + self._under_way
+
     def offer(self, event: str) -> None:
         """Let an event, a JSON object as text, be posted; returns at once. When too many wait, the oldest give way."""
         encoded = event.encode()

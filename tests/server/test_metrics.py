@@ -28,6 +28,7 @@ from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import StartFailed
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.server.metrics import Metrics
+from realtime_agent.server.webhook import Webhook
 from tests.fake_launcher import FakeLauncher
 from tests.specs import agent_spec
 
@@ -65,7 +66,7 @@ def test_a_new_server_has_every_counter_at_zero(fleet: Fleet) -> None:
     assert {name for name, _ in found if not name.endswith(("_bucket", "_sum", "_count"))} == {
         "tokens_total", "cached_tokens_total", "transcription_tokens_total", "responses_total", "transcriptions_total",
         "transcription_seconds_total", "agents", "ends_total", "starts_total", "waiting_audio_seconds",
-        "webhook_lost_events_total", "server_loop_lag_seconds",
+        "webhook_lost_events_total", "webhook_waiting_events", "waiting_commands", "server_loop_lag_seconds",
     }  # fmt: skip
     assert {name for name, _ in found if name.endswith("_count")} == {
         "turn_first_audio_seconds_count", "turn_first_frame_seconds_count", "barge_in_seconds_count",
@@ -148,9 +149,20 @@ async def test_a_start_that_fails_is_counted_apart(fleet: Fleet, launcher: FakeL
 
 def test_what_a_webhook_loses_and_how_late_the_loop_is_can_be_seen(fleet: Fleet) -> None:
     metrics = Metrics(fleet, lambda: 0.25)
-    metrics.watch_webhook(lambda: 7)
+    webhook = Webhook("http://127.0.0.1:1/", "secret")
+    for _ in range(2007):
+        webhook.offer("{}")
+    metrics.watch_webhook(webhook)
     found = values(metrics.as_text()[0].decode())
-    assert (found["webhook_lost_events_total", ""], found["server_loop_lag_seconds", ""]) == (7, 0.25)
+    assert found["server_loop_lag_seconds", ""] == 0.25
+    assert (found["webhook_lost_events_total", ""], found["webhook_waiting_events", ""]) == (7, 2000)
+
+
+async def test_commands_that_wait_are_told(fleet: Fleet, launcher: FakeLauncher) -> None:
+    for waiting in (2, 3):
+        await fleet.start(agent_spec(channel_name=f"room {waiting}"))
+        launcher.worker.commands_waiting = waiting
+    assert read(fleet)["waiting_commands", ""] == 5
 
 
 async def test_tokens_are_told_by_kind_and_cached_ones_apart(fleet: Fleet, launcher: FakeLauncher) -> None:

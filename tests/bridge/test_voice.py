@@ -1,0 +1,121 @@
+"""The agent's speech on its way into the channel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from realtime_agent.audio.playout import Playout
+from realtime_agent.bridge.recorder import Recorder
+from realtime_agent.bridge.voice import Voice
+from realtime_agent.rtc.channel import Channel
+from tests.scene import in_virtual_time
+
+FRAME = bytes(960)
+HALF_A_SECOND = bytes(24_000)
+
+
+class Heard:
+    """Whom the voice speaks to and who is told: a channel, a listener and a recorder in one."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.flushes: list[int] = []
+        self.speaking: list[bool] = []
+        self.given: list[float] = []
+        self.recorded: list[tuple[Any, ...]] = []
+
+    # The channel.
+
+    def push(self, frame: bytes) -> None:
+        self.frames += 1
+
+    def flush(self, position: int) -> None:
+        self.flushes.append(position)
+
+    # The listener.
+
+    def frame_given(self, now: float) -> None:
+        self.given.append(now)
+
+    def agent_speaks(self, speaking: bool) -> None:
+        self.speaking.append(speaking)
+
+    # The recorder.
+
+    def agent_spoke(self, frame: bytes, position: int, due: float) -> None:
+        self.recorded.append(("spoke", position, round(due, 3)))
+
+    def played(self, position: int) -> None:
+        self.recorded.append(("played", position))
+
+    def cut(self, position: int) -> None:
+        self.recorded.append(("cut", position))
+
+
+@asynccontextmanager
+async def speaking() -> AsyncIterator[tuple[Voice, Heard]]:
+    heard = Heard()
+    playout = Playout(frame_ms=20, lead_ms=60, far_end_delay_ms=100)
+    clock = asyncio.get_running_loop().time
+    voice = Voice(cast("Channel", heard), playout, heard, clock, cast("Recorder", heard))
+    running = asyncio.create_task(voice.run())
+    try:
+        yield voice, heard
+    finally:
+        running.cancel()
+
+
+@in_virtual_time
+async def test_it_tells_when_it_begins_and_when_it_has_nothing_more_to_say() -> None:
+    async with speaking() as (voice, heard):
+        voice.add("i1", 0, HALF_A_SECOND)
+        await asyncio.sleep(2)
+        # More of it may come.
+        assert (heard.frames, heard.speaking, voice.is_speaking) == (25, [True], True)
+        voice.add("i1", 0, HALF_A_SECOND)
+        voice.finish("i1", 0)
+        await asyncio.sleep(2)
+        assert (heard.frames, heard.speaking, voice.is_speaking) == (50, [True, False], False)
+        assert len(heard.given) == 50
+
+
+@in_virtual_time
+async def test_a_cut_is_told_at_once_and_once() -> None:
+    async with speaking() as (voice, heard):
+        voice.add("i1", 0, HALF_A_SECOND * 10)
+        await asyncio.sleep(1)
+        ((item_id, _, heard_ms),) = voice.cut()
+        assert (item_id, heard.speaking) == ("i1", [True, False])
+        assert 850 <= heard_ms <= 950
+        assert heard.flushes == [voice.position]
+        assert voice.cut() == []
+        assert heard.speaking == [True, False]
+
+
+@in_virtual_time
+async def test_what_is_held_waits_and_goes_on() -> None:
+    async with speaking() as (voice, heard):
+        voice.hold(True)
+        voice.add("i1", 0, HALF_A_SECOND)
+        voice.finish("i1", 0)
+        await asyncio.sleep(5)
+        assert heard.frames == 0
+        voice.hold(False)
+        await asyncio.sleep(2)
+        assert heard.frames == 25
+
+
+@in_virtual_time
+async def test_a_recorder_learns_what_is_due_when_and_where_it_was_cut() -> None:
+    async with speaking() as (voice, heard):
+        voice.add("i1", 0, HALF_A_SECOND)
+        begin = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.2)
+        voice.report_played(2400)
+        voice.cut()
+        spoke = [each for each in heard.recorded if each[0] == "spoke"]
+        assert spoke[:3] == [("spoke", number * 480, round(begin + number * 0.02, 3)) for number in range(3)]
+        assert heard.recorded[-2:] == [("played", 2400), ("cut", 2400)]
