@@ -1,0 +1,82 @@
+"""What others learn of an agent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from realtime_agent.bridge.reporter import Reporter
+from realtime_agent.control.events import AgentEvent, AgentTranscript, ConnectionChanged, StateChanged, UsageChanged
+from realtime_agent.control.life import State
+from realtime_agent.control.usage import TotalUsage
+from realtime_agent.realtime.session import Transcript
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.told: list[AgentEvent] = []
+        self.reporter = Reporter("room", self._send, self.told.append)
+
+    def _send(self, body: Mapping[str, Any]) -> None:
+        self.sent.append(dict(body))
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_a_state_is_told_when_it_changes_only(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for state in (State.WAITING, State.WAITING, State.PAUSED, State.PAUSED):
+        scene.reporter.state(state, "voice" if state is State.PAUSED else None)
+    assert scene.told == [StateChanged(state=State.WAITING), StateChanged(state=State.PAUSED, by="voice")]
+    assert [body["state"] for body in scene.sent] == ["waiting", "paused"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "agent in 'room' is waiting",
+        "agent in 'room' is paused, by voice",
+    ]
+
+
+def test_words_go_to_the_channel_and_to_the_server(scene: Scene) -> None:
+    scene.reporter.transcript(Transcript("assistant", "a1", "Hel"))
+    scene.reporter.transcript(Transcript("user", "u1", ""))
+    scene.reporter.transcript(Transcript("assistant", "a1", "Hello.", final=True, interrupted=True))
+    assert scene.sent == [
+        {"type": "transcript", "role": "assistant", "item_id": "a1", "delta": "Hel"},
+        {"type": "transcript", "role": "user", "item_id": "u1", "delta": ""},
+        {"type": "transcript", "role": "assistant", "item_id": "a1", "text": "Hello.", "final": True,
+         "interrupted": True},
+    ]  # fmt: skip
+    assert scene.told == [
+        AgentTranscript(role="assistant", item_id="a1", place=1, delta="Hel"),
+        AgentTranscript(role="user", item_id="u1", place=2, delta=""),
+        AgentTranscript(role="assistant", item_id="a1", place=1, text="Hello.", final=True, interrupted=True),
+    ]
+
+
+def test_no_words_are_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    scene.reporter.transcript(Transcript("user", "u1", "my number is 5", final=True))
+    assert "number" not in caplog.text
+
+
+def test_what_was_spent_is_told_all_together(scene: Scene) -> None:
+    for _ in range(2):
+        scene.reporter.count(TotalUsage(responses=1, total_tokens=5))
+    assert scene.told[-1] == UsageChanged(usage=TotalUsage(responses=2, total_tokens=10))
+
+
+def test_the_channel_s_connection_is_told_and_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    scene.reporter.channel_connection("lost", "no network")
+    scene.reporter.channel_connection("restored")
+    assert scene.told == [
+        ConnectionChanged(to="channel", status="lost", cause="no network"),
+        ConnectionChanged(to="channel", status="restored"),
+    ]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
