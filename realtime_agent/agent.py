@@ -145,9 +145,9 @@ class Agent:
         try:
             result = await self._steering.carry_out(command)
         except RealtimeAgentError as error:
-            self._reporter.notify(events.CommandDone(command=command.command, error=str(error)))
+            self._reporter.command(command.command, str(error))
             raise
-        self._reporter.notify(events.CommandDone(command=command.command))
+        self._reporter.command(command.command)
         return result
 
     # What commands and phrases do.

@@ -74,6 +74,12 @@ class Reporter:
             self._places[words.item_id] = self._last_place
         self.notify(events.AgentTranscript.model_validate(body | {"place": self._places[words.item_id]}))
 
+    def command(self, name: str, error: str | None = None) -> None:
+        """A command was carried out, or this is why not."""
+        outcome = f" was not carried out: {error}" if error is not None else " is done"
+        logger.info("agent in %r: %s%s", self._channel_name, name, outcome)
+        self.notify(events.CommandDone(command=name, error=error))
+
     def count(self, spent: TotalUsage) -> None:
         """The agent's model has cost this much more."""
         self._usage += spent

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from realtime_agent.bridge.reporter import Reporter
-from realtime_agent.control.events import AgentEvent, AgentTranscript, ConnectionChanged, StateChanged, UsageChanged
+from realtime_agent.control.events import (
+    AgentEvent,
+    AgentTranscript,
+    CommandDone,
+    ConnectionChanged,
+    StateChanged,
+    UsageChanged,
+)
 from realtime_agent.control.life import State
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.realtime.session import Transcript
@@ -63,6 +70,20 @@ def test_no_words_are_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.DEBUG)
     scene.reporter.transcript(Transcript("user", "u1", "my number is 5", final=True))
     assert "number" not in caplog.text
+
+
+def test_commands_are_told_and_logged_by_name(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    scene.reporter.command("say")
+    scene.reporter.command("commit_audio_buffer", "too little audio")
+    assert scene.told == [
+        CommandDone(command="say"),
+        CommandDone(command="commit_audio_buffer", error="too little audio"),
+    ]
+    assert [record.getMessage() for record in caplog.records] == [
+        "agent in 'room': say is done",
+        "agent in 'room': commit_audio_buffer was not carried out: too little audio",
+    ]
 
 
 def test_what_was_spent_is_told_all_together(scene: Scene) -> None:
