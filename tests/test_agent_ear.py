@@ -54,6 +54,7 @@ async def test_the_ear_s_words_pause_and_resume_and_the_model_s_do_not() -> None
         here.session.does(Overheard("Hey agent, start."))
         ear.understands("Nice weather.")
         await asyncio.sleep(1)
+        assert pauses(here) == [("paused", "voice")]
         ear.understands("Hey agent, start.")
         await here.until(lambda: here.agent.state is State.ACTIVE)
         assert pauses(here) == [("paused", "voice"), ("active", "voice")]

@@ -224,6 +224,20 @@ async def test_a_turn_is_measured_from_the_user_s_last_word_to_the_first_frame()
 
 
 @in_virtual_time
+async def test_a_turn_that_a_pause_left_unanswered_is_not_measured() -> None:
+    async with scene() as here:
+        await here.user_joins()
+        here.session.does(UserSpeech(True), UserSpeech(False))
+        await asyncio.sleep(0.1)
+        here.agent.pause()
+        await asyncio.sleep(60)
+        here.agent.resume()
+        here.session.does(LONG)
+        await asyncio.sleep(1)
+        assert here.of(TurnMeasured) == []
+
+
+@in_virtual_time
 async def test_what_nobody_asked_for_is_no_answer() -> None:
     async with scene() as here:
         await here.user_joins()
