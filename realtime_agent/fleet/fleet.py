@@ -117,7 +117,7 @@ class Fleet:
         self._closing = False
 
     def observe(self, observer: Observer) -> None:
-        """Tell this one what happens; it must not block, nor fail."""
+        """Tell this one what happens; it must not block."""
         self._observers.append(observer)
 
     async def open(self) -> None:
@@ -125,9 +125,10 @@ class Fleet:
         await self._launcher.open()
 
     async def drain(self) -> None:
-        """Stop every agent, and start no more."""
-        self._closing = True
-        logger.info("ending; %d agents leave their channels", len(self._running))
+        """Stop every agent, and start no more; harmless when repeated."""
+        if not self._closing:
+            self._closing = True
+            logger.info("ending; %d agents leave their channels", len(self._running))
         ends = [self._end(agent, EndReason.DRAINED) for agent in self._running.values()]
         await asyncio.gather(*ends, return_exceptions=True)
         if self._tasks:
@@ -335,7 +336,11 @@ class Fleet:
     def _tell(self, agent: AgentRecord, event: AgentEvent) -> None:
         logged = None if isinstance(event, Load) else agent.log.append(event)
         for observer in self._observers:
-            observer(agent, event, logged)
+            try:
+                observer(agent, event, logged)
+            except Exception:
+                # Whoever watches must not end what they watch.
+                logger.exception("an event of %r could not be told", agent.spec.channel_name)
 
     def _release(self, agent: AgentRecord, ended: Ended) -> None:
         agent.state, agent.since, agent.ended = State.ENDED, time.time(), ended

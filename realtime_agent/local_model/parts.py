@@ -115,7 +115,7 @@ def _local_extra() -> Iterator[None]:
     except ImportError as error:
         raise ConfigError(
             "the embedded model needs the local extra (pip install '.[local]' in the repository); "
-            "or set OPENAI_API_KEY or REALTIME_API_BASE_URI to use another model"
+            "or set OPENAI_API_KEY or REALTIME_API_BASE_URI to use another model, and leave VOICE_PHRASES=local out"
         ) from error
 
 

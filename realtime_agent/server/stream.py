@@ -48,6 +48,8 @@ async def stream_events(request: web.Request, log: EventLog) -> web.StreamRespon
         return web.Response(status=204)
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     if missed := log.missed(place):
         await response.write(_message("missed", {"count": missed}))
         place += missed

@@ -9,7 +9,7 @@ import pytest
 
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import CommitAudioBuffer
-from realtime_agent.control.events import Ended, UsageChanged
+from realtime_agent.control.events import Ended, Load, UsageChanged
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import (
@@ -376,3 +376,21 @@ async def test_close_ends_an_agent_that_is_still_being_launched(fleet: Fleet, la
     await asyncio.gather(starting, return_exceptions=True)
     assert launcher.worker.stops == 1
     assert fleet.list() == []
+
+
+async def test_who_watches_learns_everything_and_can_break_nothing(
+    fleet: Fleet, launcher: FakeLauncher, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[tuple[str, int | None]] = []
+
+    def break_down(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    fleet.observe(break_down)
+    fleet.observe(lambda _agent, event, logged: seen.append((event.type, logged.number if logged else None)))
+    agent = await fleet.start(agent_spec())
+    launcher.worker.report(Load(loop_lag_ms=1, uplink_ms=0, downlink_ms=0))
+    await fleet.stop(agent.spec.channel_name)
+    assert seen == [("state", 1), ("state", 2), ("load", None), ("ended", 3)]
+    assert "an event of 'room' could not be told" in caplog.text
+    assert agent.log.is_complete

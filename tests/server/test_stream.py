@@ -157,6 +157,13 @@ async def test_an_id_that_was_not_given_yet_is_as_the_last(client: Client, launc
         assert [event["id"] for event in await reader.take(1)] == ["1-3"]
 
 
+@pytest.mark.usefixtures("agent")
+async def test_a_probe_gets_the_head_and_an_end(client: Client) -> None:
+    async with asyncio.timeout(30), client.head(EVENTS) as response:
+        assert (response.status, response.content_type) == (200, "text/event-stream")
+        assert await response.read() == b""
+
+
 async def test_without_an_agent_there_is_nothing_to_watch(client: Client) -> None:
     async with client.get(EVENTS) as response:
         assert (response.status, (await response.json())["error"]) == (404, "Agent not found")

@@ -206,6 +206,7 @@ class Turns:
         return [] if self._agreed.config.is_transcribed else self._forget_overheard(entry.id)
 
     def _forget_overheard(self, item_id: str) -> list[Action]:
+        self._responses.await_no_longer()
         entry = self._history.get(item_id)
         return [self._items.forget(item_id)] if entry is not None and not entry.is_gone else []
 
