@@ -10,6 +10,7 @@ from playwright.async_api import Page
 
 from tests.browser.chromium import chromium
 from tests.e2e.program import get, post, write_wav
+from tests.e2e.test_phrases import spoken
 from tests.speech import clip, silence, word_error_rate
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("embedded")]
@@ -30,8 +31,8 @@ def said(found: dict[str, Any], role: str) -> str:
 
 
 async def test_speaking_to_the_page_is_written_down_and_answered_aloud(server: str, tmp_path: Path) -> None:
-    spoken = clip("amiable")
-    wav = write_wav(tmp_path / "microphone.wav", silence(1) + spoken.pcm + silence(30))
+    sentence = clip("amiable")
+    wav = write_wav(tmp_path / "microphone.wav", silence(1) + sentence.pcm + silence(30))
     async with chromium(Path(f"{wav}%noloop")) as browser:
         page = await browser.new_page()
         # The recording is clean, and the browser's own noise suppression would change it.
@@ -44,7 +45,7 @@ async def test_speaking_to_the_page_is_written_down_and_answered_aloud(server: s
         heard = f"window.realtimeAgent.samplesPlayed > 12000 && window.realtimeAgent.playedEnergy > {_AUDIBLE_ENERGY}"
         await page.wait_for_function(heard, timeout=_TIMEOUT_MS)
         found = await facts(page)
-        assert word_error_rate(spoken.transcript, said(found, "user")) <= 0.3
+        assert word_error_rate(sentence.transcript, said(found, "user")) <= 0.3
         assert said(found, "assistant").startswith("You said")
         # What the page shows is what it was sent.
         shown = await page.get_by_role("log").inner_text()
@@ -55,6 +56,53 @@ async def test_speaking_to_the_page_is_written_down_and_answered_aloud(server: s
         await page.wait_for_function("window.realtimeAgent.closeCode === 1000", timeout=_TIMEOUT_MS)
     assert (await get(server, "/agents/page"))["usage"]["responses"] == 1
     await post(server, "/stop_agent", channel_name="page")
+
+
+async def test_push_to_talk_on_the_page_ends_in_an_answer_that_is_heard(server: str, tmp_path: Path) -> None:
+    sentence = clip("forward")
+    # It is said again and again, so that it is being said whenever the button is held.
+    wav = write_wav(tmp_path / "microphone.wav", (sentence.pcm + silence(1)) * 20)
+    async with chromium(wav) as browser:
+        page = await browser.new_page()
+        await page.goto(f"{server}/?channel=push&processing=off")
+        await page.get_by_role("button", name="Join").click()
+        await page.wait_for_function("window.realtimeAgent.state === 'active'", timeout=_TIMEOUT_MS)
+        await page.get_by_role("button", name="Push to talk", exact=True).click()
+        await page.wait_for_function("window.realtimeAgent.pushToTalk", timeout=_TIMEOUT_MS)
+        before = len((await facts(page))["transcripts"])
+        await page.get_by_role("button", name="Hold to talk", exact=True).hover()
+        await page.mouse.down()
+        await page.wait_for_function("window.realtimeAgent.talking && !window.realtimeAgent.muted", timeout=_TIMEOUT_MS)
+        # A whole sentence of it at least.
+        await page.wait_for_timeout(1000 * 2 * (len(sentence.pcm) / 48_000 + 1))
+        played = (await facts(page))["samplesPlayed"]
+        await page.mouse.up()
+        answered = (
+            f"window.realtimeAgent.transcripts.slice({before}).some(line => line.role === 'assistant' && line.final)"
+        )
+        await page.wait_for_function(answered, timeout=_TIMEOUT_MS)
+        await page.wait_for_function(f"window.realtimeAgent.samplesPlayed > {played} + 12000", timeout=_TIMEOUT_MS)
+        found = await facts(page)
+        assert "meters" in " ".join(line["text"] for line in found["transcripts"][before:] if line["role"] == "user")
+        assert not found["errors"]
+        # Silence of the muted microphone is no turn: nobody is answered while nobody holds the button.
+        answers = len([line for line in found["transcripts"] if line["role"] == "assistant"])
+        await page.wait_for_timeout(4000)
+        assert len([line for line in (await facts(page))["transcripts"] if line["role"] == "assistant"]) == answers
+    await post(server, "/stop_agent", channel_name="push")
+
+
+async def test_pausing_by_voice_is_shown_on_the_page(server: str, tmp_path: Path) -> None:
+    wav = write_wav(tmp_path / "microphone.wav", silence(1) + spoken("Hey agent, stop.") + silence(60))
+    async with chromium(Path(f"{wav}%noloop")) as browser:
+        page = await browser.new_page()
+        await page.goto(f"{server}/?channel=voice&processing=off")
+        await page.get_by_role("button", name="Join").click()
+        await page.wait_for_function("window.realtimeAgent.state === 'paused'", timeout=_TIMEOUT_MS)
+        assert await page.locator("#state-name").inner_text() == "Paused"
+        await page.get_by_role("button", name="Resume", exact=True).click()
+        await page.wait_for_function("window.realtimeAgent.state === 'active'", timeout=_TIMEOUT_MS)
+    await post(server, "/stop_agent", channel_name="voice")
 
 
 async def test_a_reload_within_the_grace_continues_the_conversation(server: str, tmp_path: Path) -> None:
