@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -244,11 +244,14 @@ async def test_a_reader_that_takes_nothing_at_all_is_hung_up_on(
 ) -> None:
     caplog.set_level("INFO", logger="realtime_agent.server.stream")
     monkeypatch.setattr(stream, "_WRITE_TIMEOUT_S", 0.3)
-    async with slow_reader(client):
+    async with slow_reader(client) as slow:
         await _flood(launcher, client, 600)
         async with asyncio.timeout(60):
             while "takes nothing any more" not in caplog.text:
                 await asyncio.sleep(0.01)
+            with suppress(ConnectionError):
+                while await asyncio.get_running_loop().sock_recv(slow, 1 << 20):
+                    pass
 
 
 @pytest.mark.usefixtures("agent")
