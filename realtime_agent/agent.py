@@ -11,27 +11,30 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any, Literal
 
 from realtime_agent.audio.playout import Playout
+from realtime_agent.bridge.caller import Caller
 from realtime_agent.bridge.hearing import Hearing
+from realtime_agent.bridge.lifetime import Lifetime
+from realtime_agent.bridge.phrase_spotter import PhraseSpotter
 from realtime_agent.bridge.pulse import Pulse
 from realtime_agent.bridge.recorder import Recorder
 from realtime_agent.bridge.reporter import Reporter
 from realtime_agent.bridge.steering import Steering, word_for_word
 from realtime_agent.bridge.voice import Voice
 from realtime_agent.control import events
+from realtime_agent.control.audience import Audience
 from realtime_agent.control.commands import Command, CommandResult
 from realtime_agent.control.events import AgentEvent, Ended
 from realtime_agent.control.life import EndReason, Life, Remark, State
-from realtime_agent.control.phrases import Phrase, Phrases
+from realtime_agent.control.phrases import Phrases
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.control.turn_timer import TurnTimer
 from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import ChannelError, RealtimeAgentError, SessionError
 from realtime_agent.realtime import session as model
-from realtime_agent.realtime.session import Ear, FunctionCall, FunctionOutput, Session, SessionEvent, Utterance
+from realtime_agent.realtime.session import Ear, Session, SessionEvent
 from realtime_agent.rtc.channel import (
     AudioFrame,
     Channel,
@@ -84,8 +87,6 @@ class Agent:
         self._spec = spec
         self._channel = channel
         self._session = session
-        self._phrases = phrases
-        self._ear = ear
         self._notify = notify
         self._clock = clock
         self._hearing = Hearing(session, ear, clock)
@@ -94,35 +95,44 @@ class Agent:
         self._reporter = Reporter(spec.channel_name, channel.send, self._tell)
         self._pulse = Pulse(session, playout, notify)
         self._steering = Steering(self, session, tools, spec.tools)
-        self._life = Life(spec.limits, clock(), [remark for remark in Remark if getattr(spec, remark)])
+        self._caller = Caller(lambda: self._steering.tools, session.give_outputs, self._tell, clock)
+        self._lifetime = Lifetime(
+            Life(spec.limits, clock(), [remark for remark in Remark if getattr(spec, remark)]),
+            clock,
+            is_responding=lambda: session.is_responding,
+            remark=self._remark,
+            end=self.stop,
+        )
+        self._spotter = PhraseSpotter(
+            phrases,
+            ear,
+            pause=lambda item_id: self.pause(item_id, by="voice"),
+            resume=lambda since_ms: self.resume(since_ms, by="voice"),
+            clock=clock,
+        )
         self._turn_timer = TurnTimer()
-        self._present: dict[int, None] = {}
-        self._user: int | None = None
+        self._audience = Audience(spec.user_uid)
         self._greeted = False
-        # What the user said last, and when it became a message.
-        self._last_said = ("", clock())
-        self._life_changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stop_reason: Ended | None = None
         self._is_ready = asyncio.Event()
-        self._calls: asyncio.TaskGroup | None = None
 
     @property
     def state(self) -> State:
         """Where in its life it is."""
-        return self._life.state
+        return self._lifetime.state
 
     async def run(self) -> Ended:
         """Live: join, wait for the user, converse, leave. Returns why it ended, and has reported it."""
         ended = Ended(reason=EndReason.CRASHED, cause="an error in the agent; see its log")
-        self._life.connecting()
-        self._reporter.state(self._life.state)
+        self._lifetime.connecting()
+        self._reporter.state(self.state)
         try:
             ended = await self._together(self._session.open, self._join) or await self._converse()
         finally:
             await self._leave(ended.reason)
             self._voice.close()
-            self._life.ended()
+            self._lifetime.ended()
             self._reporter.ended(ended)
         return ended
 
@@ -154,25 +164,23 @@ class Agent:
 
     def pause(self, item_id: str | None = None, *, by: Literal["voice", "command"] = "command") -> None:
         """Be silent and take no part until `resume`; the user's item of this id asked for it, and is forgotten."""
-        if not self._life.is_paused:
-            self._life.pause()
+        if not self._lifetime.is_paused:
+            self._lifetime.pause()
             self._session.pause(item_id)
             self._hearing.pause()
             self._turn_timer.forget()
-            self._life_changed.set()
-            self._reporter.state(self._life.state, by)
+            self._reporter.state(self.state, by)
 
     def resume(self, since_ms: int = 0, *, by: Literal["voice", "command"] = "command") -> None:
         """Converse again. Who speaks while a command lets the agent resume is heard from then on.
 
         Where the model heard nothing meanwhile, it hears what the user has said in the last `since_ms`.
         """
-        if self._life.is_paused:
-            self._life.resume(self._clock())
+        if self._lifetime.is_paused:
+            self._lifetime.resume()
             self._session.resume(anew=by == "command")
             self._hearing.resume(since_ms)
-            self._life_changed.set()
-            self._reporter.state(self._life.state, by)
+            self._reporter.state(self.state, by)
 
     def interrupt(self) -> bool:
         """Cut what it says; returns whether there was anything."""
@@ -187,15 +195,14 @@ class Agent:
 
     def frame_given(self, now: float) -> None:
         """A frame was given to the channel."""
-        self._life.agent_speaks(now)
+        self._lifetime.agent_speaks(now)
         if (measured := self._turn_timer.frame_given(now)) is not None:
             self._reporter.notify(measured)
 
     def agent_speaks(self, speaking: bool) -> None:
         """The agent began to speak, or has nothing more to say for now."""
         if not speaking:
-            self._life.agent_stopped(self._clock())
-            self._life_changed.set()
+            self._lifetime.agent_stopped()
         self._reporter.notify(events.SpeechChanged(role="assistant", speaking=speaking))
 
     async def _join(self) -> None:
@@ -203,16 +210,16 @@ class Agent:
         await self._channel.join()
 
     async def _converse(self) -> Ended:
-        self._life.ready(self._clock())
+        self._lifetime.ready()
         self._is_ready.set()
-        self._reporter.state(self._life.state)
+        self._reporter.state(self.state)
         ended = await self._together(
             self._hear,
             self._fill_gaps,
             self._listen,
-            self._listen_for_phrases,
+            self._spotter.run,
             self._voice.run,
-            self._watch,
+            self._lifetime.run,
             self._pulse.run,
             self._record,
         )
@@ -255,12 +262,12 @@ class Agent:
         async for event in self._channel.events():
             match event:
                 case AudioFrame(uid, pcm):
-                    if uid == self._user:
+                    if uid == self._audience.user:
                         self._hearing.hear(pcm)
                         if self._recorder is not None:
                             self._recorder.user_spoke(pcm)
                 case Played(uid, position):
-                    if uid == self._user:
+                    if uid == self._audience.user:
                         self._voice.report_played(position)
                 case UserJoined(uid):
                     self._user_joined(uid)
@@ -276,42 +283,15 @@ class Agent:
                     raise ChannelError(cause)
 
     async def _fill_gaps(self) -> None:
-        await self._hearing.fill_gaps(lambda: self._life.user_speaking)
+        await self._hearing.fill_gaps(lambda: self._lifetime.user_speaking)
 
     async def _record(self) -> None:
         if self._recorder is not None:
             await self._recorder.run()
 
-    async def _listen_for_phrases(self) -> None:
-        if self._ear is not None:
-            await self._ear.run(self._overhear)
-
     async def _listen(self) -> None:
         """What the model does, and the functions that it calls."""
-        async with asyncio.TaskGroup() as self._calls:
-            await self._session.run(self._handle)
-
-    async def _watch(self) -> None:
-        """End when a timer of its life runs out, and say what is to be said into a silence."""
-        while True:
-            self._life_changed.clear()
-            if self._session.is_responding:
-                self._life.agent_speaks(self._clock())
-            deadline = self._life.deadline()
-            delay = None
-            if deadline is not None:
-                due, what = deadline
-                delay = due - self._clock()
-                if delay <= 0 and isinstance(what, EndReason):
-                    self.stop(what)
-                    return
-                if delay <= 0:
-                    self._life.remarks(Remark(what), self._clock())
-                    self._session.remark(word_for_word(getattr(self._spec, what)))
-                    continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._life_changed.wait()
+        await self._caller.run(self._session.run(self._handle))
 
     def _handle(self, event: SessionEvent) -> None:
         match event:
@@ -325,15 +305,13 @@ class Agent:
             case model.Transcript():
                 self._reporter.transcript(event)
                 if event.role == "user" and not event.typed:
-                    self._user_said(event)
+                    self._spotter.user_said(event)
             case model.Overheard(text):
-                if self._ear is None and self._spot(text) is Phrase.START:
-                    self.resume(by="voice")
+                self._spotter.overheard(text)
             case model.UserSpeech(speaking, silence_ms):
                 self._user_speaks(speaking, silence_ms)
             case model.CallTools(calls):
-                assert self._calls is not None, "the session runs"
-                self._calls.create_task(self._call_tools(calls))
+                self._caller.call(calls)
             case model.Spent(usage):
                 self._reporter.count(TotalUsage.of_response(usage))
             case model.Transcribed(usage):
@@ -341,35 +319,15 @@ class Agent:
             case _:
                 self._reporter.between_session_and_model(event)
 
-    def _user_said(self, words: model.Transcript) -> None:
-        if words.item_id != self._last_said[0]:
-            self._last_said = words.item_id, self._clock()
-        if words.final and self._ear is None and self._spot(words.text) is Phrase.STOP:
-            self.pause(words.item_id, by="voice")
-
-    def _overhear(self, utterance: Utterance) -> None:
-        """The ear has understood something."""
-        match self._spot(utterance.text):
-            case Phrase.STOP:
-                # The model may have made a message of it already, since the user began to say it.
-                item_id, at = self._last_said
-                is_it = self._clock() - at <= utterance.began_ms_ago / 1000
-                self.pause(item_id if is_it else None, by="voice")
-            case Phrase.START:
-                self.resume(utterance.ended_ms_ago, by="voice")
-
     def _tell(self, event: AgentEvent) -> None:
         self._notify(event)
         if self._recorder is not None:
             self._recorder.note(event)
 
-    def _spot(self, utterance: str) -> Phrase | None:
-        return self._phrases.spot(utterance) if self._phrases is not None else None
-
     def _interrupt(self, since_ms: int | None) -> None:
         by: Literal["user", "command", "pause"] = "user"
         if since_ms is None:
-            by = "pause" if self._life.is_paused else "command"
+            by = "pause" if self._lifetime.is_paused else "command"
         if self._cut():
             self._reporter.notify(events.Interrupted(by=by, after_ms=since_ms))
 
@@ -380,41 +338,24 @@ class Agent:
         return bool(heard)
 
     def _user_speaks(self, speaking: bool, silence_ms: int) -> None:
-        now = self._clock()
-        if speaking is not self._life.user_speaking:
+        if speaking is not self._lifetime.user_speaking:
             self._reporter.notify(events.SpeechChanged(role="user", speaking=speaking))
             if speaking:
                 self._turn_timer.forget()
             else:
-                self._turn_timer.user_stopped(now, silence_ms)
-        self._life.user_speaks(speaking, now)
-        self._life_changed.set()
-
-    async def _call_tools(self, calls: tuple[FunctionCall, ...]) -> None:
-        """Make the calls of one response side by side, and give the model their outputs together, in order."""
-        outputs = await asyncio.gather(*map(self._call_tool, calls))
-        self._session.give_outputs(outputs)
-
-    async def _call_tool(self, call: FunctionCall) -> FunctionOutput:
-        notify, began = self._reporter.notify, self._clock()
-        notify(events.ToolCalled(call_id=call.call_id, name=call.name, arguments=call.arguments))
-        output = await self._steering.tools.call(call.name, call.arguments)
-        took_ms = round((self._clock() - began) * 1000, 1)
-        notify(events.ToolReturned(call_id=call.call_id, name=call.name, output=output, took_ms=took_ms))
-        return FunctionOutput(call.call_id, output)
+                self._turn_timer.user_stopped(self._clock(), silence_ms)
+        self._lifetime.user_speaks(speaking)
 
     def _user_joined(self, uid: int) -> None:
-        self._present[uid] = None
         logger.info("uid %d joined %r", uid, self._spec.channel_name)
-        if self._user is None and self._choose_user():
-            self._reporter.state(self._life.state)
+        if self._audience.join(uid):
+            self._welcome()
+            self._reporter.state(self.state)
 
     def _user_left(self, uid: int) -> None:
-        self._present.pop(uid, None)
         logger.info("uid %d left %r", uid, self._spec.channel_name)
-        if uid != self._user:
+        if not self._audience.leave(uid):
             return
-        self._user = None
         self._channel.hear(self._spec.user_uid)
         # Nobody hears the rest of a reply, and half a sentence of this user must not begin the next one's.
         self._session.user_left()
@@ -422,27 +363,24 @@ class Agent:
         self._session.clear()
         self._turn_timer.forget()
         self._greeted = self._voice.position > 0
-        if not self._choose_user():
-            self._life.user_left(self._clock())
-            self._life_changed.set()
-        self._reporter.state(self._life.state)
+        if self._audience.user is not None:
+            self._welcome()
+        else:
+            self._lifetime.user_left()
+        self._reporter.state(self.state)
 
-    def _choose_user(self) -> bool:
-        """Listen to the participant that was asked for, or to the first of those present."""
-        wanted = self._spec.user_uid
-        uid = next((uid for uid in self._present if wanted in (None, uid)), None)
-        if uid is None:
-            return False
-        self._user = uid
-        self._channel.hear(uid)
-        self._channel.send({"type": "listening", "uid": uid})
-        self._life.user_joined(self._clock())
-        self._life_changed.set()
+    def _welcome(self) -> None:
+        """Listen to the user, who has come."""
+        self._channel.hear(self._audience.user)
+        self._channel.send({"type": "listening", "uid": self._audience.user})
+        self._lifetime.user_joined()
         if self._spec.greeting and not self._greeted:
             self._greeted = True
             self._session.remark(word_for_word(self._spec.greeting))
         self._session.user_joined()
-        return True
+
+    def _remark(self, remark: Remark) -> None:
+        self._session.remark(word_for_word(getattr(self._spec, remark)))
 
 
 class _Stopped(Exception):
