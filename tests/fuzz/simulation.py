@@ -286,8 +286,8 @@ class Simulation:
             case ev.SpeechStopped(item_id=item_id) if not self.conversation._turns.committing:
                 detection = self.conversation.config.turn_detection
                 is_answered = detection is not None and detection.create_response and self.user_present
-                self.ended = item_id if is_answered and not self.is_paused else None
-            case ev.InputAudioBufferCommitted(item_id=item_id) if self.is_paused:
+                self.ended = item_id if is_answered and not self.conversation._turns.is_overhearing else None
+            case ev.InputAudioBufferCommitted(item_id=item_id) if self.conversation._turns.is_overhearing:
                 self.overheard.add(item_id)
             case ev.InputAudioBufferCommitted(item_id=item_id) if item_id == self.ended and self.user_present:
                 self.owed = item_id

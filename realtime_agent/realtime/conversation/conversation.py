@@ -247,15 +247,12 @@ class Conversation:
         return [*actions, *self._tell_changes()]
 
     def resume(self, *, anew: bool) -> list[Action]:
-        """Converse again; `anew` forgets what the user is saying right now."""
+        """Converse again; `anew` forgets what the user has said until now and the model has made no message of."""
         if not self._responses.is_paused:
             return []
         self._responses.resume()
         self._agreed.pause(False, is_connected=self._outgoing.is_connected)
-        actions = self._turns.resume()
-        if anew and self._responses.user_speaking:
-            actions += self.clear()
-        return [*actions, *self._tell_changes(), *self._requests.next()]
+        return [*self._turns.resume(anew=anew), *self._tell_changes(), *self._requests.next()]
 
     # Commands. The number of each comes back in an `Answer`, once.
 

@@ -37,7 +37,14 @@ class Turns:
         # The turn that turn detection has ended, and is about to commit; and whether the model will not answer it.
         self._ended, self._is_left_to_us = "", False
         self._overheard: Recent[str, None] = Recent(_MAX_OVERHEARD)
+        # Whether what the model tells of may still have been said before the agent resumed.
+        self._is_behind = False
         self.detect_anew()
+
+    @property
+    def is_overhearing(self) -> bool:
+        """Whether a turn that the model tells of now was said while the agent was paused."""
+        return self._responses.is_paused or self._is_behind
 
     @property
     def committing(self) -> int:
@@ -68,6 +75,7 @@ class Turns:
             # Nobody tells its words any more, nor was it to be told.
             entry.is_gone = entry.is_gone or entry.is_overheard
         self._overheard.clear()
+        self._is_behind = False
         return [UserSpeech(False)] if self._responses.user_speaking else []
 
     def detect_anew(self) -> list[Action]:
@@ -150,7 +158,7 @@ class Turns:
         if not entry.text:
             entry.audio = audio
         actions: list[Action] = []
-        if self._responses.is_paused:
+        if self.is_overhearing:
             actions += self._overhear(entry)
         else:
             # Its words may come after the reply to them began; its place is here.
@@ -165,6 +173,7 @@ class Turns:
 
     def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:
         """The server has forgotten what it heard."""
+        self._is_behind = False
         return self.silence()
 
     def words(self, event: ev.TranscriptionDelta) -> list[Action]:
@@ -195,9 +204,17 @@ class Turns:
         self._responses.await_no_longer()
         return [Transcript("user", event.item_id, "", final=True)]
 
-    def resume(self) -> list[Action]:
-        """What was said while the agent was paused is forgotten now, though its words may not be known."""
-        return [action for entry in self._history if entry.is_overheard for action in self._forget_overheard(entry.id)]
+    def resume(self, *, anew: bool) -> list[Action]:
+        """What was said while the agent was paused is forgotten now, though its words may not be known.
+
+        With `anew`, so is what the model has not made a message of, and what it tells of before it knows that.
+        """
+        said = [entry.id for entry in self._history if entry.is_overheard]
+        actions = [action for item_id in said for action in self._forget_overheard(item_id)]
+        if not anew:
+            return actions
+        self._is_behind = self._outgoing.is_connected
+        return [*actions, *self.clear()]
 
     def _overhear(self, entry: Entry) -> list[Action]:
         """This was said while the agent is paused: it stays until it is known what it was, which may end the pause."""
@@ -219,7 +236,7 @@ class Turns:
     def _end(self, item_id: str) -> None:
         """Turn detection has ended a turn, which it is about to commit."""
         self._ended = item_id
-        answers = self._responses.answers_turns
+        answers = self._responses.answers_turns and not self._is_behind
         self._is_left_to_us = answers and self._agreed.is_resuming
         if answers and not self._is_left_to_us:
             self._responses.owe()

@@ -126,7 +126,7 @@ def test_turns_may_be_found_by_their_words_too() -> None:
 def test_push_to_talk_stays_what_it_is() -> None:
     conversation = new_conversation(None)
     assert kinds(conversation.pause()) == ["Interrupt"]
-    assert kinds(conversation.resume(anew=True)) == []
+    assert kinds(conversation.resume(anew=True)) == ["input_audio_buffer.clear"]
 
 
 def test_a_response_that_the_model_begins_all_the_same_is_cancelled_and_forgotten(conversation: Conversation) -> None:
@@ -286,6 +286,7 @@ def test_nothing_of_it_is_told_on_another_connection(conversation: Conversation)
     assert not any(isinstance(action, Transcript) for action in conversation.disconnected())
     assert told(conversation.connected()) == []
     conversation.resume(anew=True)
+    conversation.handle(ev.InputAudioBufferCleared())
     # The other connection may give the same id to something else.
     said = drive(conversation, [started(), stopped(), committed(), spoke("u1", "Hello?")])
     assert Transcript("user", "u1", "Hello?", final=True) in said
@@ -299,9 +300,36 @@ def test_what_the_user_is_saying_as_the_pause_ends_may_be_forgotten_or_heard(con
         assert ("input_audio_buffer.clear" in kinds(resumed)) is anew
 
 
-def test_the_end_of_a_pause_clears_nothing_while_the_user_is_silent(conversation: Conversation) -> None:
+def test_what_the_model_has_heard_and_not_told_of_yet_is_forgotten_too(conversation: Conversation) -> None:
     conversation.pause()
-    assert kinds(conversation.resume(anew=True)) == ["session.update"]
+    conversation.handle(TAKEN)
+    assert kinds(conversation.resume(anew=True)) == ["input_audio_buffer.clear", "session.update"]
+    # It was on its way: said before the agent resumed.
+    said = drive(conversation, [started(), stopped(), committed()])
+    assert not any(isinstance(action, Transcript) for action in said)
+    assert asked(said) == []
+    assert forgotten(conversation.handle(spoke("u1", "Is she?"))) == ["u1"]
+    conversation.handle(ev.InputAudioBufferCleared())
+    said = drive(conversation, [started("u2"), stopped("u2"), committed("u2"), spoke("u2", "Hello?")])
+    assert Transcript("user", "u2", "Hello?", final=True) in said
+
+
+def test_another_connection_has_heard_nothing_before(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.resume(anew=True)
+    conversation.disconnected()
+    conversation.connected()
+    said = drive(conversation, [started(), stopped(), committed(), spoke("u1", "Hello?")])
+    assert Transcript("user", "u1", "Hello?", final=True) in said
+
+
+def test_without_a_connection_there_is_nothing_on_its_way(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.disconnected()
+    assert kinds(conversation.resume(anew=True)) == []
+    conversation.connected()
+    said = drive(conversation, [started(), stopped(), committed(), spoke("u1", "Hello?")])
+    assert Transcript("user", "u1", "Hello?", final=True) in said
 
 
 # The phrase that pauses.
