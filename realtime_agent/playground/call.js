@@ -103,6 +103,10 @@ export class Call {
     this.microphone.mute(muted);
   }
 
+  holdBack(isHeldBack) {
+    this.microphone.holdBack(isHeldBack);
+  }
+
   leave() {
     this.line.leave();
   }

@@ -94,6 +94,7 @@ class Playground {
     this.pushToTalk = new PushToTalk({
       control: (command, fields) => controlAgent(channelName, command, fields),
       mute: (muted) => this.mute(muted),
+      holdBack: (isHeldBack) => this.call?.holdBack(isHeldBack),
     });
     this.mute(false);
     this.view.turn(null);

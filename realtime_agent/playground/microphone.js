@@ -41,6 +41,8 @@ export async function microphoneGranted() {
   }
 }
 
+const MAX_HELD_BACK = 50; // frames: 1 s; whoever takes them has room for two at once
+
 export class Microphone {
   /**
    * Ask for the microphone and start it.
@@ -64,6 +66,7 @@ export class Microphone {
     this.stream = stream;
     this.handlers = handlers;
     this.isMuted = false;
+    this.heldBack = null; // frames, while they wait
     this.track.onended = handlers.onLost;
   }
 
@@ -77,10 +80,23 @@ export class Microphone {
     this.track.enabled = !muted; // for Agora, which takes the track itself
   }
 
+  /** Let what is heard wait, or all that waits go. Not for Agora, where sound takes longer than any command. */
+  holdBack(isHeldBack) {
+    if (isHeldBack) {
+      this.heldBack ??= [];
+      return;
+    }
+    const frames = this.heldBack ?? [];
+    this.heldBack = null;
+    for (const frame of frames) this.handlers.onFrame(...frame);
+  }
+
   take({ pcm, level }) {
     // Silenced here, at the last step, so that muting holds from the very click for frames on their way too.
     if (this.isMuted) new Int16Array(pcm).fill(0);
-    this.handlers.onFrame(pcm, this.isMuted ? 0 : level);
+    const frame = [pcm, this.isMuted ? 0 : level];
+    if (!this.heldBack) this.handlers.onFrame(...frame);
+    else if (this.heldBack.push(frame) > MAX_HELD_BACK) this.heldBack.shift();
   }
 
   close() {

@@ -5,34 +5,48 @@ const TAIL_MS = 200; // what was said last is still on its way when they let go
 export class PushToTalk {
   /**
    * @param {object} hands
-   *   control(command, fields): asks something of the agent, by HTTP; mute(muted): the microphone
+   *   control(command, fields): asks something of the agent, by HTTP; mute(muted): the microphone;
+   *   holdBack(isHeldBack): whether what the microphone hears waits, to be sent all at once
    * @param {(milliseconds: number) => Promise<void>} sleep
    */
-  constructor({ control, mute }, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))) {
+  constructor({ control, mute, holdBack }, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))) {
     this.control = control;
     this.mute = mute;
+    this.holdBack = holdBack;
     this.sleep = sleep;
     this.isOn = false;
     this.isHeld = false;
+    this.ending = null; // what is about to end the turn, since they have let go
     this.turn = Promise.resolve();
   }
 
   /** Let the user's button end their turns, or the agent's own turn detection. */
-  async turnOn(isOn) {
-    await this.control("update_turn_detection", { new_turn_detection: !isOn });
-    this.isOn = isOn;
-    this.isHeld = false;
-    this.mute(isOn);
+  turnOn(isOn) {
+    return this.next(async () => {
+      await this.control("update_turn_detection", { new_turn_detection: !isOn });
+      Object.assign(this, { isOn, isHeld: false, ending: null });
+      this.mute(isOn);
+      this.holdBack(false);
+    });
   }
 
   /** The user begins to talk: whatever the agent says is cut, and what the microphone heard before is forgotten. */
   press() {
     if (!this.isOn || this.isHeld) return this.turn;
     this.isHeld = true;
+    if (this.ending) {
+      this.ending = null; // their finger has slipped: the turn goes on
+      return this.turn;
+    }
+    this.mute(false);
+    this.holdBack(true); // or their first words would be forgotten too
     return this.next(async () => {
-      await this.control("interrupt");
-      await this.control("clear_audio_buffer");
-      if (this.isHeld) this.mute(false);
+      try {
+        await this.control("interrupt");
+        await this.control("clear_audio_buffer");
+      } finally {
+        this.holdBack(false);
+      }
     });
   }
 
@@ -40,8 +54,11 @@ export class PushToTalk {
   release() {
     if (!this.isOn || !this.isHeld) return this.turn;
     this.isHeld = false;
+    const ending = (this.ending = {});
     return this.next(async () => {
       await this.sleep(TAIL_MS);
+      if (this.ending !== ending) return;
+      this.ending = null;
       this.mute(true);
       await this.control("commit_audio_buffer");
       await this.control("create_response");

@@ -64,6 +64,7 @@ export class View {
       if (isSpace(event)) actions.press();
     });
     document.addEventListener("keyup", (event) => isSpace(event) && actions.release());
+    window.addEventListener("blur", actions.release); // no key is seen to be let go in another window
     this.leaveButton.addEventListener("click", actions.leave);
     this.endButton.addEventListener("click", actions.end);
   }

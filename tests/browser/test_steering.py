@@ -81,6 +81,17 @@ async def test_the_space_bar_talks_too_and_presses_no_button(page: Page, stub: S
     ]  # fmt: skip
 
 
+async def test_whoever_turns_to_another_window_has_finished(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await press(page, "Push to talk")
+    await holds(page, "agent.pushToTalk")
+    await page.keyboard.down("Space")
+    await holds(page, "agent.talking")
+    await page.evaluate("window.dispatchEvent(new Event('blur'))")
+    await holds(page, "!agent.talking")
+    await until(lambda: names(stub)[-1] == "create_response", "a response")
+
+
 async def test_push_to_talk_outlasts_a_reload_and_ends_with_leaving(page: Page, stub: StubServer) -> None:
     await join(page, stub)
     await press(page, "Push to talk")
