@@ -24,7 +24,7 @@ class LoggedEvent:
 
     Attributes:
         number: Counted from 1.
-        id: Of all events of this server.
+        id: No other event of any agent has it, nor had before the server was started again.
         type: What kind it is.
         text: All of it, as a JSON object.
     """
@@ -39,14 +39,17 @@ class EventLog:
     """Keeps the last events; nobody who reads can slow whoever writes.
 
     Args:
+        log_id: No other log has it.
         channel_name: Whose they are.
         generation: Which agent of that channel.
         max_events: How many are kept.
         clock: Unix seconds.
     """
 
-    def __init__(self, channel_name: str, generation: int, max_events: int, clock: Callable[[], float]) -> None:
-        self.generation = generation
+    def __init__(
+        self, log_id: str, channel_name: str, generation: int, max_events: int, clock: Callable[[], float]
+    ) -> None:
+        self.id = log_id
         self.is_complete = False
         self._agent = {"channel_name": channel_name, "generation": generation}
         self._events: deque[LoggedEvent] = deque(maxlen=max_events)
@@ -62,7 +65,7 @@ class EventLog:
     def append(self, event: AgentEvent) -> LoggedEvent:
         """Add an event; the oldest gives way."""
         self._last += 1
-        event_id = f"{self.generation}-{self._last}"
+        event_id = f"{self.id}-{self._last}"
         body: dict[str, Any] = {"id": event_id, "at": round(self._clock(), 3), **self._agent}
         # With everything but ASCII escaped, since words may have half a character that has no other form.
         text = json.dumps(body | event.model_dump(mode="json", exclude_none=True), separators=(",", ":"))

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from secrets import token_hex
 from typing import Any, Literal
 
 from realtime_agent.config import Settings
@@ -95,6 +97,7 @@ class Fleet:
         launcher: What runs them.
         settings: The limits and deadlines.
         model: What agents talk to, if it is known here.
+        new_log_id: Gives ids for the agents' event logs, of which none may come again: readers resume by them.
 
     Attributes:
         usage: What all agents have cost since the server started, ended ones included.
@@ -102,7 +105,14 @@ class Fleet:
         starts: How many were started since then, by what came of it.
     """
 
-    def __init__(self, launcher: Launcher, settings: Settings, model: Model | None = None) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        settings: Settings,
+        model: Model | None = None,
+        *,
+        new_log_id: Callable[[], str] = partial(token_hex, 4),
+    ) -> None:
         self.usage = TotalUsage()
         self.ends: Counter[EndReason] = Counter()
         self.starts: Counter[str] = Counter()
@@ -110,6 +120,7 @@ class Fleet:
         self._launcher = launcher
         self._settings = settings
         self._model = model
+        self._new_log_id = new_log_id
         self._running: dict[str, AgentRecord] = {}
         self._ended: Recent[str, AgentRecord] = Recent(_REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -258,7 +269,8 @@ class Fleet:
             raise AgentExists(f"an agent runs in channel {spec.channel_name!r} already")
         self.check_ready()
         self._generation += 1
-        log = EventLog(spec.channel_name, self._generation, self._settings.event_buffer, time.time)
+        max_events = self._settings.event_buffer
+        log = EventLog(self._new_log_id(), spec.channel_name, self._generation, max_events, time.time)
         agent = AgentRecord(spec, self._generation, log)
         self._running[spec.channel_name] = agent
         return agent

@@ -25,7 +25,7 @@ _HEARTBEAT_S = 15.0
 _WRITE_TIMEOUT_S = 10.0
 """How long a reader may take nothing at all."""
 
-_EVENT_ID = re.compile(r"(\d{1,15})-(\d{1,15})")
+_EVENT_ID = re.compile(r"([0-9a-z]{1,16})-(\d{1,15})")
 
 _LAST_EVENT_ID = "Last-Event-ID"
 
@@ -93,9 +93,9 @@ def _place(request: web.Request, log: EventLog) -> int:
         return 0
     match = _EVENT_ID.fullmatch(told)
     if match is None:
-        raise InvalidRequest(FieldError(_LAST_EVENT_ID, "it is no id of an event, such as 3-41"))
-    generation, number = map(int, match.groups())
-    return min(number, log.last) if generation == log.generation else 0
+        raise InvalidRequest(FieldError(_LAST_EVENT_ID, "it is no id of an event, such as 3f9c02d7-41"))
+    log_id, number = match.groups()
+    return min(int(number), log.last) if log_id == log.id else 0
 
 
 def _event(event: LoggedEvent) -> bytes:

@@ -16,7 +16,7 @@ WAITING = StateChanged(state=State.WAITING)
 
 @pytest.fixture
 def log() -> EventLog:
-    return EventLog("room", 3, 5, lambda: 1000.12345)
+    return EventLog("a1", "room", 3, 5, lambda: 1000.12345)
 
 
 def fill(log: EventLog, count: int) -> None:
@@ -30,9 +30,9 @@ def numbers(log: EventLog, after: int) -> list[int]:
 
 def test_an_event_is_told_whole_with_whose_it_is_and_when(log: EventLog) -> None:
     logged = log.append(StateChanged(state=State.PAUSED, by="voice"))
-    assert (logged.number, logged.id, logged.type) == (1, "3-1", "state")
+    assert (logged.number, logged.id, logged.type) == (1, "a1-1", "state")
     assert json.loads(logged.text) == {
-        "id": "3-1", "at": 1000.123, "channel_name": "room", "generation": 3, "type": "state", "state": "paused",
+        "id": "a1-1", "at": 1000.123, "channel_name": "room", "generation": 3, "type": "state", "state": "paused",
         "by": "voice",
     }  # fmt: skip
 
@@ -58,7 +58,7 @@ def test_the_oldest_give_way_and_are_missed(log: EventLog) -> None:
 
 
 def test_at_the_end_the_last_events_are_kept() -> None:
-    log = EventLog("room", 1, 1000, lambda: 0)
+    log = EventLog("a1", "room", 1, 1000, lambda: 0)
     fill(log, 500)
     assert not log.is_complete
     log.complete()

@@ -94,6 +94,13 @@ async def test_an_old_workers_late_end_does_not_touch_its_successor(fleet: Fleet
     assert (first.generation, second.generation) == (1, 2)
 
 
+async def test_no_event_has_the_id_of_another_not_of_a_server_before_either(settings: Settings) -> None:
+    fleets = [Fleet(FakeLauncher(), settings) for _ in range(2)]
+    agents = [await fleet.start(agent_spec(channel_name=name)) for fleet in fleets for name in ("a", "b")]
+    ids = [event.id for agent in agents for event in agent.log.after(0)]
+    assert len(set(ids)) == len(ids) == 8
+
+
 async def test_a_fleet_is_ready_while_its_model_runs(launcher: FakeLauncher, settings: Settings) -> None:
     model = Model(settings)
     fleet = Fleet(launcher, settings, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -36,7 +37,8 @@ def model(settings: Settings) -> Model:
 
 @pytest.fixture
 def fleet(launcher: FakeLauncher, settings: Settings, model: Model) -> Fleet:
-    return Fleet(launcher, settings, model)
+    numbers = map(str, itertools.count(1))
+    return Fleet(launcher, settings, model, new_log_id=lambda: next(numbers))
 
 
 @pytest.fixture

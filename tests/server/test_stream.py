@@ -133,6 +133,13 @@ async def test_the_events_of_an_agent_before_are_another_s(client: Client, post:
 
 
 @pytest.mark.usefixtures("agent")
+async def test_the_events_of_a_server_before_are_another_s(client: Client) -> None:
+    """Its agents were counted from 1 as well."""
+    async with reading(client, last="f00d-2") as reader:
+        assert [event["id"] for event in await reader.take(2)] == ["1-1", "1-2"]
+
+
+@pytest.mark.usefixtures("agent")
 async def test_of_an_agent_that_has_ended_what_happened_is_told_once(client: Client, post: Post) -> None:
     await post("/stop_agent", channel_name="room")
     async with reading(client) as reader:
