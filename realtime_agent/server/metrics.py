@@ -31,9 +31,9 @@ _CUTS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0)
 _LAGS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 _CALLS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-_CODE = re.compile(r"[a-z0-9_.-]{1,60}")
-_MAX_CODES = 50
-"""Kinds of errors that are counted apart; a model that makes up ever new ones must not fill the memory."""
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MAX_WORDS = 50
+"""Codes of errors, and functions, that are counted apart; a model that makes up ever new ones must not fill the memory."""
 
 _OTHER = "other"
 
@@ -48,7 +48,7 @@ class Metrics:
 
     def __init__(self, fleet: Fleet, loop_lag_s: Callable[[], float] = lambda: 0.0) -> None:
         self._webhook: Webhook | None = None
-        self._codes: set[str] = set()
+        self._codes, self._functions = _Words(), _Words()
         self._registry = CollectorRegistry(auto_describe=True)
         self._collector = _WithoutBirthdays(self._registry)
         self._registry.register(_FleetCollector(fleet, self._of_webhook, loop_lag_s))
@@ -94,11 +94,11 @@ class Metrics:
                 if event.after_ms is not None:
                     self._barge_in.observe(event.after_ms / 1000)
             case events.ToolReturned():
-                self._tool_calls.labels(event.name).observe(event.took_ms / 1000)
+                self._tool_calls.labels(self._functions.label(event.name)).observe(event.took_ms / 1000)
             case events.CommandDone():
                 self._commands.labels(event.command, "refused" if event.error else "done").inc()
             case events.ErrorReported():
-                self._errors.labels(event.of, self._code(event.code)).inc()
+                self._errors.labels(event.of, self._codes.label(event.code)).inc()
             case events.ConnectionChanged():
                 self._connections.labels(event.to, event.status).inc()
             case events.StateChanged(by=by) if by is not None:
@@ -112,17 +112,25 @@ class Metrics:
         self._dropped.labels("uplink").inc(max(0, load.dropped_uplink_ms - up) / 1000)
         self._dropped.labels("downlink").inc(max(0, load.dropped_downlink_ms - down) / 1000)
 
-    def _code(self, code: str) -> str:
-        if code not in self._codes and (len(self._codes) >= _MAX_CODES or not _CODE.fullmatch(code)):
-            return _OTHER
-        self._codes.add(code)
-        return code
-
     def _histogram(self, name: str, words: str, buckets: Iterable[float], *labels: str) -> Histogram:
         return Histogram(f"{_PREFIX}_{name}", words, labels, buckets=tuple(buckets), registry=self._registry)
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", words, labels, registry=self._registry)
+
+
+class _Words:
+    """The values of a label that a model may make up: the first so many are told apart."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def label(self, word: str) -> str:
+        """The word, or what stands for all others."""
+        if word not in self._known and (len(self._known) >= _MAX_WORDS or not _WORD.fullmatch(word)):
+            return _OTHER
+        self._known.add(word)
+        return word
 
 
 class _WithoutBirthdays(CollectorRegistry):

@@ -128,6 +128,14 @@ async def test_kinds_of_errors_that_a_model_makes_up_do_not_fill_the_memory(
     assert found["errors_total", "othermodel"] >= 153
 
 
+async def test_functions_that_a_model_makes_up_do_not_fill_the_memory(fleet: Fleet, launcher: FakeLauncher) -> None:
+    names = ["lookUp", *(f"made_up_{number}" for number in range(200)), "Ü"]
+    outputs = [ToolReturned(call_id="c", name=name, output="{}", took_ms=1) for name in names]
+    found = await observed(fleet, launcher, *outputs)
+    counted = {label: count for (name, label), count in found.items() if name == "tool_call_seconds_count"}
+    assert (len(counted), counted["lookUp"], counted["other"]) == (51, 1, 152)
+
+
 async def test_how_workers_keep_up_is_told_together(fleet: Fleet, launcher: FakeLauncher) -> None:
     def load(uplink: float, dropped: float) -> Load:
         return Load(loop_lag_ms=20, uplink_ms=uplink, downlink_ms=1000, dropped_uplink_ms=dropped)
