@@ -95,6 +95,7 @@ class Playground {
       control: (command, fields) => controlAgent(channelName, command, fields),
       mute: (muted) => this.mute(muted),
       holdBack: (isHeldBack) => this.call?.holdBack(isHeldBack),
+      isPaused: () => this.facts.state === "paused",
     });
     this.mute(false);
     this.view.turn(null);

@@ -6,13 +6,14 @@ export class PushToTalk {
   /**
    * @param {object} hands
    *   control(command, fields): asks something of the agent, by HTTP; mute(muted): the microphone;
-   *   holdBack(isHeldBack): whether what the microphone hears waits, to be sent all at once
+   *   holdBack(isHeldBack): whether what the microphone hears waits, to be sent all at once; isPaused(): the agent
    * @param {(milliseconds: number) => Promise<void>} sleep
    */
-  constructor({ control, mute, holdBack }, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))) {
+  constructor({ control, mute, holdBack, isPaused }, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))) {
     this.control = control;
     this.mute = mute;
     this.holdBack = holdBack;
+    this.isPaused = isPaused;
     this.sleep = sleep;
     this.isOn = false;
     this.isHeld = false;
@@ -50,7 +51,7 @@ export class PushToTalk {
     });
   }
 
-  /** The user has finished: what they said becomes a message, and is answered. */
+  /** The user has finished: what they said becomes a message, and is answered, unless it may only end a pause. */
   release() {
     if (!this.isOn || !this.isHeld) return this.turn;
     this.isHeld = false;
@@ -61,7 +62,7 @@ export class PushToTalk {
       this.ending = null;
       this.mute(true);
       await this.control("commit_audio_buffer");
-      await this.control("create_response");
+      if (!this.isPaused()) await this.control("create_response");
     });
   }
 

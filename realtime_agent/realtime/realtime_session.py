@@ -52,7 +52,7 @@ _GO_ON_S = 60.0
 _MAX_COMMANDS = 64
 """Commands that the model has not answered; one that answers none is asked no more."""
 
-_CONFLICTS = ("input_audio_buffer_commit_empty", "cannot_update_voice")
+_CONFLICTS = ("input_audio_buffer_commit_empty", "cannot_update_voice", "too_many_responses", "agent_paused")
 """The codes of errors that are about the moment: at another one the model would do what was asked."""
 
 

@@ -16,6 +16,7 @@ _PREPARE = """
   const { PushToTalk } = await import("/static/push-to-talk.js");
   const { Microphone } = await import("/static/microphone.js");
   const done = [];
+  let isPaused = false;
   const answers = [];
   const slept = [];
   const waiting = (list) => new Promise((resolve, reject) => list.push({ resolve, reject }));
@@ -26,6 +27,7 @@ _PREPARE = """
     control: (command) => { done.push(command); return waiting(answers); },
     mute: (muted) => done.push(muted ? "mute" : "unmute"),
     holdBack: (isHeldBack) => done.push(isHeldBack ? "hold back" : "let go"),
+    isPaused: () => isPaused,
   }, () => waiting(slept));
   const turnOn = async (isOn) => { const on = talk.turnOn(isOn); await settle(); await answer(); await on; done.length = 0; };
   const press = async () => { talk.press().catch((error) => done.push(error.message)); await settle(); };
@@ -78,6 +80,22 @@ async def test_letting_go_ends_the_turn_when_the_last_words_have_come(modules: P
       return [before, done];
     """
     assert await run(modules, script) == [[], ["mute", "commit_audio_buffer", "create_response"]]
+
+
+async def test_what_is_said_to_a_paused_agent_is_not_to_be_answered(modules: Page) -> None:
+    script = """
+      isPaused = true;
+      await turnOn(true);
+      await press();
+      await answer();
+      await answer();
+      done.length = 0;
+      await release();
+      await wake();
+      await answer();
+      return done;
+    """
+    assert await run(modules, script) == ["mute", "commit_audio_buffer"]
 
 
 async def test_a_finger_that_slips_ends_no_turn(modules: Page) -> None:

@@ -25,6 +25,7 @@ class Active:
         items: Its items, and whether each is whole.
         events: How many came of it.
         is_wanted: Whether anybody may hear it.
+        is_cut: Whether somebody has cut it, other than by speaking, and so what it was about to lead to.
         may_answer_turn: Whether it may not answer our request but the user's turn, since a server does not tell.
         covers_request: Whether it answers our request all the same then.
     """
@@ -35,6 +36,7 @@ class Active:
     items: Recent[str, bool] = field(default_factory=lambda: Recent(_MAX_ITEMS))
     events: int = 0
     is_wanted: bool = True
+    is_cut: bool = False
     may_answer_turn: bool = False
     covers_request: bool = False
 

@@ -15,6 +15,7 @@ from realtime_agent.realtime.types import ErrorDetail, Item
 __all__ = ["Calls"]
 
 _TOO_MANY = '{"error": "Too many calls at a time: this one was not made."}'
+_STOPPED = '{"error": "The user stopped you before this call was made."}'
 
 
 class Calls:
@@ -23,12 +24,22 @@ class Calls:
     def __init__(self, items: Items, responses: Responses) -> None:
         self._items = items
         self._responses = responses
-        self._running: set[str] = set()
+        # The calls whose outputs are still to come, by their ids, and whether the agent is to speak about those.
+        self._running: dict[str, bool] = {}
 
     @property
     def running(self) -> frozenset[str]:
         """The ids of the calls whose outputs are still to come."""
         return frozenset(self._running)
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether the agent is going to speak about what comes of calls that are under way."""
+        return any(self._running.values())
+
+    def disown(self) -> None:
+        """Let the model know what comes of the calls that are under way, and not speak about it by itself."""
+        self._running = dict.fromkeys(self._running, False)
 
     def output(self, event: ev.OutputItemDone) -> None:
         """A response has made an item, which may be a call."""
@@ -38,36 +49,47 @@ class Calls:
 
     def make(self, active: Active, output: list[Item]) -> list[Action]:
         """A response is done, with all of `output`: let the functions be called that it calls."""
-        for item in output:
-            _note(active, item)
-        actions: list[Action] = []
-        made: list[FunctionCall] = []
-        for item_id, call in active.calls.values():
-            entry = self._items.history.put(item_id, "call")
-            entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
-            entry.known, entry.is_whole = "words", True
-            if len(self._running) < MAX_CALLS:
-                self._running.add(call.call_id)
-                made.append(call)
-            else:
-                actions += self._items.make("output", _TOO_MANY, call_id=call.call_id)[1]
-        if len(made) < len(active.calls):
+        calls = self._note_all(active, output)
+        made = calls[: MAX_CALLS - len(self._running)]
+        self._running |= dict.fromkeys((call.call_id for call in made), not active.is_cut)
+        actions = self._refuse(calls[len(made) :], _TOO_MANY)
+        if len(made) < len(calls):
             message = f"the model calls more than {MAX_CALLS} functions at a time; the last ones are not called"
             actions.append(Report(ErrorDetail(type="too_many_calls", message=message)))
         return [*actions, CallTools(tuple(made))] if made else actions
 
+    def skip(self, active: Active, output: list[Item]) -> list[Action]:
+        """A response is done that nobody wants any more: call no functions, and let the model know."""
+        return self._refuse(self._note_all(active, output), _STOPPED)
+
     def made(self, outputs: Sequence[FunctionOutput]) -> tuple[list[Action], set[str]]:
-        """This came of calls: tell the model. Returns also the ids of their items."""
+        """This came of calls: tell the model. Returns also the ids of the items that it is to speak about."""
         actions: list[Action] = []
         told: set[str] = set()
         for output in outputs:
-            self._running.discard(output.call_id)
-            if self._items.history.call(output.call_id) is not None:
-                actions += self._items.tell_call_again(output.call_id)
-                entry, telling = self._items.make("output", output.output, call_id=output.call_id)
-                actions += telling
+            is_wanted = self._running.pop(output.call_id, True)
+            call = self._items.history.call(output.call_id)
+            if call is None or call.is_gone:
+                continue
+            actions += self._items.tell_call_again(output.call_id)
+            entry, telling = self._items.make("output", output.output, call_id=output.call_id)
+            actions += telling
+            if is_wanted:
                 told.add(entry.id)
         return actions, told
+
+    def _note_all(self, active: Active, output: list[Item]) -> list[FunctionCall]:
+        """The calls of a response that is done, which stand in the conversation from here on."""
+        for item in output:
+            _note(active, item)
+        for item_id, call in active.calls.values():
+            entry = self._items.history.put(item_id, "call")
+            entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
+            entry.known, entry.is_whole = "words", True
+        return [call for _, call in active.calls.values()]
+
+    def _refuse(self, calls: Sequence[FunctionCall], why: str) -> list[Action]:
+        return [action for call in calls for action in self._items.make("output", why, call_id=call.call_id)[1]]
 
 
 def _note(active: Active, item: Item) -> None:

@@ -37,6 +37,12 @@ _OF_A_RESPONSE = frozenset(get_args(response_events.ResponseEvent))
 _BEGINNINGS = (ev.OutputItemAdded, ev.OutputAudioDelta, ev.OutputTranscriptDelta, ev.OutputTextDelta)
 """What shows that a response has begun, where the server does not say so."""
 
+_PAUSED = ErrorDetail(
+    type="agent_paused",
+    code="agent_paused",
+    message="the agent is paused, and has nothing to answer: give it an instruction, or let it resume first",
+)
+
 
 class Conversation:
     """The default conversation with one model.
@@ -113,8 +119,8 @@ class Conversation:
 
     @property
     def is_cut(self) -> bool:
-        """Whether nothing is being said or asked for that anybody still wants."""
-        return self._responses.is_cut
+        """Whether nothing is being said or about to be that anybody still wants."""
+        return self._responses.is_cut and not self._calls.are_wanted
 
     @property
     def asking(self) -> object:
@@ -211,6 +217,7 @@ class Conversation:
     def user_left(self) -> list[Action]:
         """Nobody is there: cancel and forget what was asked for, and ask for nothing until somebody comes."""
         actions: list[Action] = [UserSpeech(False)] if self._responses.user_speaking else []
+        self._calls.disown()
         self._responses.user_left()
         return [*actions, *self._cancel()]
 
@@ -226,25 +233,28 @@ class Conversation:
         return self._items.interrupted(heard)
 
     def interrupt(self) -> list[Action]:
-        """Cut what the model says or was asked to say; what waits has its turn then."""
+        """Cut what the model says or is to say; what waits has its turn then."""
+        self._calls.disown()
         self._responses.cut()
         return [*self._cancel(), Interrupt()]
 
     def pause(self, item_id: str | None = None) -> list[Action]:
         """Say nothing until `resume`, and let what the user says meanwhile be no part of the conversation.
 
-        The item of this id, by which they asked for that, is forgotten too, and what the model said in answer.
+        The item of this id, by which they asked for that, is forgotten too, and what the model did in answer; also
+        when the agent is paused already, since they may have said it twice.
         """
+        forgotten: list[Action] = []
+        if item_id is not None:
+            forgotten = [*self._items.forget_said_after(item_id), self._items.forget(item_id)]
         if self._responses.is_paused:
-            return []
+            return forgotten
+        self._calls.disown()
         active = self._responses.active
         is_begun = active is not None and self.history.is_begun(active.items)
         self._responses.pause(self._requests.new_id, is_begun=is_begun)
         self._agreed.pause(True, is_connected=self._outgoing.is_connected)
-        actions = [*self._cancel(), Interrupt()]
-        if item_id is not None:
-            actions += [*self._items.forget_said_after(item_id), self._items.forget(item_id)]
-        return [*actions, *self._tell_changes()]
+        return [*self._cancel(), Interrupt(), *forgotten, *self._tell_changes()]
 
     def resume(self, *, anew: bool) -> list[Action]:
         """Converse again; `anew` forgets what the user has said until now and the model has made no message of."""
@@ -267,11 +277,17 @@ class Conversation:
 
     def say(self, command: int, text: str) -> list[Action]:
         """Add a text message of the user, and ask for an answer, now or in their turn."""
-        return self._requests.ask(self._requests.new(text=text, command=command))
+        return self._requests.ask(self._requests.new(text=text, is_typed=True, command=command))
 
     def create_response(self, command: int | None, config: ResponseConfig | None = None) -> list[Action]:
-        """Ask for a response, now or in its turn. The oldest request gives way when too many wait."""
-        return self._requests.ask(self._requests.new(config=config, command=command))
+        """Ask for a response, now or in its turn.
+
+        While the agent is paused nothing is said that it could answer, so that it must be told what to say.
+        """
+        request = self._requests.new(config=config, command=command)
+        if self._responses.is_paused and not request.outlasts_pause:
+            return self._requests.refused(request, _PAUSED)
+        return self._requests.ask(request)
 
     def commit(self, command: int) -> list[Action]:
         """Make what the user said so far a message. No answer comes by itself."""
@@ -310,9 +326,7 @@ class Conversation:
     def give_outputs(self, outputs: Sequence[FunctionOutput]) -> list[Action]:
         """Give the model what came of its calls, and ask it to go on."""
         actions, told = self._calls.made(outputs)
-        if not told or not self._responses.is_attended:
-            return actions
-        return [*actions, *self._requests.ask(self._requests.new(answers=told))]
+        return [*actions, *self._requests.ask(self._requests.new(answers=told))] if told else actions
 
     # Server events that concern responses and settings.
 
@@ -356,13 +370,17 @@ class Conversation:
         is_heard = self._responses.is_heard(response_id)
         actions += self._items.end(item_ids) if is_heard else self._items.forget_unheard(item_ids)
         if active is not None and response.status in (None, "completed"):
-            actions += self._calls.make(active, output)
+            make = self._calls.skip if self._responses.is_paused else self._calls.make
+            actions += make(active, output)
         return actions
 
     def _settings_taken(self, _event: ev.SessionUpdated) -> list[Action]:
         before, change = self.config.turn_detection, self._agreed.accepted()
         if change is None:
             return []
+        if change.command is None and not self._responses.is_paused and not self._agreed.is_resuming:
+            # It was asked to forget what it heard before that.
+            self._turns.caught_up()
         answer = _answer(change)
         if before == self.config.turn_detection:
             return answer

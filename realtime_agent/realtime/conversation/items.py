@@ -122,16 +122,22 @@ class Items:
         return [self.forget(entry.id) for entry in said if not entry.is_begun]
 
     def forget_said_after(self, item_id: str) -> list[Action]:
-        """Let the model forget all that it has said since this item."""
-        after = self.history.after(item_id)
-        return [self.forget(entry.id) for entry in after if entry.kind == "assistant" and not entry.is_gone]
+        """Let the model forget all that it has said and called since this item."""
+        after = [entry for entry in self.history.after(item_id) if not entry.is_gone]
+        called = {entry.call_id for entry in after if entry.kind == "call"}
+        return [
+            self.forget(entry.id)
+            for entry in after
+            if entry.kind in ("assistant", "call") or (entry.kind == "output" and entry.call_id in called)
+        ]
 
     def forget(self, item_id: str) -> Send:
         """Let the model forget an item."""
         entry = self.history.get(item_id)
-        if entry is not None:
-            entry.is_gone = True
-        return self._delete(item_id)
+        if entry is None:
+            return self._delete(item_id)
+        entry.is_gone = True
+        return self._delete(entry.id)
 
     def end(self, item_ids: Iterable[str]) -> list[Action]:
         """The response of these items is done: no more of their audio comes, said the server so or not."""
@@ -164,7 +170,7 @@ class Items:
             if entry.known == "audio":
                 truncate = ev.ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=end)
                 actions.append(self._outgoing.send(truncate))
-            elif entry.known == "words" and entry not in changed:
+            elif entry.known == "words" and entry not in changed and not entry.is_gone:
                 changed.append(entry)
         remade = [action for entry in changed for action in self._make_anew(entry)]
         return [*actions, *remade, *self._stop_all()]

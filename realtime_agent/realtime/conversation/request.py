@@ -15,7 +15,8 @@ class Request:
 
     Attributes:
         id: By which the model's response can be told to answer it.
-        text: The user's text that it answers, which must not come before its turn.
+        text: The user's text that it answers, which must not come before its turn; told when it is asked for.
+        is_typed: Whether it answers such a text, told or not.
         command: The command that asks for it and waits to hear whether the model accepts it.
         answers: The items of ours that it answers and the model has not taken yet; empty where it answers what is in
             the conversation already, `None` where it is asked for its own sake.
@@ -29,6 +30,7 @@ class Request:
     id: str
     config: ResponseConfig | None = None
     text: str | None = None
+    is_typed: bool = False
     command: int | None = None
     answers: set[str] | None = None
     goes_on: bool = False
@@ -45,7 +47,7 @@ class Request:
     @property
     def outlasts_pause(self) -> bool:
         """Whether it is still wanted when the agent resumes: somebody asked for these words, whatever was said."""
-        return self.text is not None or (self.is_instructed and not self.goes_on and not self.lapses)
+        return not self.goes_on and not self.lapses and (self.is_typed or self.is_instructed)
 
     def is_moot(self, *, is_instructed: bool) -> bool:
         """Whether it is pointless now that another response has begun, which says something of its own or not."""
@@ -57,5 +59,11 @@ class Request:
         goes_on = can_go_on or self.goes_on
         answers = None if self.is_instructed or goes_on else set[str]()
         return Request(
-            request_id, self.config, answers=answers, goes_on=goes_on, lapses=goes_on or self.lapses, cuts=self.cuts
+            request_id,
+            self.config,
+            is_typed=self.is_typed,
+            answers=answers,
+            goes_on=goes_on,
+            lapses=goes_on or self.lapses,
+            cuts=self.cuts,
         )

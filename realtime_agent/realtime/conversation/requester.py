@@ -21,6 +21,8 @@ __all__ = ["COLLISION", "Requester"]
 COLLISION = "conversation_already_has_active_response"
 """The code of the error for a request while the model makes another response."""
 
+_TOO_MANY = "too_many_responses"
+
 _REQUEST = "request"
 """Under this name, the metadata of a response tells which request of ours it answers."""
 
@@ -48,9 +50,11 @@ class Requester:
         return Request(self.new_id(), **fields)
 
     def ask(self, request: Request) -> list[Action]:
-        """Ask for a response, now or in its turn. The oldest request gives way when too many wait."""
-        gone = self._responses.add(request)
-        actions = [*(self.settle(gone) if gone is not None else []), *self.next()]
+        """Ask for a response, now or in its turn, unless too many wait."""
+        if not self._responses.add(request):
+            error = ErrorDetail(type=_TOO_MANY, code=_TOO_MANY, message="too many responses wait for their turn")
+            return self.settle(request, error) or [Report(error)]
+        actions = self.next()
         # One that waits for its turn counts as accepted.
         return actions if request is self._responses.asked else [*actions, *self.settle(request)]
 

@@ -20,6 +20,9 @@ __all__ = ["Responses"]
 _MAX_PENDING = 32
 """Requests that may wait for their turn."""
 
+_MAX_AGAIN = 8
+"""Requests that may wait beside those, since they have had their turn already and nothing came of it."""
+
 _MAX_CUTS = 5
 """After so many lost connections, the response over which they were lost is not asked for again."""
 
@@ -108,7 +111,8 @@ class Responses:
     @property
     def is_quiet(self) -> bool:
         """Whether neither side speaks or is about to."""
-        return not (self.is_responding or self._user_speaking or self._awaited or self._pending)
+        is_waiting = bool(self._pending) and not self._is_paused
+        return not (self.is_responding or self._user_speaking or self._awaited or is_waiting)
 
     @property
     def is_interruptible(self) -> bool:
@@ -132,13 +136,14 @@ class Responses:
 
     # Requests.
 
-    def add(self, request: Request) -> Request | None:
-        """Let a request wait for its turn. Returns the oldest if it gives way, because too many wait."""
-        gone = self._pending.popleft() if len(self._pending) == _MAX_PENDING else None
-        self._pending.append(request)
+    def add(self, request: Request) -> bool:
+        """Let a request wait for its turn. Returns whether there was room; nothing that waits gives way."""
         # A collision must not hold what waits for ever.
         self._blocked = False
-        return gone
+        if len(self._pending) >= _MAX_PENDING:
+            return False
+        self._pending.append(request)
+        return True
 
     @property
     def has_next(self) -> bool:
@@ -196,12 +201,9 @@ class Responses:
     def user_left(self) -> None:
         """Nobody is there: what was asked for is not wanted any more."""
         self._user_present = self._user_speaking = False
-        self._owed_to_nobody = self._owed
-        self.owe_nothing()
-        if self._asked is not None:
-            self._asked.is_stale = True
         self._pending.clear()
-        self.drop()
+        self.cut()
+        self.await_no_longer()
 
     def user_speaks(self, speaking: bool) -> None:
         """The user began or stopped speaking."""
@@ -209,7 +211,7 @@ class Responses:
         if not speaking:
             return
         self._owed_to_nobody = False
-        if self.is_interruptible:
+        if self.is_interruptible or self._is_paused:
             self._pending = deque(request for request in self._pending if not self._lapses(request))
             if self._asked is not None and self._lapses(self._asked):
                 self._asked.is_stale = True
@@ -249,13 +251,18 @@ class Responses:
     @property
     def is_cut(self) -> bool:
         """Whether nothing is being said or asked for that anybody still wants."""
-        is_asked = self._asked is not None and not self._asked.is_stale
+        is_asked = self._owed or (self._asked is not None and not self._asked.is_stale)
         return not is_asked and (self._active is None or not self.is_heard(self._active.id))
 
     def cut(self) -> None:
-        """Let nothing more be heard of what the model says, or was asked to say; what waits has its turn then."""
+        """Let nothing more be heard of what the model says, or is to say; what waits has its turn then."""
+        if self._owed:
+            self._owed_to_nobody = True
+            self.owe_nothing()
         if self._asked is not None:
             self._asked.is_stale = True
+        if self._active is not None:
+            self._active.is_cut = True
         self.drop()
 
     def pause(self, new_id: Callable[[], str], *, is_begun: bool) -> None:
@@ -266,8 +273,6 @@ class Responses:
             is_begun: Whether anything came of the active response.
         """
         self._is_paused = True
-        self._owed_to_nobody = self._owed or self._owed_to_nobody
-        self.owe_nothing()
         active, asked = self._active, self._asked
         self._pending = deque(request for request in self._pending if request.outlasts_pause)
         if asked is not None and not asked.is_stale and asked.outlasts_pause:
@@ -277,6 +282,7 @@ class Responses:
             if request is not None and request.outlasts_pause and not active.may_answer_turn:
                 self._add_first(replace(request, id=new_id(), command=None))
         self.cut()
+        self.await_no_longer()
 
     def resume(self) -> None:
         """What waits has its turn again."""
@@ -411,7 +417,7 @@ class Responses:
 
     def _add_first(self, request: Request) -> None:
         """Let a request wait in front of all others, where there is room."""
-        if len(self._pending) < _MAX_PENDING:
+        if len(self._pending) < _MAX_PENDING + _MAX_AGAIN:
             self._pending.appendleft(request)
 
     def _cancel_unheard(self, active: Active) -> None:

@@ -36,7 +36,8 @@ class Turns:
         self._committing: dict[int, bool] = {}
         # The turn that turn detection has ended, and is about to commit; and whether the model will not answer it.
         self._ended, self._is_left_to_us = "", False
-        self._overheard: Recent[str, None] = Recent(_MAX_OVERHEARD)
+        # What was said in a pause, and whether that is not over.
+        self._overheard: Recent[str, bool] = Recent(_MAX_OVERHEARD)
         # Whether what the model tells of may still have been said before the agent resumed.
         self._is_behind = False
         self.detect_anew()
@@ -108,7 +109,9 @@ class Turns:
     def clear(self) -> list[Action]:
         """Forget what the user said since their last turn ended."""
         self._uplink.clear()
-        return [self._outgoing.send(ev.InputAudioBufferClear())] if self._outgoing.is_connected else []
+        if not self._outgoing.is_connected:
+            return []
+        return [self._outgoing.send(ev.InputAudioBufferClear(), self._not_cleared)]
 
     def silence(self) -> list[Action]:
         """The user's speech was taken back, or nobody listens for its end."""
@@ -173,8 +176,12 @@ class Turns:
 
     def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:
         """The server has forgotten what it heard."""
-        self._is_behind = False
+        self.caught_up()
         return self.silence()
+
+    def caught_up(self) -> None:
+        """The model knows that the agent has resumed: what it tells of from here on was said since."""
+        self._is_behind = False
 
     def words(self, event: ev.TranscriptionDelta) -> list[Action]:
         """More of what the user said."""
@@ -187,7 +194,9 @@ class Turns:
         words = event.transcript.strip()
         actions: list[Action]
         if event.item_id in self._overheard:
-            actions = [*self._forget_overheard(event.item_id), Overheard(words)]
+            actions = self._forget_overheard(event.item_id)
+            if self._overheard[event.item_id]:
+                actions.append(Overheard(words))
         else:
             entry = self._history.put(event.item_id, "user")
             entry.text, entry.audio, entry.is_whole = words, b"", True
@@ -209,6 +218,8 @@ class Turns:
 
         With `anew`, so is what the model has not made a message of, and what it tells of before it knows that.
         """
+        for item_id in tuple(self._overheard):
+            self._overheard[item_id] = False
         said = [entry.id for entry in self._history if entry.is_overheard]
         actions = [action for item_id in said for action in self._forget_overheard(item_id)]
         if not anew:
@@ -219,7 +230,7 @@ class Turns:
     def _overhear(self, entry: Entry) -> list[Action]:
         """This was said while the agent is paused: it stays until it is known what it was, which may end the pause."""
         entry.is_overheard = True
-        self._overheard[entry.id] = None
+        self._overheard[entry.id] = self._responses.is_paused
         return [] if self._agreed.config.is_transcribed else self._forget_overheard(entry.id)
 
     def _forget_overheard(self, item_id: str) -> list[Action]:
@@ -232,6 +243,10 @@ class Turns:
         detection = self._agreed.config.turn_detection
         padding = detection.prefix_padding_ms if isinstance(detection, ServerVad) else 0
         return max(0, self._uplink.sent // BYTES_PER_MS - audio_start_ms - padding)
+
+    def _not_cleared(self, error: ErrorDetail) -> list[Action]:
+        self.caught_up()
+        return [Report(error)]
 
     def _end(self, item_id: str) -> None:
         """Turn detection has ended a turn, which it is about to commit."""

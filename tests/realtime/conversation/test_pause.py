@@ -8,7 +8,16 @@ import pytest
 
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.session import Overheard, Play, Report, Transcribed, Transcript
+from realtime_agent.realtime.session import (
+    CallTools,
+    FunctionCall,
+    FunctionOutput,
+    Overheard,
+    Play,
+    Report,
+    Transcribed,
+    Transcript,
+)
 from realtime_agent.realtime.types import (
     AudioInput,
     ErrorDetail,
@@ -235,6 +244,58 @@ def test_the_outputs_of_calls_are_told_and_not_answered() -> None:
     assert asked(conversation.resume(anew=True)) == []
 
 
+def test_outputs_that_come_after_a_pause_are_as_stale_as_in_it() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Rain?"), created("r1"), done("r1", CALL)])
+    conversation.pause()
+    conversation.resume(anew=True)
+    assert kinds(conversation.give_outputs(outputs("rain"))) == ["conversation.item.create"]
+
+
+def test_a_function_that_a_cut_reply_wants_is_not_called_in_the_pause() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Order it."), created("r1"), delta("r1")])
+    conversation.pause()
+    actions = conversation.handle(done("r1", CALL))
+    assert kinds(actions) == ["conversation.item.create"]
+    assert "stopped you" in told(actions)[0]
+    assert conversation.is_idle
+
+
+def test_a_text_that_the_model_was_told_is_answered_after_the_pause_as_one_that_waited(
+    conversation: Conversation,
+) -> None:
+    conversation.say(1, "Why?")
+    conversation.pause()
+    drive(conversation, [created("r1"), cancelled("r1")])
+    assert asked(conversation.resume(anew=True)) == [None]
+
+
+def test_nothing_is_said_that_could_be_answered(conversation: Conversation) -> None:
+    conversation.pause()
+    assert answers(conversation.create_response(1, ResponseConfig())) == [(1, "agent_paused")]
+    assert asked(conversation.resume(anew=True)) == []
+    assert asked(conversation.create_response(2, ResponseConfig())) == [None]
+
+
+def test_a_greeting_that_waits_lapses_when_the_user_speaks_in_the_pause() -> None:
+    conversation = new_conversation(user_present=False)
+    conversation.pause()
+    conversation.user_joined()
+    conversation.remark(ResponseConfig(instructions="welcome"))
+    drive(conversation, turn("u1", "Hey agent, start."))
+    assert asked(conversation.resume(anew=False)) == []
+
+
+def test_what_waits_for_the_end_of_the_pause_keeps_no_connection_from_being_replaced(
+    conversation: Conversation,
+) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    ask(conversation, "sing")
+    assert conversation.is_idle
+
+
 # What is heard.
 
 
@@ -276,7 +337,7 @@ def test_what_is_not_known_yet_is_forgotten_when_the_pause_ends(conversation: Co
     drive(conversation, [started(), stopped(), committed()])
     assert forgotten(conversation.resume(anew=True)) == ["u1"]
     conversation.handle(ev.ItemDeleted(item_id="u1"))
-    assert conversation.handle(spoke("u1", "Is she?")) == [Overheard("Is she?")]
+    assert conversation.handle(spoke("u1", "Is she?")) == []
     assert len(conversation.history) == 0
 
 
@@ -332,6 +393,32 @@ def test_without_a_connection_there_is_nothing_on_its_way(conversation: Conversa
     assert Transcript("user", "u1", "Hello?", final=True) in said
 
 
+@pytest.mark.parametrize("tells", ["cleared", "refused", "settings"])
+def test_a_model_that_knows_of_the_resumption_hears_again(conversation: Conversation, tells: str) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    resumed = conversation.resume(anew=True)
+    refused = error("invalid_value", event_id(resumed, ev.InputAudioBufferClear))
+    conversation.handle({"cleared": ev.InputAudioBufferCleared(), "refused": refused, "settings": TAKEN}[tells])
+    assert Transcript("user", "u1", "Hello?", final=True) in drive(conversation, turn("u1", "Hello?"))
+
+
+def test_that_it_knows_of_the_pause_is_not_that_it_knows_of_the_resumption(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.resume(anew=True)
+    conversation.handle(TAKEN)
+    assert Transcript("user", "u1", "Hello?", final=True) not in drive(conversation, turn("u1", "Hello?"))
+
+
+def test_the_late_words_of_a_pause_before_are_not_overheard_in_the_next(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    drive(conversation, [started(), stopped(), committed()])
+    conversation.resume(anew=True)
+    conversation.pause()
+    assert conversation.handle(spoke("u1", "Hey agent, start.")) == []
+
+
 # The phrase that pauses.
 
 
@@ -364,6 +451,42 @@ def test_what_a_command_lets_the_agent_say_meanwhile_is_cut_and_not_forgotten() 
     drive(conversation, [words("i1", "Sing"), delta("r1"), *turn("u1", "Hey agent, stop.")])
     assert forgotten(conversation.pause("u1")) == ["u1"]
     assert forgotten(conversation.handle(cancelled("r1"))) == []
+
+
+def test_a_phrase_that_is_said_twice_is_forgotten_twice(conversation: Conversation) -> None:
+    for item_id in ("u1", "u2"):
+        drive(conversation, [started(item_id), stopped(item_id), committed(item_id)])
+    conversation.handle(spoke("u1", "Hey, stop."))
+    assert forgotten(conversation.pause("u1")) == ["u1"]
+    conversation.handle(spoke("u2", "Hey agent, stop!"))
+    again = conversation.pause("u2")
+    assert (forgotten(again), kinds(again)) == (["u2"], ["conversation.item.delete"])
+
+
+def test_the_calls_by_which_the_model_answers_the_phrase_are_forgotten() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Rain?"), created("r1"), done("r1", CALL)])
+    drive(conversation, turn("u2", "Hey agent, stop."))
+    other = FunctionCall("call_2", "look_up", "{}")
+    drive(conversation, [created("r2"), done("r2", other)])
+    conversation.give_outputs(outputs("rain"))
+    assert forgotten(conversation.pause("u2")) == ["item_call_2", "u2"]
+    assert conversation.give_outputs([FunctionOutput("call_2", "stopped")]) == []
+
+
+def test_the_phrase_is_forgotten_by_the_name_that_it_has_on_another_connection(conversation: Conversation) -> None:
+    drive(conversation, turn("u1", "Hey agent, stop."))
+    conversation.disconnected()
+    (create,) = sent(conversation.connected(), ev.ItemCreate)
+    assert forgotten(conversation.pause("u1")) == [create.item.id]
+
+
+def test_the_reply_to_the_phrase_is_not_made_anew_where_it_was_cut(conversation: Conversation) -> None:
+    drive(conversation, [*turn("u1", "Hey agent, stop."), *spoken_reply("r1", "i1", "What should I stop"), done("r1")])
+    conversation.disconnected()
+    conversation.connected()
+    conversation.pause("u1")
+    assert told(conversation.interrupted([("i1", 0, 500)])) == []
 
 
 # Settings.
@@ -507,3 +630,48 @@ def test_an_error_about_nothing_in_particular_changes_nothing(conversation: Conv
     conversation.pause()
     refusal = ErrorDetail(type="x", message="no", code=None)
     assert conversation.handle(ev.ErrorEvent(error=refusal)) == [Report(refusal)]
+
+
+def test_the_answer_that_the_model_is_about_to_begin_is_cut(conversation: Conversation) -> None:
+    drive(conversation, [started(), stopped(), committed()])
+    assert not conversation.is_cut
+    conversation.interrupt()
+    assert conversation.is_cut
+    assert kinds(conversation.handle(created("r1"))) == ["response.cancel"]
+    conversation.handle(cancelled("r1"))
+    drive(conversation, turn("u2", "And now?"))
+    assert kinds(conversation.handle(created("r2"))) == []
+
+
+def test_a_cut_while_functions_run_keeps_their_outputs_from_being_spoken_about() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Rain?"), created("r1"), done("r1", CALL)])
+    assert not conversation.is_cut
+    conversation.interrupt()
+    assert conversation.is_cut
+    assert kinds(conversation.give_outputs(outputs("rain"))) == ["conversation.item.create"]
+
+
+def test_a_function_that_a_cut_reply_calls_is_called_and_not_spoken_about() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Order it."), created("r1"), delta("r1")])
+    conversation.interrupt()
+    assert any(isinstance(action, CallTools) for action in conversation.handle(done("r1", CALL)))
+    assert kinds(conversation.give_outputs(outputs("done"))) == ["conversation.item.create"]
+
+
+def test_a_barge_in_is_no_cut_of_what_functions_give() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Order it."), created("r1"), delta("r1"), started("u2"), done("r1", CALL)])
+    drive(conversation, [stopped("u2"), ev.InputAudioBufferCleared()])
+    conversation.give_up_waiting()
+    assert conversation.is_responding
+    assert asked(conversation.give_outputs(outputs("done"))) == [None]
+
+
+def test_what_functions_give_is_not_told_to_the_next_user() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "My balance?"), created("r1"), done("r1", CALL)])
+    conversation.user_left()
+    conversation.user_joined()
+    assert kinds(conversation.give_outputs(outputs("5 euros"))) == ["conversation.item.create"]

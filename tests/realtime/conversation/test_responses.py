@@ -112,15 +112,22 @@ def test_a_server_that_never_says_created_is_not_waited_for_for_ever(conversatio
     assert asked(conversation.handle(done("r1"))) == ["two"]
 
 
-def test_when_too_many_wait_the_oldest_gives_way(conversation: Conversation) -> None:
+def test_when_too_many_wait_another_one_is_refused(conversation: Conversation) -> None:
     conversation.handle(created("r0"))
-    for number in range(40):
-        assert ask(conversation, str(number)) == []
-    said: list[str | None] = []
-    for number in range(100):
-        said += asked(conversation.handle(done(f"r{number}")))
-        conversation.handle(created(f"r{number + 1}"))
-    assert said == [str(number) for number in range(8, 40)]
+    told = [answer for number in range(34) for answer in answers(conversation.create_response(number))]
+    assert told == [*((number, None) for number in range(32)), (32, "too_many_responses"), (33, "too_many_responses")]
+    replies = 0
+    while asked(conversation.handle(done(f"r{replies}"))):
+        replies += 1
+        conversation.handle(created(f"r{replies}"))
+    assert replies == 32
+
+
+def test_that_too_many_wait_is_reported_where_nobody_asked(conversation: Conversation) -> None:
+    conversation.handle(created("r0"))
+    (report,) = [action for number in range(33) for action in ask(conversation, str(number))]
+    assert isinstance(report, Report)
+    assert report.error.code == "too_many_responses"
 
 
 # Which request a response answers.
@@ -225,8 +232,7 @@ def test_collisions_do_not_let_the_queue_outgrow_its_bound(conversation: Convers
     said = asked(conversation.handle(done("r")))
     while requests := asked(conversation.handle(done(f"r{len(said)}"))):
         said += requests
-    assert len(said) == 32
-    assert said[-1] == "99"
+    assert said == [None, *(str(number) for number in range(32))]
 
 
 def test_cancelling_nothing_is_harmless(conversation: Conversation) -> None:
@@ -380,7 +386,7 @@ def test_a_response_that_begins_while_the_user_speaks_is_asked_for_again_when_th
     assert asked(conversation.handle(done("r2"))) == ["greet"]
 
 
-def test_a_response_that_is_asked_for_again_pushes_no_other_out_of_the_queue(conversation: Conversation) -> None:
+def test_a_response_that_is_asked_for_again_comes_first_and_pushes_no_other_out_of_the_queue(conversation: Conversation) -> None:
     ask(conversation, "greet")
     for number in range(32):
         ask(conversation, str(number))
@@ -389,7 +395,7 @@ def test_a_response_that_is_asked_for_again_pushes_no_other_out_of_the_queue(con
     for number in range(2, 40):
         said += asked(conversation.handle(done(f"r{number - 1}")))
         conversation.handle(created(f"r{number}"))
-    assert said == [str(number) for number in range(32)]
+    assert said == ["greet", *(str(number) for number in range(32))]
 
 
 def test_where_speech_does_not_interrupt_a_response_may_begin_in_the_middle_of_it() -> None:
@@ -485,10 +491,11 @@ def test_what_waits_for_somebody_to_come_is_no_quiet_moment() -> None:
 # The queue itself.
 
 
-def test_the_request_that_gives_way_is_told() -> None:
+def test_nothing_that_waits_gives_way() -> None:
     responses = Responses(Agreed(SessionConfig()), user_present=True)
     requests = [Request(str(number)) for number in range(34)]
-    assert [responses.add(request) for request in requests] == [*([None] * 32), *requests[:2]]
+    assert [responses.add(request) for request in requests] == [*([True] * 32), False, False]
+    assert responses.next() is requests[0]
 
 
 def test_what_waits_for_a_user_who_leaves_is_forgotten() -> None:
