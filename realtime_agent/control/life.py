@@ -14,11 +14,14 @@ from realtime_agent.control.spec import Limits
 
 __all__ = ["EndReason", "Life", "Remark", "State"]
 
-_GOODBYE_S = 15.0
-"""How long a goodbye may take; a model that says none must not hold the agent."""
+_BEGIN_S = 15.0
+"""How long a remark may take to begin, or to go on; a model that says none must not hold the agent."""
+
+_GOODBYE_S = 180.0
+"""How long a goodbye may take at all: more than the longest text that may be set for one."""
 
 _HEARD_S = 1.0
-"""How long after its last frame a goodbye has been heard."""
+"""How long after its last frame a remark has been heard."""
 
 
 class State(StrEnum):
@@ -72,10 +75,12 @@ class Life:
         self._user_came = False
         self._user_speaking = False
         self._is_paused = False
-        # Whether it has asked into this silence, and whether it is doing so: that is no end of the silence.
-        self._has_prompted = self._is_prompting = False
-        # Until when it waits for its goodbye to be heard.
+        # Whether it has asked into this silence, and until when what it says is that: it is no end of the silence.
+        self._has_prompted = False
+        self._prompts_until: float | None = None
+        # Until when it waits for its goodbye to be heard, and until when at the most.
         self._leaves_at: float | None = None
+        self._leaves_by = 0.0
 
     @property
     def state(self) -> State:
@@ -122,21 +127,26 @@ class Life:
 
     def agent_speaks(self, now: float) -> None:
         """The agent is speaking, or about to."""
-        if not self._is_prompting and self._leaves_at is None:
+        if self._leaves_at is not None:
+            self._leaves_at = min(now + _BEGIN_S, self._leaves_by)
+        elif self._prompts_until is None or now > self._prompts_until:
             self._converse(now)
+        else:
+            self._prompts_until = now + _BEGIN_S
 
     def agent_stopped(self, now: float) -> None:
         """The agent has given out all that it had to say."""
-        self._is_prompting = False
+        self._prompts_until = None
         if self._leaves_at is not None:
             self._leaves_at = min(self._leaves_at, now + _HEARD_S)
 
     def remarks(self, remark: Remark, now: float) -> None:
         """The agent says this now."""
         if remark is Remark.GOODBYE:
-            self._leaves_at = now + _GOODBYE_S
+            self._leaves_at, self._leaves_by = now + _BEGIN_S, now + _GOODBYE_S
         else:
-            self._has_prompted = self._is_prompting = True
+            self._has_prompted = True
+            self._prompts_until = now + _BEGIN_S
 
     def pause(self) -> None:
         """The agent is silent from now on: silence does not end it."""
@@ -178,8 +188,8 @@ class Life:
     def _converse(self, now: float) -> None:
         """Somebody speaks, or is there to: a silence is over."""
         self._last_speech = now
-        self._has_prompted = self._is_prompting = False
-        self._leaves_at = None
+        self._has_prompted = False
+        self._prompts_until = self._leaves_at = None
 
 
 def _after(since: float, limit: float, what: EndReason | Remark) -> Iterator[tuple[float, EndReason | Remark]]:

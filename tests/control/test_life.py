@@ -227,13 +227,43 @@ def test_another_reply_after_it_asked_ends_the_silence_too() -> None:
     assert life.deadline() == (1080, Remark.IDLE_PROMPT)
 
 
-def test_a_goodbye_that_takes_too_long_is_not_waited_for() -> None:
+def test_a_goodbye_that_does_not_begin_is_not_waited_for() -> None:
     life = active(*Remark, idle=60)
     life.remarks(Remark.GOODBYE, 1070)
-    life.agent_speaks(1084)
     assert life.deadline() == (1085, EndReason.IDLE)
-    life.agent_stopped(1084.5)
-    assert life.deadline() == (1085, EndReason.IDLE)
+
+
+def test_a_long_goodbye_is_heard_to_its_end() -> None:
+    life = active(*Remark, idle=60)
+    life.remarks(Remark.GOODBYE, 1070)
+    for now in range(1072, 1132):
+        life.agent_speaks(now)
+    life.agent_stopped(1132)
+    assert life.deadline() == (1133, EndReason.IDLE)
+
+
+def test_a_goodbye_without_an_end_is_cut() -> None:
+    life = active(*Remark, idle=60)
+    life.remarks(Remark.GOODBYE, 1070)
+    for now in range(1072, 1250):
+        life.agent_speaks(now)
+    assert life.deadline() == (1250, EndReason.IDLE)
+
+
+def test_what_is_said_where_the_model_did_not_ask_ends_the_silence() -> None:
+    life = active(*Remark, ask=30, idle=60)
+    life.remarks(Remark.IDLE_PROMPT, 1040)
+    life.agent_speaks(1056)
+    assert life.deadline() == (1086, Remark.IDLE_PROMPT)
+
+
+def test_a_long_question_into_a_silence_does_not_end_it() -> None:
+    life = active(*Remark, ask=30, idle=60)
+    life.remarks(Remark.IDLE_PROMPT, 1040)
+    for now in range(1041, 1066):
+        life.agent_speaks(now)
+    life.agent_stopped(1066)
+    assert life.deadline() == (1070, Remark.GOODBYE)
 
 
 def test_nobody_is_asked_while_nobody_is_there() -> None:
