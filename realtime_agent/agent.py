@@ -62,7 +62,7 @@ class Agent:
         channel: Its side of the channel, not joined yet.
         session: Its model, not opened yet.
         playout: Paces its speech; its frames are the channel's.
-        tools: The functions that there are; `spec` says which of them its model may call.
+        tools: The functions that there are; its session knows which of them its model may call.
         phrases: By which its user pauses and resumes it.
         ear: Listens for phrases; without one they are spotted in what the model writes down.
         recorder: Records the conversation.
@@ -92,10 +92,10 @@ class Agent:
         self._hearing = Hearing(session, ear, clock)
         self._recorder = recorder
         self._voice = Voice(channel, playout, self, clock, recorder)
-        self._reporter = Reporter(spec.channel_name, channel.send, self._tell)
+        self._reporter = Reporter(spec.channel_name, channel.send, self._tell, clock)
         self._pulse = Pulse(session, playout, notify)
-        self._steering = Steering(self, session, tools, spec.tools)
-        self._caller = Caller(lambda: self._steering.tools, session.give_outputs, self._tell, clock)
+        self._steering = Steering(self, session, tools, clock)
+        self._caller = Caller(tools, lambda: session.functions, session.give_outputs, self._tell, clock)
         self._lifetime = Lifetime(
             Life(spec.limits, clock(), [remark for remark in Remark if getattr(spec, remark)]),
             clock,
@@ -184,19 +184,21 @@ class Agent:
 
     def interrupt(self) -> bool:
         """Cut what it says; returns whether there was anything."""
-        is_speaking = self._voice.is_speaking
-        return self._session.interrupt() or is_speaking
+        is_silent = self._voice.is_silent
+        self._turn_timer.forget()
+        return self._session.interrupt() or not is_silent
 
-    def user_committed(self) -> None:
-        """The user's turn has ended, by command."""
-        self._turn_timer.user_stopped(self._clock())
+    def user_committed(self, asked: float) -> None:
+        """The user's turn has ended, by a command of this time."""
+        if not self._lifetime.is_paused:
+            self._turn_timer.user_stopped(asked)
 
     # What the voice does.
 
     def frame_given(self, now: float) -> None:
         """A frame was given to the channel."""
         self._lifetime.agent_speaks(now)
-        if (measured := self._turn_timer.frame_given(now)) is not None:
+        if (measured := self._turn_timer.frame_given(self._voice.position, now)) is not None:
             self._reporter.notify(measured)
 
     def agent_speaks(self, speaking: bool) -> None:
@@ -296,7 +298,7 @@ class Agent:
     def _handle(self, event: SessionEvent) -> None:
         match event:
             case model.Play(item_id, content_index, pcm):
-                self._turn_timer.audio_came(self._clock())
+                self._turn_timer.audio_came(item_id, self._voice.end, self._clock())
                 self._voice.add(item_id, content_index, pcm)
             case model.EndPart(item_id, content_index):
                 self._voice.finish(item_id, content_index)
@@ -308,8 +310,8 @@ class Agent:
                     self._spotter.user_said(event)
             case model.Overheard(text):
                 self._spotter.overheard(text)
-            case model.UserSpeech(speaking, silence_ms):
-                self._user_speaks(speaking, silence_ms)
+            case model.UserSpeech():
+                self._user_speaks(event)
             case model.CallTools(calls):
                 self._caller.call(calls)
             case model.Spent(usage):
@@ -337,14 +339,14 @@ class Agent:
         self._session.interrupted(heard)
         return bool(heard)
 
-    def _user_speaks(self, speaking: bool, silence_ms: int) -> None:
-        if speaking is not self._lifetime.user_speaking:
-            self._reporter.notify(events.SpeechChanged(role="user", speaking=speaking))
-            if speaking:
+    def _user_speaks(self, speech: model.UserSpeech) -> None:
+        if speech.speaking is not self._lifetime.user_speaking:
+            self._reporter.notify(events.SpeechChanged(role="user", speaking=speech.speaking))
+            if speech.speaking or self._lifetime.is_paused:
                 self._turn_timer.forget()
             else:
-                self._turn_timer.user_stopped(self._clock(), silence_ms)
-        self._lifetime.user_speaks(speaking)
+                self._turn_timer.user_stopped(self._clock(), speech.silence_ms, speech.late_ms)
+        self._lifetime.user_speaks(speech.speaking)
 
     def _user_joined(self, uid: int) -> None:
         logger.info("uid %d joined %r", uid, self._spec.channel_name)
@@ -380,6 +382,7 @@ class Agent:
         self._session.user_joined()
 
     def _remark(self, remark: Remark) -> None:
+        self._turn_timer.forget()
         self._session.remark(word_for_word(getattr(self._spec, remark)))
 
 

@@ -52,6 +52,7 @@ class FakeSession:
         self.closed = False
         self.is_responding = False
         self.unsent_ms = self.dropped_ms = 0
+        self.functions: frozenset[str] = frozenset()
         self.refusal: Exception | None = None
         self.hang = False
         self._events: asyncio.Queue[SessionEvent | Exception] = asyncio.Queue()
@@ -157,6 +158,7 @@ class Scene:
         self.reported: list[AgentEvent] = []
         self.room = MemoryRoom()
         self.session = FakeSession()
+        self.session.functions = frozenset(each.name for each in tools)
         self.channel = self.room.channel(AGENT)
         self.agent = Agent(
             agent_spec(uid=AGENT, **changes),

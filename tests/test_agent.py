@@ -219,7 +219,7 @@ async def test_an_error_of_the_model_is_logged_and_harms_nothing(caplog: pytest.
         here.session.does(Spent(Usage()))
         await here.until(lambda: here.usage)
     assert here.ended == Ended(reason=EndReason.STOPPED)
-    assert "no_cards: out of cards" in caplog.text
+    assert "no_cards" in caplog.text
 
 
 async def test_a_storm_of_errors_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -229,7 +229,7 @@ async def test_a_storm_of_errors_does_not_fill_the_log(caplog: pytest.LogCapture
         here.session.does(Report(ErrorDetail(type="other", message="also no")), Spent(Usage()))
         await here.until(lambda: here.usage)
     assert caplog.text.count("server_error") == 5
-    assert caplog.text.count("also no") == 1
+    assert caplog.text.count("reported other") == 1
 
 
 # Functions.

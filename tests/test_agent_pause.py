@@ -238,6 +238,33 @@ async def test_a_turn_that_a_pause_left_unanswered_is_not_measured() -> None:
 
 
 @in_virtual_time
+async def test_what_is_said_or_committed_in_a_pause_is_no_turn() -> None:
+    async with scene() as here:
+        await here.user_joins()
+        here.agent.pause()
+        here.session.does(UserSpeech(True), UserSpeech(False))
+        await here.agent.control(command("commit_audio_buffer"))
+        await asyncio.sleep(1)
+        here.agent.resume()
+        here.session.does(LONG)
+        await asyncio.sleep(1)
+        assert here.of(TurnMeasured) == []
+
+
+@in_virtual_time
+async def test_an_interruption_says_whether_it_cut_what_had_not_begun_to_be_heard() -> None:
+    async with scene() as here:
+        await here.user_joins()
+        await asyncio.sleep(0.1)
+        here.agent._voice.hold(True)
+        here.session.does(LONG)
+        await asyncio.sleep(1)
+        assert await here.agent.control(command("interrupt")) == CommandResult(interrupted=True)
+        await here.until(lambda: here.of(Interrupted))
+        assert await here.agent.control(command("interrupt")) == CommandResult(interrupted=False)
+
+
+@in_virtual_time
 async def test_what_nobody_asked_for_is_no_answer() -> None:
     async with scene() as here:
         await here.user_joins()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from realtime_agent.control.events import Ended
+from realtime_agent.control.events import Ended, TurnMeasured
 from realtime_agent.control.life import EndReason
 from realtime_agent.realtime.session import EndPart, Play, UserSpeech
-from tests.scene import Scene, in_virtual_time, scene
+from tests.scene import LONG, Scene, in_virtual_time, scene
 
 SECOND = b"\1\0" * 24_000
 
@@ -107,3 +107,27 @@ async def test_a_paused_agent_asks_nothing_and_stays() -> None:
         here.agent.resume()
         await asyncio.sleep(31)
         assert remarks(here) == ["Still there?"]
+
+
+@in_virtual_time
+async def test_what_it_asks_into_a_silence_answers_no_turn() -> None:
+    async with scene(idle_prompt="Still there?", idle_prompt_s=30) as here:
+        await here.user_joins()
+        here.session.does(UserSpeech(True), UserSpeech(False, 500))
+        await asyncio.sleep(31)
+        assert remarks(here) == ["Still there?"]
+        says(here, "i1")
+        await asyncio.sleep(2)
+        assert here.of(TurnMeasured) == []
+
+
+@in_virtual_time
+async def test_it_stays_until_a_long_goodbye_was_heard() -> None:
+    async with scene(goodbye="Bye.", idle_timeout_s=60) as here:
+        await here.user_joins()
+        await asyncio.sleep(61)
+        here.session.does(LONG, EndPart("i1", 0))
+        await asyncio.sleep(19.5)
+        assert here.ended is None
+        await asyncio.sleep(3)
+        assert here.ended == Ended(reason=EndReason.IDLE)

@@ -104,6 +104,11 @@ class Playout:
         return self._position
 
     @property
+    def end(self) -> int:
+        """Where that ends which came so far, in samples since the start."""
+        return self._position + len(self._waiting) // BYTES_PER_SAMPLE
+
+    @property
     def waiting_ms(self) -> int:
         """How much waits to be given out."""
         return len(self._waiting) // BYTES_PER_MS
@@ -130,7 +135,7 @@ class Playout:
         if part is None or part.finished or (part.item_id, part.content_index) != (item_id, content_index):
             self._finish_last()
             # What waits is whole frames now, so that a part begins on a frame's edge.
-            start = self._position + len(self._waiting) // BYTES_PER_SAMPLE
+            start = self.end
             same = [p for p in self._parts if (p.item_id, p.content_index) == (item_id, content_index)]
             part = _Part(item_id, content_index, start, before=same[-1].before + same[-1].size if same else 0)
             self._parts.append(part)
@@ -175,6 +180,11 @@ class Playout:
         self._settled = position
         to_come = [(at, start) for at, start in self._hearing if at > now and start >= position]
         self._hearing = deque([(now, position), *to_come])
+
+    def is_heard(self, now: float) -> bool:
+        """Whether all of what came has been heard, and nothing more of it will come."""
+        position = self.heard_position(now)
+        return all(part.was_heard(position) for part in self._parts)
 
     def heard_position(self, now: float) -> int:
         """The position that the far end is hearing now."""

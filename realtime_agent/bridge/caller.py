@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 from realtime_agent.control.events import AgentEvent, ToolCalled, ToolReturned
@@ -17,7 +17,8 @@ class Caller:
     """Makes calls while a session runs, and owns them.
 
     Args:
-        tools: Gives the functions that the model may call now.
+        tools: All functions that there are.
+        allowed: Gives the names of those that the model may call now.
         give_outputs: Tells the model what came of the calls of one response.
         notify: Is told of each call.
         clock: Seconds of a monotonic clock.
@@ -25,12 +26,14 @@ class Caller:
 
     def __init__(
         self,
-        tools: Callable[[], Toolbox],
+        tools: Toolbox,
+        allowed: Callable[[], Collection[str]],
         give_outputs: Callable[[Sequence[FunctionOutput]], None],
         notify: Callable[[AgentEvent], None],
         clock: Callable[[], float],
     ) -> None:
         self._tools = tools
+        self._allowed = allowed
         self._give_outputs = give_outputs
         self._notify = notify
         self._clock = clock
@@ -52,7 +55,7 @@ class Caller:
     async def _call(self, call: FunctionCall) -> FunctionOutput:
         began = self._clock()
         self._notify(ToolCalled(call_id=call.call_id, name=call.name, arguments=call.arguments))
-        output = await self._tools().call(call.name, call.arguments)
+        output = await self._tools.call(call.name, call.arguments, among=self._allowed())
         took_ms = round((self._clock() - began) * 1000, 1)
         self._notify(ToolReturned(call_id=call.call_id, name=call.name, output=output, took_ms=took_ms))
         return FunctionOutput(call.call_id, output)

@@ -19,7 +19,11 @@ __all__ = ["Reporter"]
 logger = logging.getLogger(__name__)
 
 _MAX_ALIKE = 5
-"""Errors of one kind in a row that an operator is told of; a server may send thousands."""
+_ALIKE_S = 60.0
+"""So many errors of one kind are told in so long; a server may send thousands."""
+
+_MAX_KINDS = 32
+"""Kinds of errors that are kept count of."""
 
 _MAX_PLACES = 256
 """Items whose words may still come."""
@@ -32,10 +36,15 @@ class Reporter:
         channel_name: Whose it is, for the log.
         send: Gives the channel a message.
         notify: Gives the server an event.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(
-        self, channel_name: str, send: Callable[[Mapping[str, Any]], None], notify: Callable[[AgentEvent], None]
+        self,
+        channel_name: str,
+        send: Callable[[Mapping[str, Any]], None],
+        notify: Callable[[AgentEvent], None],
+        clock: Callable[[], float],
     ) -> None:
         self._channel_name = channel_name
         self._send = send
@@ -44,8 +53,9 @@ class Reporter:
         self._usage = TotalUsage()
         self._places: Recent[str, int] = Recent(_MAX_PLACES)
         self._last_place = 0
-        # The kind of error that the model reported last, and how often in a row.
-        self._alike = ("", 0)
+        self._clock = clock
+        # Since when the errors of each kind are counted, and how many there were.
+        self._alike: Recent[str, tuple[float, int]] = Recent(_MAX_KINDS)
 
     def state(self, state: State, by: Literal["voice", "command"] | None = None) -> None:
         """The agent's state, if that has changed."""
@@ -76,8 +86,11 @@ class Reporter:
 
     def command(self, name: str, error: str | None = None) -> None:
         """A command was carried out, or this is why not."""
-        outcome = f" was not carried out: {error}" if error is not None else " is done"
-        logger.info("agent in %r: %s%s", self._channel_name, name, outcome)
+        outcome = "was not carried out" if error is not None else "is done"
+        logger.info("agent in %r: %s %s", self._channel_name, name, outcome)
+        if error is not None:
+            # A model's words may quote what was said.
+            logger.debug("agent in %r: %s: %s", self._channel_name, name, error)
         self.notify(events.CommandDone(command=name, error=error))
 
     def count(self, spent: TotalUsage) -> None:
@@ -99,13 +112,7 @@ class Reporter:
         name = self._channel_name
         match event:
             case model.Report(error):
-                kind = error.code or error.type
-                self._alike = (kind, self._alike[1] + 1 if self._alike[0] == kind else 1)
-                is_news = self._alike[1] <= _MAX_ALIKE
-                level = logging.WARNING if is_news else logging.DEBUG
-                logger.log(level, "the model of the agent in %r reported %s: %s", name, kind, error.message)
-                if is_news:
-                    self.notify(events.ErrorReported(code=kind, message=error.message))
+                self._error(error.code or error.type, error.message)
             case model.Lost(cause):
                 logger.warning("the agent in %r lost its model: %s", name, cause)
                 self.notify(events.ConnectionChanged(to="model", status="lost", cause=cause))
@@ -115,3 +122,20 @@ class Reporter:
             case model.Rotated():
                 logger.info("the agent in %r has another session with its model", name)
                 self.notify(events.ConnectionChanged(to="model", status="renewed"))
+
+    def _error(self, kind: str, message: str) -> None:
+        """The model reports an error, of which there may be thousands alike."""
+        now = self._clock()
+        since, count = self._alike.get(kind, (now, 0))
+        if now - since >= _ALIKE_S:
+            if count > _MAX_ALIKE:
+                message = f"{message} ({count - _MAX_ALIKE} more like it were not told)"
+            since, count = now, 0
+        self._alike[kind] = since, count + 1
+        is_news = count < _MAX_ALIKE
+        level = logging.WARNING if is_news else logging.DEBUG
+        logger.log(level, "the model of the agent in %r reported %s", self._channel_name, kind)
+        # Its words may quote what was said.
+        logger.debug("the model of the agent in %r: %s", self._channel_name, message)
+        if is_news:
+            self.notify(events.ErrorReported(code=kind, message=message))

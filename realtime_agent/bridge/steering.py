@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from realtime_agent.control import commands
@@ -41,8 +42,8 @@ class Steered(Protocol):
         """Cut what it says; returns whether there was anything."""
         ...
 
-    def user_committed(self) -> None:
-        """The user's turn has ended, by command."""
+    def user_committed(self, asked: float) -> None:
+        """The user's turn has ended, by a command of this time."""
         ...
 
 
@@ -53,17 +54,14 @@ class Steering:
         agent: The agent.
         session: Its model.
         tools: All functions that there are.
-        selected: The names of those that the model may call; `None` is all of them.
-
-    Attributes:
-        tools: The functions that the model may call.
+        clock: Seconds of a monotonic clock.
     """
 
-    def __init__(self, agent: Steered, session: Session, tools: Toolbox, selected: tuple[str, ...] | None) -> None:
+    def __init__(self, agent: Steered, session: Session, tools: Toolbox, clock: Callable[[], float]) -> None:
         self._agent = agent
         self._session = session
-        self._all_tools = tools
-        self.tools = tools if selected is None else tools.select(selected)
+        self._tools = tools
+        self._clock = clock
 
     async def carry_out(self, command: Command) -> CommandResult:
         """Do what a command asks; returns when the model has accepted it. Raises as `Session.update` does."""
@@ -82,9 +80,7 @@ class Steering:
             case commands.CreateResponse() | commands.Say():
                 return _response(begun=await session.create_response(_asked_for(command)))
             case commands.CommitAudioBuffer():
-                item_id = await session.commit()
-                self._agent.user_committed()
-                return CommandResult(item_id=item_id)
+                return await self._commit()
             case commands.ClearAudioBuffer():
                 session.clear()
                 return CommandResult()
@@ -106,14 +102,16 @@ class Steering:
         return CommandResult(session=config.to_dict())
 
     async def _update(self, command: commands.UpdateSession) -> CommandResult:
-        config, names = command.session(), command.functions
-        if names is None:
-            return await self._change(config)
-        tools = self._all_tools.select(names)
-        config.tools = [*tools.definitions, *command.servers]
-        result = await self._change(config)
-        self.tools = tools
-        return result
+        config = command.session()
+        if command.functions is not None:
+            config.tools = [*self._tools.select(command.functions).definitions, *command.servers]
+        return await self._change(config)
+
+    async def _commit(self) -> CommandResult:
+        asked = self._clock()
+        item_id = await self._session.commit()
+        self._agent.user_committed(asked)
+        return CommandResult(item_id=item_id)
 
 
 def _asked_for(command: commands.CreateResponse | commands.Say) -> ResponseConfig:

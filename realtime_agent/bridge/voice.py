@@ -58,9 +58,14 @@ class Voice:
         self._changed = asyncio.Event()
 
     @property
-    def is_speaking(self) -> bool:
-        """Whether it has something to say."""
-        return self._is_speaking
+    def is_silent(self) -> bool:
+        """Whether all that it had to say was heard."""
+        return self._playout.is_heard(self._clock())
+
+    @property
+    def end(self) -> int:
+        """Samples until that ends which it has to say, since the start."""
+        return self._playout.end
 
     @property
     def position(self) -> int:

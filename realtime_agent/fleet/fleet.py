@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -51,6 +50,10 @@ _LEVELS = {
 
 _REMEMBERED = 100
 """Agents that have ended and can still be asked about."""
+
+
+def _new_log_id() -> str:
+    return token_hex(4)
 
 
 @dataclass
@@ -111,7 +114,7 @@ class Fleet:
         settings: Settings,
         model: Model | None = None,
         *,
-        new_log_id: Callable[[], str] = partial(token_hex, 4),
+        new_log_id: Callable[[], str] = _new_log_id,
     ) -> None:
         self.usage = TotalUsage()
         self.ends: Counter[EndReason] = Counter()

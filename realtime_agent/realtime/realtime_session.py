@@ -23,7 +23,7 @@ from realtime_agent.realtime.events import ErrorEvent, ServerEvent
 from realtime_agent.realtime.handshake import EXPIRED, FINAL, Connector, connect
 from realtime_agent.realtime.renewal import Renewal
 from realtime_agent.realtime.session import FunctionOutput, Lost, Report, Restored, Rotated, SessionEvent
-from realtime_agent.realtime.types import ErrorDetail, ResponseConfig, SessionConfig
+from realtime_agent.realtime.types import ErrorDetail, FunctionTool, ResponseConfig, SessionConfig
 
 __all__ = ["RealtimeSession"]
 
@@ -99,6 +99,12 @@ class RealtimeSession:
     def is_responding(self) -> bool:
         """Whether the model was asked for a response, or makes one."""
         return self._conversation.is_responding
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The names of the functions that the model may call."""
+        tools = self._conversation.config.tools or []
+        return frozenset(tool.name for tool in tools if isinstance(tool, FunctionTool))
 
     @property
     def unsent_ms(self) -> int:

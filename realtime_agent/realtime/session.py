@@ -64,10 +64,16 @@ class Interrupt:
 
 @dataclass(frozen=True, slots=True)
 class UserSpeech:
-    """The user began or stopped speaking; `silence_ms`: so long they had been silent when that was told, if known."""
+    """The user began or stopped speaking.
+
+    Attributes:
+        silence_ms: The silence behind their last word that turn detection waited for, if known.
+        late_ms: So much of their audio was sent behind that until it was told.
+    """
 
     speaking: bool
     silence_ms: int = 0
+    late_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,11 @@ class Session(Protocol):
     @property
     def dropped_ms(self) -> int:
         """How much of it was more than could wait, since the beginning."""
+        ...
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The names of the functions that the model may call, as it has agreed to."""
         ...
 
     async def open(self) -> None:

@@ -33,7 +33,7 @@ _CALLS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_WORDS = 50
-"""Codes of errors, and functions, that are counted apart; a model that makes up ever new ones must not fill the memory."""
+"""Codes of errors, and functions, that are counted apart; a model that makes up new ones must not fill the memory."""
 
 _OTHER = "other"
 

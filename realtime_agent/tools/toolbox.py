@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -87,18 +87,24 @@ class Toolbox:
         """
         wanted = set(names)
         if unknown := sorted(wanted - self._tools.keys()):
-            raise ValueError(self._no_tool(unknown[0]))
+            raise ValueError(_no_tool(unknown[0], self._tools))
         return Toolbox((each for name, each in self._tools.items() if name in wanted), timeout_s=self._timeout_s)
 
-    async def call(self, name: str, arguments: str) -> str:
+    async def call(self, name: str, arguments: str, *, among: Container[str] | None = None) -> str:
         """Do what the model asks for; returns what it is told: the result, or {"error": what to do better}.
 
         Nothing is raised but the caller's own cancellation, which cancels an async tool too.
+
+        Args:
+            name: The tool.
+            arguments: JSON, or what should be.
+            among: The names of those that this model may use; `None` is all of them.
         """
-        called = self._tools.get(name)
+        called = self._tools.get(name) if among is None or name in among else None
         if called is None:
-            logger.warning("the model called %.100r, which is no tool", name)
-            return _error(self._no_tool(name))
+            logger.warning("the model called %.100r, which is no tool of its own", name)
+            usable = [each for each in self._tools if among is None or each in among]
+            return _error(_no_tool(name, usable))
         logger.debug("the model calls %s with %s", name, arguments)
         task = asyncio.create_task(self._answer(called, arguments), name=f"tool {name}")
         try:
@@ -138,8 +144,9 @@ class Toolbox:
         if pending:
             logger.warning("%s goes on although it was cancelled", task.get_name())
 
-    def _no_tool(self, name: str) -> str:
-        return f"there is no tool {name!r}; the tools are: {', '.join(self._tools) or 'none'}"
+
+def _no_tool(name: str, usable: Iterable[str]) -> str:
+    return f"there is no tool {name!r}; the tools are: {', '.join(usable) or 'none'}"
 
 
 def _import(name: str) -> ModuleType:

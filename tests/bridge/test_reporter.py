@@ -14,19 +14,22 @@ from realtime_agent.control.events import (
     AgentTranscript,
     CommandDone,
     ConnectionChanged,
+    ErrorReported,
     StateChanged,
     UsageChanged,
 )
 from realtime_agent.control.life import State
 from realtime_agent.control.usage import TotalUsage
-from realtime_agent.realtime.session import Transcript
+from realtime_agent.realtime.session import Report, Transcript
+from realtime_agent.realtime.types import ErrorDetail
 
 
 class Scene:
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
         self.told: list[AgentEvent] = []
-        self.reporter = Reporter("room", self._send, self.told.append)
+        self.now = 1000.0
+        self.reporter = Reporter("room", self._send, self.told.append, lambda: self.now)
 
     def _send(self, body: Mapping[str, Any]) -> None:
         self.sent.append(dict(body))
@@ -82,7 +85,7 @@ def test_commands_are_told_and_logged_by_name(scene: Scene, caplog: pytest.LogCa
     ]
     assert [record.getMessage() for record in caplog.records] == [
         "agent in 'room': say is done",
-        "agent in 'room': commit_audio_buffer was not carried out: too little audio",
+        "agent in 'room': commit_audio_buffer was not carried out",
     ]
 
 
@@ -101,3 +104,32 @@ def test_the_channel_s_connection_is_told_and_logged(scene: Scene, caplog: pytes
         ConnectionChanged(to="channel", status="restored"),
     ]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_a_model_s_words_which_may_quote_the_user_are_no_news(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    report(scene, "invalid_value", "my name is Ann is no language")
+    scene.reporter.command("say", "my name is Ann is too long")
+    assert "invalid_value" in caplog.text
+    assert "Ann" not in caplog.text
+
+
+def errors_of(scene: Scene) -> list[str]:
+    return [event.message for event in scene.told if isinstance(event, ErrorReported)]
+
+
+def report(scene: Scene, code: str, message: str = "no") -> None:
+    scene.reporter.between_session_and_model(Report(ErrorDetail(type="x", code=code, message=message)))
+
+
+def test_of_errors_alike_a_few_a_minute_are_told_and_how_many_were_not(scene: Scene) -> None:
+    for _ in range(100):
+        report(scene, "rate_limit", "slow down")
+    report(scene, "other")
+    assert errors_of(scene) == [*(["slow down"] * 5), "no"]
+    scene.now += 59
+    report(scene, "rate_limit", "slow down")
+    scene.now += 1
+    report(scene, "rate_limit", "slow down")
+    report(scene, "rate_limit", "slow down")
+    assert errors_of(scene)[6:] == ["slow down (96 more like it were not told)", "slow down"]

@@ -33,7 +33,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.state = State.ACTIVE
-        self.commits = 0
+        self.commits: list[float] = []
 
     def pause(self) -> None:
         self.state = State.PAUSED
@@ -44,14 +44,15 @@ class Agent:
     def interrupt(self) -> bool:
         return True
 
-    def user_committed(self) -> None:
-        self.commits += 1
+    def user_committed(self, asked: float) -> None:
+        self.commits.append(asked)
 
 
 class Scene:
-    def __init__(self, selected: tuple[str, ...] | None = None) -> None:
+    def __init__(self) -> None:
         self.agent, self.session = Agent(), FakeSession()
-        self.steering = Steering(self.agent, self.session, Toolbox([look_up, forget]), selected)
+        self.now = 100.0
+        self.steering = Steering(self.agent, self.session, Toolbox([look_up, forget]), lambda: self.now)
 
     async def do(self, command: str, **fields: Any) -> CommandResult:
         read = command_adapter.validate_python({"channel_name": "room", "command": command, **fields})
@@ -100,34 +101,29 @@ async def test_some_concern_the_agent_alone(scene: Scene) -> None:
     assert scene.session.asked == []
 
 
-async def test_a_commit_ends_the_user_s_turn_if_the_model_takes_it(scene: Scene) -> None:
+async def test_a_commit_ends_the_user_s_turn_when_it_was_asked_for_if_the_model_takes_it(scene: Scene) -> None:
+    async def answer_late() -> str:
+        scene.now += 0.4
+        return "committed"
+
+    scene.session.commit = answer_late  # type: ignore[method-assign]
     await scene.do("commit_audio_buffer")
-    assert scene.agent.commits == 1
+    assert scene.agent.commits == [100.0]
+
+
+async def test_a_commit_that_is_refused_ends_no_turn(scene: Scene) -> None:
     scene.session.refusal = ModelConflict("too little audio")
     with pytest.raises(ModelConflict):
         await scene.do("commit_audio_buffer")
-    assert scene.agent.commits == 1
+    assert scene.agent.commits == []
 
 
-async def test_functions_are_exchanged_once_the_model_knows(scene: Scene) -> None:
-    assert scene.steering.tools.names == ["look_up", "forget"]
+async def test_the_model_is_told_of_functions_only_where_they_are_named(scene: Scene) -> None:
     await scene.do("update_session", speed=1.1)
-    assert scene.steering.tools.names == ["look_up", "forget"]
     await scene.do("update_session", tools=["forget"])
-    assert scene.steering.tools.names == ["forget"]
-    (_, told) = scene.session.of("update")
-    assert [each["name"] for each in told["tools"]] == ["forget"]
-    scene.session.refusal = ModelConflict("not now")
-    with pytest.raises(ModelConflict):
-        await scene.do("update_session", tools=[])
-    assert scene.steering.tools.names == ["forget"]
-
-
-async def test_a_function_that_was_not_selected_at_the_start_may_be_later() -> None:
-    scene = Scene(("forget",))
-    assert scene.steering.tools.names == ["forget"]
-    await scene.do("update_session", tools=["look_up"])
-    assert scene.steering.tools.names == ["look_up"]
+    await scene.do("update_session", tools=[])
+    named = [told.get("tools") for told in scene.session.of("update")]
+    assert [tools and [each["name"] for each in tools] for tools in named] == [None, ["forget"], []]
 
 
 async def test_servers_of_tools_are_told_beside_functions(scene: Scene) -> None:

@@ -74,11 +74,11 @@ async def test_it_tells_when_it_begins_and_when_it_has_nothing_more_to_say() -> 
         voice.add("i1", 0, HALF_A_SECOND)
         await asyncio.sleep(2)
         # More of it may come.
-        assert (heard.frames, heard.speaking, voice.is_speaking) == (25, [True], True)
+        assert (heard.frames, heard.speaking, voice.is_silent) == (25, [True], False)
         voice.add("i1", 0, HALF_A_SECOND)
         voice.finish("i1", 0)
         await asyncio.sleep(2)
-        assert (heard.frames, heard.speaking, voice.is_speaking) == (50, [True, False], False)
+        assert (heard.frames, heard.speaking, voice.is_silent) == (50, [True, False], True)
         assert len(heard.given) == 50
 
 

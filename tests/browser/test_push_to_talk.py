@@ -29,7 +29,13 @@ _PREPARE = """
     holdBack: (isHeldBack) => done.push(isHeldBack ? "hold back" : "let go"),
     isPaused: () => isPaused,
   }, () => waiting(slept));
-  const turnOn = async (isOn) => { const on = talk.turnOn(isOn); await settle(); await answer(); await on; done.length = 0; };
+  const turnOn = async (isOn) => {
+    const on = talk.turnOn(isOn);
+    await settle();
+    await answer();
+    await on;
+    done.length = 0;
+  };
   const press = async () => { talk.press().catch((error) => done.push(error.message)); await settle(); };
   const release = async () => { talk.release().catch((error) => done.push(error.message)); await settle(); };
 """

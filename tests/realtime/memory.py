@@ -35,13 +35,14 @@ class MemoryConnection(Connection):
         is_slow: Whether it takes very long to hang up.
         is_dead: Whether what it is sent goes nowhere.
         behind: Whether it takes what it is sent too slowly.
+        model: What it does about what it is sent.
     """
 
     def __init__(self, model: Model) -> None:
         self.sent: list[ev.ClientEvent] = []
         self.is_closed = self.is_slow = self.is_dead = False
         self.behind = False
-        self._model = model
+        self.model = model
         self._events: deque[ev.ServerEvent | SessionError] = deque([ev.SessionCreated()])
         self._changed = asyncio.Event()
 
@@ -55,7 +56,7 @@ class MemoryConnection(Connection):
 
     def send(self, event: ev.ClientEvent) -> None:
         self.sent.append(event)
-        self._model(self, event)
+        self.model(self, event)
 
     def send_json(self, message: str) -> None:
         self.send(ev.parse_client_event(message))

@@ -13,7 +13,14 @@ from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.session import Lost, Report, Restored, Rotated, UserSpeech
-from realtime_agent.realtime.types import AudioInput, ErrorDetail, ResponseConfig, SessionAudio, SessionConfig
+from realtime_agent.realtime.types import (
+    AudioInput,
+    ErrorDetail,
+    FunctionTool,
+    ResponseConfig,
+    SessionAudio,
+    SessionConfig,
+)
 from tests.realtime.conversation.talk import (
     committed,
     created,
@@ -492,6 +499,34 @@ def test_settings_that_were_agreed_to_and_are_refused_on_another_connection_are_
         assert it.ear.of_type(Restored)
         assert it.connector.newest.settings.instructions == "Be brief."
         assert [event.error.type for event in it.ear.of_type(Report)] == ["settings_reverted"]
+
+    talk(happens)
+
+
+def test_the_functions_that_the_model_may_call_are_those_that_it_has_agreed_to() -> None:
+    tools = SessionConfig(tools=[FunctionTool(name="look_up", parameters={"type": "object"})])
+
+    async def happens(it: Talk) -> None:
+        assert it.session.functions == frozenset()
+        it.connector.newest.model = mute
+        with pytest.raises(SessionTimeout):
+            await it.session.update(tools)
+        assert it.session.functions == frozenset()
+        it.connector.newest.says(ev.SessionUpdated())
+        await it.settle()
+        assert it.session.functions == {"look_up"}
+
+        def refuse(connection: MemoryConnection, event: ev.ClientEvent) -> None:
+            if isinstance(event, ev.SessionUpdate) and event.session.to_dict().get("tools"):
+                connection.says(error("invalid_value"))
+            else:
+                take(connection, event)
+
+        it.connector.model = refuse
+        it.connector.newest.says(GONE)
+        await it.settle(1)
+        assert it.ear.of_type(Restored)
+        assert it.session.functions == frozenset()
 
     talk(happens)
 

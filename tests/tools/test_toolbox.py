@@ -143,6 +143,11 @@ async def test_a_name_that_is_no_tool_is_answered_with_those_that_are() -> None:
     assert message == "there is no tool 'subtract'; the tools are: add, greet"
 
 
+async def test_a_tool_that_this_model_may_not_use_is_none_to_it() -> None:
+    message = error_in(await box(add, greet).call("add", "{}", among={"greet"}))
+    assert message == "there is no tool 'add'; the tools are: greet"
+
+
 async def test_arguments_that_do_not_fit_are_answered_with_what_to_correct() -> None:
     message = error_in(await box(add).call("add", '{"b": "two", "c": 1}'))
     assert "a: Field required" in message

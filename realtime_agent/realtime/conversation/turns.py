@@ -18,6 +18,9 @@ from realtime_agent.recent import Recent
 
 __all__ = ["Turns"]
 
+_MAX_BEHIND_MS = 10_000
+"""No model is so far behind what it was sent and still of use."""
+
 _MAX_OVERHEARD = 64
 """Items that were said while the agent was paused, and whose words may still come."""
 
@@ -141,8 +144,9 @@ class Turns:
         if not self.is_awaited:
             self._end(event.item_id)
         detection = self._agreed.config.turn_detection
+        silence_ms = detection.silence_duration_ms if isinstance(detection, ServerVad) else 0
         self._responses.user_speaks(False)
-        return [UserSpeech(False, detection.silence_duration_ms if isinstance(detection, ServerVad) else 0)]
+        return [UserSpeech(False, silence_ms, self._ms_behind(event.audio_end_ms))]
 
     def timed_out(self, event: ev.InputAudioBufferTimeoutTriggered) -> list[Action]:
         """The user has said nothing for so long that the model takes the silence for a turn."""
@@ -242,7 +246,12 @@ class Turns:
         """How long ago the user began to speak, in their audio; a model counts the padding in front as speech."""
         detection = self._agreed.config.turn_detection
         padding = detection.prefix_padding_ms if isinstance(detection, ServerVad) else 0
-        return max(0, self._uplink.sent // BYTES_PER_MS - audio_start_ms - padding)
+        return max(0, self._ms_behind(audio_start_ms) - padding)
+
+    def _ms_behind(self, position_ms: int) -> int:
+        """How much audio was sent behind this position; nothing, where a server counts from elsewhere."""
+        behind = self._uplink.sent // BYTES_PER_MS - position_ms
+        return behind if 0 <= behind <= _MAX_BEHIND_MS else 0
 
     def _not_cleared(self, error: ErrorDetail) -> list[Action]:
         self.caught_up()

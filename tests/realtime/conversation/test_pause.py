@@ -399,7 +399,8 @@ def test_a_model_that_knows_of_the_resumption_hears_again(conversation: Conversa
     conversation.handle(TAKEN)
     resumed = conversation.resume(anew=True)
     refused = error("invalid_value", event_id(resumed, ev.InputAudioBufferClear))
-    conversation.handle({"cleared": ev.InputAudioBufferCleared(), "refused": refused, "settings": TAKEN}[tells])
+    told: dict[str, ev.ServerEvent] = {"cleared": ev.InputAudioBufferCleared(), "refused": refused, "settings": TAKEN}
+    conversation.handle(told[tells])
     assert Transcript("user", "u1", "Hello?", final=True) in drive(conversation, turn("u1", "Hello?"))
 
 

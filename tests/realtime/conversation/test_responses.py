@@ -386,7 +386,7 @@ def test_a_response_that_begins_while_the_user_speaks_is_asked_for_again_when_th
     assert asked(conversation.handle(done("r2"))) == ["greet"]
 
 
-def test_a_response_that_is_asked_for_again_comes_first_and_pushes_no_other_out_of_the_queue(conversation: Conversation) -> None:
+def test_a_response_that_is_asked_for_again_comes_first_and_pushes_no_other_out(conversation: Conversation) -> None:
     ask(conversation, "greet")
     for number in range(32):
         ask(conversation, str(number))

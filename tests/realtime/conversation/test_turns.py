@@ -50,6 +50,27 @@ def push_to_talk() -> Conversation:
 # Speech.
 
 
+def test_how_long_ago_a_turn_began_and_ended_is_counted_in_the_user_s_audio() -> None:
+    """The model tells of both a second late."""
+    conversation = new_conversation(ServerVad(prefix_padding_ms=300, silence_duration_ms=500))
+    conversation.handle(created("r1"))
+    conversation.uplink.append(audio(5000))
+    conversation.uplink.take()
+    assert conversation.handle(started(ms=3700)) == [UserSpeech(True), Interrupt(since_ms=1000)]
+    conversation.uplink.append(audio(3000))
+    conversation.uplink.take()
+    assert conversation.handle(stopped(ms=7000)) == [UserSpeech(False, silence_ms=500, late_ms=1000)]
+
+
+@pytest.mark.parametrize("ms", [9000, -60_000])
+def test_a_server_that_counts_from_elsewhere_is_not_believed(ms: int) -> None:
+    conversation = new_conversation()
+    conversation.uplink.append(audio(5000))
+    conversation.uplink.take()
+    assert conversation.handle(started(ms=ms)) == [UserSpeech(True), Interrupt(since_ms=0)]
+    assert conversation.handle(stopped(ms=ms)) == [UserSpeech(False, silence_ms=500)]
+
+
 def test_the_beginning_and_the_end_of_speech_are_told(conversation: Conversation) -> None:
     assert conversation.handle(started()) == [UserSpeech(True), Interrupt(since_ms=0)]
     assert conversation.handle(stopped(ms=9)) == [UserSpeech(False, silence_ms=500)]
