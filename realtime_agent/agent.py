@@ -164,9 +164,12 @@ class Agent:
 
     def pause(self, item_id: str | None = None, *, by: Literal["voice", "command"] = "command") -> None:
         """Be silent and take no part until `resume`; the user's item of this id asked for it, and is forgotten."""
-        if not self._lifetime.is_paused:
+        if self._lifetime.is_paused:
+            if item_id is not None:
+                self._session.pause(item_id)
+        else:
             self._lifetime.pause()
-            self._session.pause(item_id)
+            self._session.pause(item_id, is_private=self._hearing.has_ear)
             self._hearing.pause()
             self._turn_timer.forget()
             self._reporter.state(self.state, by)

@@ -100,7 +100,7 @@ def assemble(
     phrases = None
     if settings.voice_phrases != "off":
         phrases = Phrases(settings.stop_phrases, settings.start_phrases)
-    if settings.voice_phrases == "transcript" and not spec.session.is_transcribed:
+    if settings.voice_phrases == "transcript" and spec.session.transcription is None:
         logger.warning("the agent in %r hears no phrases: its user's words are not written down", spec.channel_name)
     ear = _ear(settings) if settings.voice_phrases == "local" else None
     recorder = _recorder(spec, settings, notify)

@@ -53,6 +53,7 @@ class FakeSession:
         self.is_responding = False
         self.unsent_ms = self.dropped_ms = 0
         self.functions: frozenset[str] = frozenset()
+        self.is_private = False
         self.refusal: Exception | None = None
         self.hang = False
         self._events: asyncio.Queue[SessionEvent | Exception] = asyncio.Queue()
@@ -119,8 +120,9 @@ class FakeSession:
         self.does(Interrupt())
         return self.is_responding
 
-    def pause(self, item_id: str | None = None) -> None:
+    def pause(self, item_id: str | None = None, *, is_private: bool = False) -> None:
         self.asked.append(("pause", item_id))
+        self.is_private = is_private
 
     def resume(self, *, anew: bool) -> None:
         self.asked.append(("resume", anew))

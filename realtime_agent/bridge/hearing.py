@@ -38,6 +38,11 @@ class Hearing:
         self._is_private = False
         self._kept = bytearray()
 
+    @property
+    def has_ear(self) -> bool:
+        """Whether anybody hears the user whom the model may not tell."""
+        return self._ear is not None
+
     def hear(self, pcm: bytes) -> None:
         """The user says more."""
         self._last_heard = self._clock()

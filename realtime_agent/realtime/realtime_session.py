@@ -52,7 +52,13 @@ _GO_ON_S = 60.0
 _MAX_COMMANDS = 64
 """Commands that the model has not answered; one that answers none is asked no more."""
 
-_CONFLICTS = ("input_audio_buffer_commit_empty", "cannot_update_voice", "too_many_responses", "agent_paused")
+_CONFLICTS = (
+    "input_audio_buffer_commit_empty",
+    "cannot_update_voice",
+    "too_many_responses",
+    "agent_paused",
+    "no_transcription",
+)
 """The codes of errors that are about the moment: at another one the model would do what was asked."""
 
 
@@ -170,9 +176,9 @@ class RealtimeSession:
         self._perform(self._conversation.interrupt())
         return not was_cut
 
-    def pause(self, item_id: str | None = None) -> None:
+    def pause(self, item_id: str | None = None, *, is_private: bool = False) -> None:
         """Say nothing until `resume`."""
-        self._perform(self._conversation.pause(item_id))
+        self._perform(self._conversation.pause(item_id, is_private=is_private))
 
     def resume(self, *, anew: bool) -> None:
         """Converse again."""

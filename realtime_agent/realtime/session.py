@@ -254,13 +254,14 @@ class Session(Protocol):
         """
         ...
 
-    def pause(self, item_id: str | None = None) -> None:
+    def pause(self, item_id: str | None = None, *, is_private: bool = False) -> None:
         """Say nothing until `resume`, and let nothing that the user says meanwhile become part of the conversation.
 
         What is being said is cut. What a command asked for and has not begun comes after `resume`.
 
         Args:
-            item_id: What the user said so that the agent pauses: it is forgotten too, and what was said in answer.
+            item_id: What the user said so that the agent pauses: it is forgotten too, and what was said and done since.
+            is_private: Whether the model must get nothing of the user's voice meanwhile, on another connection neither.
         """
         ...
 

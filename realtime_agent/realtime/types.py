@@ -322,10 +322,9 @@ class SessionConfig(Sent):
         return self.audio.input.turn_detection if self.audio is not None and self.audio.input is not None else None
 
     @property
-    def is_transcribed(self) -> bool:
-        """Whether what the user says is written down."""
-        audio = self.audio
-        return audio is not None and audio.input is not None and audio.input.transcription is not None
+    def transcription(self) -> Transcription | None:
+        """How what the user says is written down; `None` where it is not."""
+        return self.audio.input.transcription if self.audio is not None and self.audio.input is not None else None
 
 
 class TranscriptionSessionAudio(Sent):

@@ -174,6 +174,8 @@ class Simulation:
         self.perform(self.conversation.clear())
 
     def interrupt_by_command(self) -> None:
+        # What the model was about to answer is cut too.
+        self.owed = self.ended = None
         self.events += 1
         self.perform(self.conversation.interrupt())
 
@@ -182,7 +184,7 @@ class Simulation:
         self.is_paused = not self.is_paused
         self.events += 1
         if self.is_paused:
-            self.owed = None
+            self.owed = self.ended = None
             said = [entry for entry in self.conversation.history if entry.kind == "user" and not entry.is_ours]
             by_ear = said and said[-1].is_whole and self.chance.random() < 0.5
             if by_ear:

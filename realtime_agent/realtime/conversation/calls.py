@@ -82,11 +82,14 @@ class Calls:
         """The calls of a response that is done, which stand in the conversation from here on."""
         for item in output:
             _note(active, item)
+        calls = []
         for item_id, call in active.calls.values():
             entry = self._items.history.put(item_id, "call")
-            entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
-            entry.known, entry.is_whole = "words", True
-        return [call for _, call in active.calls.values()]
+            if not entry.is_gone:
+                entry.call_id, entry.name, entry.text = call.call_id, call.name, call.arguments
+                entry.known, entry.is_whole = "words", True
+                calls.append(call)
+        return calls
 
     def _refuse(self, calls: Sequence[FunctionCall], why: str) -> list[Action]:
         return [action for call in calls for action in self._items.make("output", why, call_id=call.call_id)[1]]

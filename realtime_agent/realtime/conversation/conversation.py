@@ -43,6 +43,12 @@ _PAUSED = ErrorDetail(
     message="the agent is paused, and has nothing to answer: give it an instruction, or let it resume first",
 )
 
+_NO_TRANSCRIPTION = ErrorDetail(
+    type="no_transcription",
+    code="no_transcription",
+    message="what the user says is not written down, so that no language could help",
+)
+
 
 class Conversation:
     """The default conversation with one model.
@@ -63,6 +69,7 @@ class Conversation:
         replay_tokens: int = 8000,
     ) -> None:
         self.uplink = uplink or Uplink()
+        self._is_private = False
         self._agreed = Agreed(config)
         self._outgoing = Outgoing()
         self._responses = Responses(self._agreed, user_present=user_present)
@@ -151,7 +158,7 @@ class Conversation:
     @property
     def is_quiet(self) -> bool:
         """Whether nobody would even notice: the words of the user are known too, which could not come any more."""
-        return self.is_settled and (self._turns.words_are_known or not self.config.is_transcribed)
+        return self.is_settled and (self._turns.words_are_known or self.config.transcription is None)
 
     @property
     def commands_waiting(self) -> int:
@@ -179,11 +186,13 @@ class Conversation:
     def connected(self) -> list[Action]:
         """There is a connection, and the model has taken `config`: tell it all that came before."""
         self._outgoing.connected()
+        self._agreed.connected()
         self._responses.connected()
         if self.uplink.holds_turn:
             self._responses.await_turn()
         self.uplink.reconnected()
-        actions = self._items.connected(self._calls.running)
+        is_private = self._is_private and self._responses.is_paused
+        actions = self._items.connected(self._calls.running, in_words=is_private)
         return [*actions, *self._tell_changes(), *self._turns.connected(), *self._requests.next()]
 
     def disconnected(self) -> list[Action]:
@@ -238,22 +247,22 @@ class Conversation:
         self._responses.cut()
         return [*self._cancel(), Interrupt()]
 
-    def pause(self, item_id: str | None = None) -> list[Action]:
+    def pause(self, item_id: str | None = None, *, is_private: bool = False) -> list[Action]:
         """Say nothing until `resume`, and let what the user says meanwhile be no part of the conversation.
 
-        The item of this id, by which they asked for that, is forgotten too, and what the model did in answer; also
-        when the agent is paused already, since they may have said it twice.
+        The item of this id, by which they asked for that, is forgotten too, and what was said and done since; also
+        when the agent is paused already, since they may have said it twice. With `is_private`, no voice of the user is
+        told on another connection meanwhile.
         """
-        forgotten: list[Action] = []
-        if item_id is not None:
-            forgotten = [*self._items.forget_said_after(item_id), self._items.forget(item_id)]
+        forgotten = self._forget_from(item_id) if item_id is not None else []
         if self._responses.is_paused:
             return forgotten
+        self._is_private = is_private
         self._calls.disown()
         active = self._responses.active
         is_begun = active is not None and self.history.is_begun(active.items)
         self._responses.pause(self._requests.new_id, is_begun=is_begun)
-        self._agreed.pause(True, is_connected=self._outgoing.is_connected)
+        self._agreed.pause(True)
         return [*self._cancel(), Interrupt(), *forgotten, *self._tell_changes()]
 
     def resume(self, *, anew: bool) -> list[Action]:
@@ -261,14 +270,17 @@ class Conversation:
         if not self._responses.is_paused:
             return []
         self._responses.resume()
-        self._agreed.pause(False, is_connected=self._outgoing.is_connected)
+        self._agreed.pause(False)
         return [*self._turns.resume(anew=anew), *self._tell_changes(), *self._requests.next()]
 
     # Commands. The number of each comes back in an `Answer`, once.
 
     def update(self, command: int, config: SessionConfig) -> list[Action]:
-        """Change what is set in `config`."""
-        self._agreed.propose(config, command)
+        """Change what is set in `config`; a transcription without a model is only its language."""
+        change = self._agreed.in_full(config)
+        if change is None:
+            return [Answer(command, _NO_TRANSCRIPTION)]
+        self._agreed.propose(change, command)
         return self._tell_changes()
 
     def tell(self, command: int, text: str) -> list[Action]:
@@ -351,6 +363,8 @@ class Conversation:
         active = self._responses.done(response_id)
         request = active.request if active is not None else None
         actions: list[Action] = self._requests.settle(request, begun=True) if request is not None else []
+        if active is not None and active.passed_over is not None:
+            actions += self._requests.settle(active.passed_over)
         if response.usage is not None:
             actions.append(Spent(response.usage))
         if response.status == "failed":
@@ -366,7 +380,7 @@ class Conversation:
         items = active.items if active is not None else ()
         item_ids = dict.fromkeys([*items, *(item.id for item in output if item.id)])
         if not self._responses.is_shown(response_id):
-            return [*actions, *(self._items.forget(item_id) for item_id in item_ids)]
+            return [*actions, *self._items.forget_all(item_ids)]
         is_heard = self._responses.is_heard(response_id)
         actions += self._items.end(item_ids) if is_heard else self._items.forget_unheard(item_ids)
         if active is not None and response.status in (None, "completed"):
@@ -378,15 +392,15 @@ class Conversation:
         before, change = self.config.turn_detection, self._agreed.accepted()
         if change is None:
             return []
-        if change.command is None and not self._responses.is_paused and not self._agreed.is_resuming:
+        if change.changes_silence and not self._responses.is_paused and not self._agreed.is_resuming:
             # It was asked to forget what it heard before that.
             self._turns.caught_up()
         answer = _answer(change)
-        if before == self.config.turn_detection:
-            return answer
-        if not self._responses.answers_turns:
-            self._responses.owe_nothing()
-        return [*answer, *self._turns.detect_anew()]
+        if before != self.config.turn_detection:
+            if not self._responses.answers_turns:
+                self._responses.owe_nothing()
+            answer += self._turns.detect_anew()
+        return [*answer, *self._tell_changes()]
 
     def _error(self, event: ev.ErrorEvent) -> list[Action]:
         error = event.error
@@ -418,12 +432,12 @@ class Conversation:
             return self._change_refused(None, error)
         if asked is not None:
             return self._requests.refused(asked, error)
-        self._responses.owe_nothing()
+        self._responses.turn_failed()
         return [Report(error)]
 
     def _turn_collided(self) -> list[Action]:
         """The user's turn ended while the model made a response: it is answered in its turn."""
-        self._responses.owe_nothing()
+        self._responses.turn_failed()
         if (active := self._responses.active) is not None:
             # Unless that is what the model answers, and it was our request that could not be.
             mistaken = active.request if active.may_answer_turn else None
@@ -443,7 +457,17 @@ class Conversation:
 
     def _change_refused(self, change: Change | None, error: ErrorDetail) -> list[Action]:
         refused = self._agreed.refused(change)
-        return (_answer(refused, error) if refused is not None else []) or [Report(error)]
+        answer = (_answer(refused, error) if refused is not None else []) or [Report(error)]
+        return [*answer, *self._tell_changes()]
+
+    def _forget_from(self, item_id: str) -> list[Action]:
+        """Forget what the user said in this item, and all that was said and done since."""
+        since = self.history.after(item_id)
+        active = self._responses.active
+        if active is not None and active.request is None and active.items.keys() <= {entry.id for entry in since}:
+            # It answers that item: what comes of it later is forgotten too.
+            self._responses.let_be_unheard()
+        return [*self._items.forget_said_after(item_id), *self._turns.overhear(since), self._items.forget(item_id)]
 
     def _cancel(self) -> list[Action]:
         """Let the model end the response that it makes, if it makes one."""

@@ -55,9 +55,14 @@ class Items:
         """How many commands wait until the model has added an item."""
         return len(self._adding)
 
-    def connected(self, running: frozenset[str]) -> list[Action]:
-        """Tell the model on another connection what was said; `running` are the calls whose outputs are to come."""
-        told = self.history.replay(running=running)
+    def connected(self, running: frozenset[str], *, in_words: bool = False) -> list[Action]:
+        """Tell the model on another connection what was said.
+
+        Args:
+            running: The calls whose outputs are to come.
+            in_words: Whether to leave out what the user said that could only be told as their voice.
+        """
+        told = [entry for entry in self.history.replay(running=running) if entry.text or not (in_words and entry.audio)]
         actions: list[Action] = [self._tell(entry) for entry in told]
         for item_id in self._adding.keys() - {entry.id for entry in told}:
             # Too much was said since: it fell out of what another connection is told.
@@ -119,7 +124,7 @@ class Items:
     def forget_unheard(self, item_ids: Iterable[str]) -> list[Action]:
         """Let the model forget what it said in a response that was interrupted before any of it came."""
         said = [entry for item_id in item_ids if (entry := self.history.get(item_id)) and entry.kind == "assistant"]
-        return [self.forget(entry.id) for entry in said if not entry.is_begun]
+        return self.forget_all(entry.id for entry in said if not entry.is_begun)
 
     def forget_said_after(self, item_id: str) -> list[Action]:
         """Let the model forget all that it has said and called since this item."""
@@ -130,6 +135,11 @@ class Items:
             for entry in after
             if entry.kind in ("assistant", "call") or (entry.kind == "output" and entry.call_id in called)
         ]
+
+    def forget_all(self, item_ids: Iterable[str]) -> list[Action]:
+        """Let the model forget these items, where it was not told to already."""
+        entries = [(item_id, self.history.get(item_id)) for item_id in item_ids]
+        return [self.forget(item_id) for item_id, entry in entries if entry is None or not entry.is_gone]
 
     def forget(self, item_id: str) -> Send:
         """Let the model forget an item."""
@@ -308,7 +318,7 @@ class Items:
 
     def _refused(self, entry: Entry, error: ErrorDetail) -> list[Action]:
         self.history.remove(entry.id)
-        self._responses.item_taken(entry.id)
+        self._responses.item_refused(entry.id)
         command = self._adding.pop(entry.id, None)
         on_refused = self._on_refused.pop(entry.id, None)
         if command is not None:

@@ -175,7 +175,9 @@ class Responses:
         if request is self._asked:
             self._asked = None
         elif self._active is not None and self._active.request is request:
+            # It answers the user's turn instead.
             self._active.request = None
+            self._owed_to_nobody = False
             if self._active.covers_request:
                 return
         if request.is_stale:
@@ -191,6 +193,13 @@ class Responses:
         for request in (*self._pending, self._asked):
             if request is not None and request.answers is not None:
                 request.answers.discard(item_id)
+
+    def item_refused(self, item_id: str) -> None:
+        """The model does not take an item of ours: where that is a text, nothing is left that waits to be answered."""
+        texts = [each for each in self._pending if each.is_typed and each.answers and item_id in each.answers]
+        for request in texts:
+            self._pending.remove(request)
+        self.item_taken(item_id)
 
     # The user.
 
@@ -245,6 +254,11 @@ class Responses:
     def owe_nothing(self) -> None:
         """The model is not going to answer the user's turn by itself."""
         self._owed = self._awaited = False
+
+    def turn_failed(self) -> None:
+        """The model has said that it can't answer the user's turn."""
+        self.owe_nothing()
+        self._owed_to_nobody = False
 
     # What others decide.
 
@@ -301,14 +315,18 @@ class Responses:
         """
         if request_id is not None:
             self._tells_request = True
-        request = self._asked
-        if self._tells_request and request is not None and request_id != request.id:
-            request = None
+        request, passed_over = self._asked, None
+        if request is not None and self._tells_request:
+            request = request if request_id == request.id else None
+        elif request is not None and self._owed_to_nobody and not request.is_stale:
+            # This was asked for since, and what the model owed comes first, though nobody wants that any more.
+            passed_over, request = request, None
         self._active = active = Active(
             response_id,
             request,
             is_wanted=self._is_wanted(request) and request_id not in self._given_up,
             may_answer_turn=self._owed and not self._tells_request,
+            passed_over=passed_over,
             covers_request=request is not None and request.is_moot(is_instructed=False),
         )
         self._blocked = False
@@ -348,7 +366,17 @@ class Responses:
         elif response_id and active.id and active.id != response_id:
             return None
         self._active = None
+        if self._asked is not None and active.passed_over is self._asked:
+            # It has not collided, so that it was this which was cancelled.
+            if not self._asked.is_stale:
+                self._add_first(self._asked)
+            self._asked = None
         return active
+
+    def let_be_unheard(self) -> None:
+        """Nobody is to hear or read the active response, and the model is to forget that it gave it."""
+        if self._active is not None:
+            self._cancel_unheard(self._active)
 
     def drop(self) -> None:
         """Let nothing more of the active response be heard. A response that comes after is not touched."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.conversation.actions import Action, Answer, SendAudio
@@ -43,6 +45,8 @@ class Turns:
         self._overheard: Recent[str, bool] = Recent(_MAX_OVERHEARD)
         # Whether what the model tells of may still have been said before the agent resumed.
         self._is_behind = False
+        # The commits that were asked for before it resumed.
+        self._asked_before: frozenset[int] = frozenset()
         self.detect_anew()
 
     @property
@@ -161,12 +165,14 @@ class Turns:
         entry = self._history.put(event.item_id, "user", event.previous_item_id)
         entry.known = "audio"
         command = self._next_commit() if by_command else None
+        if command is not None and command not in self._asked_before:
+            self.caught_up()
         audio = self._uplink.committed(command)
         if not entry.text:
             entry.audio = audio
         actions: list[Action] = []
         if self.is_overhearing:
-            actions += self._overhear(entry)
+            actions += self._overhear(entry, self._responses.is_paused)
         else:
             # Its words may come after the reply to them began; its place is here.
             actions.append(Transcript("user", event.item_id, ""))
@@ -229,13 +235,20 @@ class Turns:
         if not anew:
             return actions
         self._is_behind = self._outgoing.is_connected
+        self._asked_before = frozenset(self._committing)
         return [*actions, *self.clear()]
 
-    def _overhear(self, entry: Entry) -> list[Action]:
+    def overhear(self, entries: Iterable[Entry]) -> list[Action]:
+        """What of these the user has spoken counts as said while the agent is paused."""
+        said = [entry for entry in entries if entry.kind == "user" and not entry.is_ours and not entry.is_gone]
+        forgotten = [action for entry in said if entry.is_whole for action in self._forget_overheard(entry.id)]
+        return [*forgotten, *(action for entry in said if not entry.is_whole for action in self._overhear(entry, True))]
+
+    def _overhear(self, entry: Entry, may_resume: bool) -> list[Action]:
         """This was said while the agent is paused: it stays until it is known what it was, which may end the pause."""
         entry.is_overheard = True
-        self._overheard[entry.id] = self._responses.is_paused
-        return [] if self._agreed.config.is_transcribed else self._forget_overheard(entry.id)
+        self._overheard[entry.id] = may_resume
+        return [] if self._agreed.config.transcription is not None else self._forget_overheard(entry.id)
 
     def _forget_overheard(self, item_id: str) -> list[Action]:
         self._responses.await_no_longer()
@@ -260,7 +273,7 @@ class Turns:
     def _end(self, item_id: str) -> None:
         """Turn detection has ended a turn, which it is about to commit."""
         self._ended = item_id
-        answers = self._responses.answers_turns and not self._is_behind
+        answers = self._responses.answers_turns and not self._is_behind and not self._agreed.is_silent
         self._is_left_to_us = answers and self._agreed.is_resuming
         if answers and not self._is_left_to_us:
             self._responses.owe()

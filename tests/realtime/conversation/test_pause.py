@@ -37,6 +37,7 @@ from tests.realtime.conversation.talk import (
     answers,
     ask,
     asked,
+    audio,
     cancelled,
     committed,
     created,
@@ -271,6 +272,13 @@ def test_a_text_that_the_model_was_told_is_answered_after_the_pause_as_one_that_
     assert asked(conversation.resume(anew=True)) == [None]
 
 
+def test_a_text_that_the_model_refuses_in_the_pause_is_not_answered_after_it(conversation: Conversation) -> None:
+    refused = event_id(conversation.say(1, "Why?"), ev.ItemCreate)
+    conversation.pause()
+    drive(conversation, [error("invalid_value", refused), created("r1"), cancelled("r1")])
+    assert asked(conversation.resume(anew=True)) == []
+
+
 def test_nothing_is_said_that_could_be_answered(conversation: Conversation) -> None:
     conversation.pause()
     assert answers(conversation.create_response(1, ResponseConfig())) == [(1, "agent_paused")]
@@ -294,6 +302,18 @@ def test_what_waits_for_the_end_of_the_pause_keeps_no_connection_from_being_repl
     conversation.handle(TAKEN)
     ask(conversation, "sing")
     assert conversation.is_idle
+
+
+def test_an_answer_that_was_cut_is_not_taken_for_what_is_asked_for_next(conversation: Conversation) -> None:
+    drive(conversation, [started(), stopped(), committed()])
+    conversation.pause()
+    conversation.resume(anew=False)
+    greet = ask(conversation, "greet")
+    # The server has not told yet which request a response answers.
+    assert kinds(conversation.handle(created("r1"))) == ["response.cancel"]
+    conversation.handle(cancelled("r1"))
+    assert kinds(conversation.handle(created("r2", request_of(greet)))) == []
+    assert kinds(conversation.handle(delta("r2"))) == ["Play"]
 
 
 # What is heard.
@@ -353,6 +373,18 @@ def test_nothing_of_it_is_told_on_another_connection(conversation: Conversation)
     assert Transcript("user", "u1", "Hello?", final=True) in said
 
 
+def test_no_voice_is_told_on_another_connection_where_only_an_ear_may_hear(conversation: Conversation) -> None:
+    conversation.uplink.append(audio(500))
+    conversation.uplink.take()
+    drive(conversation, [started(), stopped(ms=500), committed()])
+    conversation.pause(is_private=True)
+    conversation.disconnected()
+    assert told(conversation.connected()) == []
+    conversation.resume(anew=False)
+    conversation.disconnected()
+    assert told(conversation.connected()) == ["user, spoken"]
+
+
 def test_what_the_user_is_saying_as_the_pause_ends_may_be_forgotten_or_heard(conversation: Conversation) -> None:
     for anew in (True, False):
         conversation.pause()
@@ -402,6 +434,18 @@ def test_a_model_that_knows_of_the_resumption_hears_again(conversation: Conversa
     told: dict[str, ev.ServerEvent] = {"cleared": ev.InputAudioBufferCleared(), "refused": refused, "settings": TAKEN}
     conversation.handle(told[tells])
     assert Transcript("user", "u1", "Hello?", final=True) in drive(conversation, turn("u1", "Hello?"))
+
+
+def test_by_push_to_talk_a_commit_behind_the_resumption_shows_that_it_knows() -> None:
+    conversation = new_conversation(None)
+    conversation.pause()
+    conversation.commit(1)
+    conversation.resume(anew=True)
+    conversation.commit(2)
+    assert forgotten(drive(conversation, [committed("u1"), spoke("u1", "Psst.")])) == ["u1"]
+    assert Transcript("user", "u2", "Hello?", final=True) in drive(
+        conversation, [committed("u2"), spoke("u2", "Hello?")]
+    )
 
 
 def test_that_it_knows_of_the_pause_is_not_that_it_knows_of_the_resumption(conversation: Conversation) -> None:
@@ -457,11 +501,11 @@ def test_what_a_command_lets_the_agent_say_meanwhile_is_cut_and_not_forgotten() 
 def test_a_phrase_that_is_said_twice_is_forgotten_twice(conversation: Conversation) -> None:
     for item_id in ("u1", "u2"):
         drive(conversation, [started(item_id), stopped(item_id), committed(item_id)])
-    conversation.handle(spoke("u1", "Hey, stop."))
-    assert forgotten(conversation.pause("u1")) == ["u1"]
     conversation.handle(spoke("u2", "Hey agent, stop!"))
-    again = conversation.pause("u2")
-    assert (forgotten(again), kinds(again)) == (["u2"], ["conversation.item.delete"])
+    assert forgotten(conversation.pause("u2")) == ["u2"]
+    conversation.handle(spoke("u1", "Hey, stop."))
+    again = conversation.pause("u1")
+    assert (forgotten(again), kinds(again)) == (["u1"], ["conversation.item.delete"])
 
 
 def test_the_calls_by_which_the_model_answers_the_phrase_are_forgotten() -> None:
@@ -488,6 +532,43 @@ def test_the_reply_to_the_phrase_is_not_made_anew_where_it_was_cut(conversation:
     conversation.connected()
     conversation.pause("u1")
     assert told(conversation.interrupted([("i1", 0, 500)])) == []
+
+
+def test_what_comes_of_the_reply_to_the_phrase_when_it_is_over_is_forgotten_too() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Hey agent, stop."), created("r1")])
+    conversation.pause("u1")
+    actions = conversation.handle(done("r1", CALL))
+    assert (forgotten(actions), told(actions)) == (["item_call_1"], [])
+
+
+def test_a_call_that_was_forgotten_with_the_phrase_gets_no_output() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Hey agent, stop."), created("r1")])
+    call = {"type": "function_call", "call_id": "call_1", "name": "look_up", "arguments": "{}"}
+    drive(conversation, [added("item_call_1", role=None, **call)])
+    assert forgotten(conversation.pause("u1")) == ["item_call_1", "u1"]
+    assert told(conversation.handle(done("r1", CALL))) == []
+
+
+def test_a_reply_that_had_begun_before_the_phrase_stays() -> None:
+    conversation = new_conversation(ServerVad(interrupt_response=False))
+    drive(conversation, [*turn("u1", "Tell me."), *spoken_reply("r1", "i1", "It was")])
+    drive(conversation, turn("u2", "Hey agent, stop."))
+    assert forgotten(conversation.pause("u2")) == ["u2"]
+    assert forgotten(conversation.handle(cancelled("r1"))) == []
+
+
+def test_what_was_said_before_the_phrase_was_known_is_forgotten_too(conversation: Conversation) -> None:
+    drive(conversation, [started("u1"), stopped("u1"), committed("u1")])
+    drive(conversation, [started("u2"), stopped("u2"), committed("u2"), spoke("u2", "Darling, the code is 4711.")])
+    drive(conversation, [started("u3"), stopped("u3"), committed("u3")])
+    conversation.say(1, "By command.")
+    conversation.handle(spoke("u1", "Hey agent, stop."))
+    assert forgotten(conversation.pause("u1")) == ["u2", "u1"]
+    actions = conversation.handle(spoke("u3", "Hey agent, start."))
+    assert (forgotten(actions), actions[-1]) == (["u3"], Overheard("Hey agent, start."))
+    assert [entry.words for entry in conversation.history if not entry.is_gone] == ["By command."]
 
 
 # Settings.
@@ -529,10 +610,51 @@ def test_a_pause_agrees_to_nothing(conversation: Conversation) -> None:
     assert (detection.silence_duration_ms, detection.create_response) == (900, True)
 
 
-def test_a_model_that_can_t_be_told_to_be_silent_is_reported(conversation: Conversation) -> None:
-    refused = event_id(conversation.pause(), ev.SessionUpdate)
-    refusal = error("invalid_value", refused)
-    assert conversation.handle(refusal) == [Report(refusal.error)]
+def test_a_model_that_does_not_take_a_pause_or_its_end_is_asked_again_a_few_times(conversation: Conversation) -> None:
+    for change in ("pause", "resume"):
+        actions = conversation.pause() if change == "pause" else conversation.resume(anew=True)
+        for times_left in (2, 1, 0):
+            refusal = error("invalid_value", event_id(actions, ev.SessionUpdate))
+            actions = conversation.handle(refusal)
+            assert actions[0] == Report(refusal.error)
+            assert len(sent(actions, ev.SessionUpdate)) == min(times_left, 1)
+
+
+def test_while_it_has_not_taken_the_end_of_a_pause_turns_are_answered_by_us(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    actions = conversation.resume(anew=False)
+    for _ in range(3):
+        actions = conversation.handle(error("invalid_value", event_id(actions, ev.SessionUpdate)))
+    assert asked(drive(conversation, [started(), stopped(), committed()])) == [None]
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_a_change_that_is_not_settled_when_the_agent_resumes_does_not_keep_it_silent(
+    conversation: Conversation, is_taken: bool
+) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    change = conversation.update(1, detecting(SemanticVad(eagerness="low").in_full()))
+    assert sent(conversation.resume(anew=True), ev.SessionUpdate) == []
+    refusal = error("invalid_value", event_id(change, ev.SessionUpdate))
+    settled = conversation.handle(TAKEN if is_taken else refusal)
+    assert answers(settled) == [(1, None if is_taken else "invalid_value")]
+    resumed = detection_of(settled)
+    assert resumed is not None
+    assert (resumed["type"], resumed["create_response"]) == ("semantic_vad" if is_taken else "server_vad", True)
+
+
+def test_pauses_that_the_model_does_not_answer_do_not_pile_up(conversation: Conversation) -> None:
+    actions = [action for _ in range(100) for action in (*conversation.pause(), *conversation.resume(anew=False))]
+    assert len(sent(actions, ev.SessionUpdate)) == 2
+    assert conversation.commands_waiting == 0
+    conversation.pause()
+    # What it was told last is that it may answer, so that it is to be told again.
+    assert (
+        detection_of(drive(conversation, [TAKEN, TAKEN]))
+        == ServerVad(create_response=False, interrupt_response=False).model_dump()
+    )
 
 
 def test_a_pause_is_no_command_that_somebody_waits_for(conversation: Conversation) -> None:
