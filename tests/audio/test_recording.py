@@ -78,18 +78,22 @@ class Scene:
         sound: Samples,
         begin: float,
         *,
-        delay: float | None,
+        delay: float | Callable[[float], float] | None,
         lead: float = 0.06,
         late: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """Frames are given a lead ahead; a far end that reports says each 100 ms what it has played, so much later."""
+        """Frames are given a lead ahead; a far end that reports says each 100 ms what it has played, so much later.
+
+        A delay that changes is a function of the time since the beginning.
+        """
         for index, pcm in enumerate(frames(sound)):
             due, position = begin + index * FRAME_S, self.position
             self.at(max(begin, due - lead), lambda _, p=pcm, at=position, d=due: self.speak(p, at, d))  # type: ignore[misc]
             self.position += FRAME
             if delay is not None and index % 5 == 4:
                 end = self.position
-                self.at(due + FRAME_S + delay + late(), lambda now, end=end: self.recording.played(end, now))  # type: ignore[misc]
+                behind = delay if isinstance(delay, float) else delay(due - begin)
+                self.at(due + FRAME_S + behind + late(), lambda now, end=end: self.recording.played(end, now))  # type: ignore[misc]
 
     def speak(self, pcm: bytes, position: int, due: float) -> None:
         self.recording.agent_spoke(pcm, position, 100 + due)
@@ -178,6 +182,78 @@ def test_reports_that_are_late_themselves_move_nothing() -> None:
     assert aligned(marks_in(right), 1.6, 4.1, 6.6)
 
 
+def test_a_report_of_a_stretch_s_end_that_comes_after_the_next_has_begun_moves_neither() -> None:
+    scene = Scene()
+    scene.agent_says(with_marks(2, 0.5, 1.7), 1, delay=0.4)
+    scene.agent_says(with_marks(2, 0.0, 1.0), 3.25, delay=0.4)
+    _, right = scene.record(9)
+    assert aligned(marks_in(right), 1.9, 3.1, 3.65, 4.65)
+
+
+def test_an_underrun_that_the_far_end_s_buffer_covers_moves_nothing_before_it() -> None:
+    scene = Scene(far_end_delay_s=0.15)
+    # No report tells of the very end.
+    scene.agent_says(with_marks(1.96, 0.5, 1.7), 1, delay=0.25)
+    scene.agent_says(with_marks(2, 1.0), 2.96 + 0.15, delay=0.10)
+    _, right = scene.record(9)
+    assert aligned(marks_in(right), 1.75, 2.95, 4.21)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.4, 0.1), (0.1, 0.4)])
+def test_a_delay_that_changes_while_the_agent_speaks_changes_there(before: float, after: float) -> None:
+    scene = Scene()
+    scene.agent_says(with_marks(6, 0.0, 2.5, 3.5, 5.5), 1, delay=lambda at: before if at < 3 else after)
+    _, right = scene.record(10)
+    assert aligned(marks_in(right), 1 + before, 3.5 + before, 4.5 + after, 6.5 + after)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_delay_that_changes_is_found_among_reports_that_are_late(seed: int) -> None:
+    chance = random.Random(seed)
+    delays = [chance.choice([0.05, 0.1, 0.2, 0.35]) for _ in range(4)]
+    scene = Scene()
+    scene.agent_says(
+        with_marks(12, 2.5, 5.5, 8.5, 11.5),
+        1,
+        delay=lambda at: delays[min(3, int(at // 3))],
+        late=lambda: chance.choice([0, 0, 0.005, 0.25]),
+    )
+    _, right = scene.record(16)
+    assert aligned(marks_in(right), *(3.5 + 3 * number + delay for number, delay in enumerate(delays)))
+
+
+def test_reports_that_a_stall_of_the_network_holds_up_move_nothing() -> None:
+    scene = Scene()
+    sound = with_marks(6, 0.5, 2.5, 5.5)
+    scene.agent_says(sound, 1, delay=lambda at: 0.1 + (2.8 - at if 2 < at < 2.8 else 0))
+    _, right = scene.record(10)
+    assert aligned(marks_in(right), 1.6, 3.6, 6.6)
+
+
+def test_a_far_end_that_says_to_have_played_what_it_was_not_given_is_not_believed() -> None:
+    scene = Scene(far_end_delay_s=0.15)
+    scene.agent_says(with_marks(4, 0.02, 0.5, 3.5), 1, delay=0.6)
+    scene.at(1.05, lambda now: scene.recording.played(10**9, now))
+    _, right = scene.record(9)
+    assert aligned(marks_in(right), 1.62, 2.1, 5.1)
+
+
+def test_a_far_end_that_stands_where_a_cut_has_sent_it_has_not_played_that() -> None:
+    scene = Scene(far_end_delay_s=0.15)
+    scene.agent_says(with_marks(3, 0.5, 1.2), 1, delay=0.15)
+    cut_at = 2.5
+    scene.events = [(time, happens) for time, happens in scene.events if time < cut_at]
+    scene.position = int((cut_at - 1 + 0.06) * SAMPLE_RATE) // FRAME * FRAME
+    end = scene.position
+    scene.at(cut_at, lambda _: scene.recording.cut(int((cut_at - 1 - 0.15) * SAMPLE_RATE)))
+    scene.at(cut_at + 0.02, lambda now: scene.recording.played(end, now))
+    scene.agent_says(with_marks(2, 0.0, 1), 6, delay=0.15)
+    _, right = scene.record(10)
+    assert aligned(marks_in(right), 1.65, 2.35, 6.15, 7.15)
+    next_reply = right[5 * SAMPLE_RATE :]
+    assert abs(int(np.flatnonzero(next_reply)[0]) - 1.15 * SAMPLE_RATE) <= TOLERANCE
+
+
 def test_both_sides_are_aligned_with_one_another() -> None:
     chance = random.Random(1)
     scene = Scene(far_end_delay_s=0.15)
@@ -246,11 +322,34 @@ def test_nothing_that_happens_breaks_it(happens: list[tuple[str, float, int]]) -
     assert written == round(now * SAMPLE_RATE) * 4
 
 
-def test_what_waits_is_bounded() -> None:
+def test_what_nobody_takes_for_a_minute_is_kept() -> None:
     recording = Recording(0)
     for number in range(5000):
+        recording.user_spoke(b"\1\0" * 240, (number + 1) * 0.01)
+        recording.agent_spoke(b"\2\0" * 240, number * 240, number * 0.01)
+        if number % 10 == 9:
+            recording.played((number + 1) * 240, (number + 1) * 0.01)
+    for side in sides(recording.take(53)):
+        assert np.count_nonzero(side) == 50 * SAMPLE_RATE
+    assert recording.lost == 0
+
+
+def test_what_waits_is_bounded_and_what_is_lost_is_counted() -> None:
+    recording = Recording(0)
+    for number in range(10_000):
         recording.user_spoke(bytes(960), 1)
         recording.agent_spoke(bytes(960), number * FRAME, 1 + number)
         recording.played(number * FRAME, 1)
-    assert max(len(recording._heard), len(recording._said), len(recording._reports)) == 1000
+    assert max(len(recording._heard), len(recording._said)) == 6000
+    assert len(recording._reports) == 3000
     assert len(recording._stretches) <= 16
+    assert recording.lost == 2 * 4000 * FRAME
+
+
+def test_no_far_end_reports_so_much_that_it_takes_long() -> None:
+    recording = Recording(0)
+    for number in range(200):
+        recording.agent_spoke(bytes(960), number * FRAME, number * FRAME_S)
+        for position in range(number * FRAME, (number + 1) * FRAME, 10):
+            recording.played(position + 10, number * FRAME_S)
+    assert len(recording._reports) == 200
