@@ -31,10 +31,12 @@ class StereoWavFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._size = 0
+        self._file = -1
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             self._write(_header(), 0)
         except OSError as error:
+            self.close()
             raise AudioFileError(f"{path} cannot be written: {error.strerror}") from None
 
     @property
@@ -59,8 +61,8 @@ class StereoWavFile:
     def close(self) -> None:
         """Nothing more will come; harmless when repeated."""
         if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+            file, self._file = self._file, -1
+            os.close(file)
 
     def _write(self, data: bytes, at: int) -> None:
         view = memoryview(data)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
-from io import BufferedWriter
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from realtime_agent.audio.wav_file import StereoWavFile
 from realtime_agent.control.events import AgentEvent, ErrorReported, RecordingBegun
 from realtime_agent.control.transcript_log import TranscriptLog
 from realtime_agent.errors import AudioFileError
-from realtime_agent.pcm import BYTES_PER_MS
+from realtime_agent.pcm import BYTES_PER_MS, SAMPLE_RATE
 
 __all__ = ["Kept", "Recorder", "file_name"]
 
@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 _EVERY_S = 1.0
 """A crash loses so much, and what was not settled."""
+
+_AT_ONCE_S = 10.0
+"""What is written at a time, where more is due: after a disk hung, or the machine slept."""
 
 _MAX_RAW = 60_000 * BYTES_PER_MS
 """Of the audio as it is, what may wait for a disk that hangs."""
@@ -82,6 +85,10 @@ class Recorder:
         self._recording = Recording(self._began, far_end_delay_s=far_end_delay_s)
         self._transcript = TranscriptLog()
         self._user_pcm, self._agent_pcm = bytearray(), bytearray()
+        self._lost_raw = 0
+        # Until when the recording was taken.
+        self._until = self._began
+        self._opening: asyncio.Future[_Files] | None = None
         self._files: _Files | None = None
         self._writing: asyncio.Future[None] | None = None
         self._has_failed = False
@@ -91,14 +98,14 @@ class Recorder:
         if self._kept.conversation and not self._has_failed:
             self._recording.user_spoke(pcm, self._clock())
         if self._kept.user_pcm:
-            _keep(self._user_pcm, pcm)
+            self._keep(self._user_pcm, pcm)
 
     def agent_spoke(self, frame: bytes, position: int, due: float) -> None:
         """A frame was given to the channel: its place in the output in samples, and when it is to be heard."""
         if self._kept.conversation and not self._has_failed:
             self._recording.agent_spoke(frame, position, due)
         if self._kept.agent_pcm:
-            _keep(self._agent_pcm, frame)
+            self._keep(self._agent_pcm, frame)
 
     def played(self, position: int) -> None:
         """The far end says that it has played up to this position."""
@@ -115,28 +122,51 @@ class Recorder:
 
     async def run(self) -> None:
         """Write every second what is settled, until cancelled or until it can't be written any more."""
-        self._began = self._clock()
+        self._began = self._until = self._clock()
         self._recording = Recording(self._began, far_end_delay_s=self._far_end_delay_s)
         try:
-            self._files = await asyncio.to_thread(_Files, self._folder, self._name(), self._kept)
+            self._opening = asyncio.ensure_future(asyncio.to_thread(_Files, self._folder, self._name(), self._kept))
+            self._files = await asyncio.shield(self._opening)
             self._notify(RecordingBegun(file=self._files.name))
             while True:
                 await asyncio.sleep(_EVERY_S)
                 now = self._clock()
+                await self._catch_up(now)
                 await self._write(self._recording.take(now), self._transcript.take(now - self._began))
         except AudioFileError as error:
             self._fail(error)
 
     async def close(self) -> None:
         """Write the rest, and close the files."""
-        if self._files is not None and not self._has_failed:
-            try:
-                await self._write(self._recording.finish(self._clock()), self._transcript.finish())
-            except AudioFileError as error:
-                self._fail(error)
+        if self._opening is None:
+            return
+        try:
+            # Whoever opened them may have been cancelled; the thread went on.
+            self._files = await asyncio.shield(self._opening)
+            self._opening = None
+            if not self._has_failed:
+                now = self._clock()
+                await self._catch_up(now)
+                await self._write(self._recording.finish(now), self._transcript.finish())
+        except AudioFileError as error:
+            self._fail(error)
         if self._files is not None:
-            await asyncio.to_thread(self._files.close)
+            await self._close(self._files)
             self._files = None
+        self._tell_what_is_lost()
+
+    async def _close(self, files: _Files) -> None:
+        try:
+            await asyncio.to_thread(files.close)
+        except AudioFileError as error:
+            self._fail(error)
+
+    async def _catch_up(self, now: float) -> None:
+        """Leave no more to be written than is written at a time."""
+        while now - self._until > _AT_ONCE_S:
+            self._until += _AT_ONCE_S
+            await self._write(self._recording.take(self._until), [])
+        self._until = now
 
     async def _write(self, conversation: bytes, lines: list[str]) -> None:
         batch = _Batch(conversation, lines, bytes(self._user_pcm), bytes(self._agent_pcm))
@@ -149,10 +179,29 @@ class Recorder:
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._files.write, batch))
         await asyncio.shield(self._writing)
 
+    def _keep(self, kept: bytearray, pcm: bytes) -> None:
+        if self._has_failed:
+            return
+        kept += pcm
+        if (excess := len(kept) - _MAX_RAW) > 0:
+            del kept[:excess]
+            self._lost_raw += excess
+
     def _fail(self, error: AudioFileError) -> None:
+        if self._has_failed:
+            return
         self._has_failed = True
         logger.error("no more is recorded: %s", error)
         self._notify(ErrorReported(of="recording", code="recording_failed", message=str(error)))
+
+    def _tell_what_is_lost(self) -> None:
+        lost_s, lost_raw_s = self._recording.lost / SAMPLE_RATE, self._lost_raw / (1000 * BYTES_PER_MS)
+        if lost_s or lost_raw_s:
+            logger.warning(
+                "the disk was too slow: %.1f s of speech are not in the recording, %.1f s not in the raw audio",
+                lost_s,
+                lost_raw_s,
+            )
 
 
 class _Files:
@@ -165,6 +214,7 @@ class _Files:
         self._parts = 0
         self._wav: StereoWavFile | None = None
         self._open_files = ExitStack()
+        self._open_files.callback(self._close_wav)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if kept.conversation:
@@ -186,32 +236,39 @@ class _Files:
             text = "".join(f"{line}\n" for line in batch.lines).encode()
             for file, data in ((self._lines, text), (self._user, batch.user_pcm), (self._agent, batch.agent_pcm)):
                 if file is not None and data:
-                    file.write(data)
-                    file.flush()
+                    _write_all(file, data)
         except OSError as error:
-            raise AudioFileError(f"{self._folder / self.name} cannot be written: {error.strerror}") from None
+            raise self._failure(error) from None
 
     def close(self) -> None:
-        """Nothing more will come."""
-        self._open_files.close()
-        if self._wav is not None:
-            self._wav.close()
+        """Nothing more will come; whatever one of them does, the others are closed too."""
+        try:
+            self._open_files.close()
+        except OSError as error:
+            raise self._failure(error) from None
 
     def _next_part(self) -> None:
-        if self._wav is not None:
-            self._wav.close()
+        self._close_wav()
         self._parts += 1
         number = f".{self._parts}" if self._parts > 1 else ""
         self._wav = StereoWavFile(self._folder / f"{self.name}{number}.wav")
 
-    def _new(self, ending: str) -> BufferedWriter:
+    def _close_wav(self) -> None:
+        if self._wav is not None:
+            self._wav.close()
+
+    def _new(self, ending: str) -> FileIO:
+        # Without a buffer: what the disk refuses would be tried again when the file is closed.
         path = self._folder / f"{self.name}.{ending}"
-        file = self._open_files.enter_context(path.open("xb"))
+        file = self._open_files.enter_context(path.open("xb", buffering=0))
         path.chmod(0o600)
         return file
 
+    def _failure(self, error: OSError) -> AudioFileError:
+        return AudioFileError(f"{self._folder / self.name} cannot be written: {error.strerror}")
 
-def _keep(kept: bytearray, pcm: bytes) -> None:
-    kept += pcm
-    if (excess := len(kept) - _MAX_RAW) > 0:
-        del kept[:excess]
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]

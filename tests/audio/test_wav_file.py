@@ -79,6 +79,17 @@ def test_a_disk_that_is_full_leaves_what_was_written(path: Path, monkeypatch: py
     assert read(path) == SECOND
 
 
+def test_a_file_that_has_no_room_for_its_header_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes, at: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    open_before = set(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(AudioFileError, match="No space left"):
+        StereoWavFile(path)
+    assert set(Path("/proc/self/fd").iterdir()) == open_before
+
+
 @pytest.mark.parametrize("left", [0, 1, 2, 3, 4, 5, 100, 1000, len(SECOND) - 1, len(SECOND)])
 def test_an_append_that_was_cut_half_way_leaves_a_good_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, left: int

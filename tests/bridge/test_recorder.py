@@ -144,6 +144,81 @@ async def test_a_disk_that_fills_up_ends_the_recording_and_keeps_what_there_is(
     assert seconds(tmp_path / "call.wav") == 2
 
 
+async def test_a_disk_that_is_full_for_the_transcript_leaves_no_file_open(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with recording(tmp_path) as scene:
+        files = scene.recorder._files
+        assert files is not None
+        assert files._wav is not None
+        assert files._lines is not None
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, files._lines.fileno())
+        os.close(full)
+        scene.recorder.note(AgentTranscript(role="user", item_id="i", place=1, text="Hello?", final=True))
+        await scene.until_told(ErrorReported)
+    assert len(scene.told) == 2
+    assert "No space left on device" in caplog.text
+    assert files._lines.closed
+    assert files._wav._file == -1
+
+
+async def test_a_file_that_can_t_be_closed_is_told_and_the_others_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: wav_file.StereoWavFile) -> None:
+        raise OSError(5, "Input/output error")
+
+    async with recording(tmp_path) as scene:
+        files = scene.recorder._files
+        assert files is not None
+        assert files._wav is not None
+        assert files._lines is not None
+        monkeypatch.setattr(wav_file.StereoWavFile, "close", fail)
+    assert isinstance(scene.told[-1], ErrorReported)
+    assert files._lines.closed
+    monkeypatch.undo()
+    files._wav.close()
+
+
+async def test_files_that_are_opened_when_nobody_waits_for_them_any_more_are_written_and_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, may_make, made = recorder._Files, threading.Event(), []
+
+    def slowly(folder: Path, name: str, kept: Kept) -> recorder._Files:
+        may_make.wait(20)
+        made.append(make(folder, name, kept))
+        return made[-1]
+
+    monkeypatch.setattr(recorder, "_Files", slowly)
+    scene = Scene(tmp_path)
+    running = asyncio.create_task(scene.recorder.run())
+    await asyncio.sleep(0.05)
+    scene.recorder.user_spoke(FRAME)
+    scene.now = 104
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    may_make.set()
+    await scene.recorder.close()
+    assert seconds(tmp_path / "call.wav") == 4
+    assert (tmp_path / "call.user.pcm").read_bytes() == FRAME
+    assert made[0]._lines is not None
+    assert made[0]._lines.closed
+
+
+async def test_files_that_could_not_be_opened_when_nobody_waits_for_them_any_more_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    scene = Scene(tmp_path / "file" / "calls")
+    running = asyncio.create_task(scene.recorder.run())
+    while scene.recorder._opening is None:
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await scene.recorder.close()
+    assert [type(event) for event in scene.told] == [ErrorReported]
+
+
 async def test_a_recording_that_is_too_long_for_one_file_goes_on_in_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,8 +247,21 @@ async def test_a_disk_that_is_slow_at_the_end_mixes_nothing_up(tmp_path: Path, m
     assert seconds(tmp_path / "call.wav") == 4
 
 
-async def test_audio_that_a_disk_is_too_slow_for_is_bounded(tmp_path: Path) -> None:
-    scene = Scene(tmp_path)
-    for _ in range(70):
-        scene.recorder.user_spoke(FRAME * 50)
-    assert len(scene.recorder._user_pcm) == 60 * 48_000
+async def test_audio_that_a_disk_is_too_slow_for_is_bounded_and_what_is_lost_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with recording(tmp_path) as scene:
+        for _ in range(70):
+            scene.recorder.user_spoke(FRAME * 50)
+        assert len(scene.recorder._user_pcm) == 60 * 48_000
+        assert "too slow" not in caplog.text
+    assert "0.0 s of speech are not in the recording, 10.0 s not in the raw audio" in caplog.text
+
+
+async def test_an_hour_that_is_due_at_once_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(wav_file.StereoWavFile, "append", lambda _, pcm: sizes.append(len(pcm)), raising=True)
+    async with recording(tmp_path) as scene:
+        scene.now += 3600
+    assert sum(sizes) == 3600 * 96_000
+    assert max(sizes) <= 12 * 96_000
