@@ -292,7 +292,7 @@ class Agent:
 
     async def _record(self) -> None:
         if self._recorder is not None:
-            await self._recorder.run()
+            await self._recorder.run(self._voice.unheard)
 
     async def _listen(self) -> None:
         """What the model does, and the functions that it calls."""

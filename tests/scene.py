@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from realtime_agent.agent import Agent
 from realtime_agent.audio.playout import Playout
+from realtime_agent.bridge.recorder import Recorder
 from realtime_agent.control.events import AgentEvent, Ended, StateChanged, UsageChanged
 from realtime_agent.control.life import State
 from realtime_agent.control.phrases import Phrases
@@ -155,6 +156,7 @@ class Scene:
         playout: Playout | None = None,
         session: Session | None = None,
         ear: Ear | None = None,
+        recorder: Recorder | None = None,
         **changes: Any,
     ) -> None:
         self.reported: list[AgentEvent] = []
@@ -170,6 +172,7 @@ class Scene:
             Toolbox(tools),
             phrases=Phrases("hey … stop", "hey … start"),
             ear=ear,
+            recorder=recorder,
             notify=self.reported.append,
             # The loop's own, by which the agent also sleeps.
             clock=asyncio.get_running_loop().time,

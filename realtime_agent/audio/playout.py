@@ -195,6 +195,11 @@ class Playout:
             end = start
         return end
 
+    def unheard(self, now: float) -> set[str]:
+        """The items of which more is to be heard, or more may come."""
+        position = self.heard_position(now)
+        return {part.item_id for part in self._parts if not part.was_heard(position)}
+
     def flush(self, now: float) -> list[Heard]:
         """Drop everything that was not heard.
 

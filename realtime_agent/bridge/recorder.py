@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from datetime import datetime
 from io import FileIO
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from realtime_agent.audio.recording import Recording
 from realtime_agent.audio.wav_file import StereoWavFile
-from realtime_agent.control.events import AgentEvent, ErrorReported, RecordingBegun
+from realtime_agent.control.events import AgentEvent, AgentTranscript, ErrorReported, RecordingBegun
 from realtime_agent.control.transcript_log import TranscriptLog
 from realtime_agent.errors import AudioFileError
 from realtime_agent.pcm import BYTES_PER_MS, SAMPLE_RATE
@@ -107,6 +107,10 @@ class Recorder:
         if self._kept.agent_pcm:
             self._keep(self._agent_pcm, frame)
 
+    def speaks(self, item_id: str) -> None:
+        """Audio of this item has come, to be spoken."""
+        self._transcript.speaks(item_id)
+
     def played(self, position: int) -> None:
         """The far end says that it has played up to this position."""
         self._recording.played(position, self._clock())
@@ -117,11 +121,15 @@ class Recorder:
 
     def note(self, event: AgentEvent) -> None:
         """Something has happened."""
-        if self._kept.conversation and not self._has_failed:
+        if isinstance(event, AgentTranscript) and self._kept.conversation and not self._has_failed:
             self._transcript.note(event, self._clock() - self._began)
 
-    async def run(self) -> None:
-        """Write every second what is settled, until cancelled or until it can't be written any more."""
+    async def run(self, unheard: Callable[[], Collection[str]]) -> None:
+        """Write every second what is settled, until cancelled or until it can't be written any more.
+
+        Args:
+            unheard: Tells the items whose audio was not heard to its end.
+        """
         self._began = self._until = self._clock()
         self._recording = Recording(self._began, far_end_delay_s=self._far_end_delay_s)
         try:
@@ -132,7 +140,8 @@ class Recorder:
                 await asyncio.sleep(_EVERY_S)
                 now = self._clock()
                 await self._catch_up(now)
-                await self._write(self._recording.take(now), self._transcript.take(now - self._began))
+                lines = self._transcript.take(self._clock() - self._began, unheard())
+                await self._write(self._recording.take(now), lines)
         except AudioFileError as error:
             self._fail(error)
 
@@ -233,7 +242,8 @@ class _Files:
                 if self._wav.is_full:
                     self._next_part()
                 self._wav.append(batch.conversation)
-            text = "".join(f"{line}\n" for line in batch.lines).encode()
+            # Half a character can't be written.
+            text = "".join(f"{line}\n" for line in batch.lines).encode(errors="replace")
             for file, data in ((self._lines, text), (self._user, batch.user_pcm), (self._agent, batch.agent_pcm)):
                 if file is not None and data:
                     _write_all(file, data)

@@ -78,6 +78,8 @@ class Reporter:
         body |= {"text": words.text, "final": True} if words.final else {"delta": words.text}
         if words.interrupted:
             body["interrupted"] = True
+        if words.typed:
+            body["typed"] = True
         self._send(body)
         if words.item_id not in self._places:
             self._last_place += 1

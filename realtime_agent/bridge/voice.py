@@ -72,8 +72,14 @@ class Voice:
         """Samples given out since the start."""
         return self._playout.position
 
+    def unheard(self) -> set[str]:
+        """The items of which more is to be heard, or more may come."""
+        return self._playout.unheard(self._clock())
+
     def add(self, item_id: str, content_index: int, pcm: bytes) -> None:
         """Take more of what is to be said."""
+        if self._recorder is not None:
+            self._recorder.speaks(item_id)
         self._playout.add(item_id, content_index, pcm)
         self._changed.set()
 

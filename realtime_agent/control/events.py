@@ -60,7 +60,7 @@ class AgentTranscript(_AgentEvent):
 
     Items stand in the conversation in the order of `place`, whenever their words come: those of a user are often known
     only after the reply to them began. A final with `interrupted` takes the place of an earlier one: it has only what
-    the user heard, by estimate.
+    the user heard, by estimate. Words that are `typed` are spoken by nobody.
     """
 
     type: Literal["transcript"] = "transcript"
@@ -71,6 +71,7 @@ class AgentTranscript(_AgentEvent):
     text: str | None = None
     final: Literal[True] | None = None
     interrupted: Literal[True] | None = None
+    typed: Literal[True] | None = None
 
 
 class SpeechChanged(_AgentEvent):

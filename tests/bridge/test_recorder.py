@@ -32,9 +32,13 @@ class Scene:
     def __init__(self, folder: Path, kept: Kept = ALL) -> None:
         self.told: list[AgentEvent] = []
         self.now = 100.0
+        self.unheard: set[str] = set()
         self.recorder = Recorder(
             folder, lambda: "call", kept, far_end_delay_s=0, notify=self.told.append, clock=lambda: self.now
         )
+
+    async def run(self) -> None:
+        await self.recorder.run(lambda: self.unheard)
 
     async def until_told(self, kind: type[AgentEvent]) -> None:
         async with asyncio.timeout(30):
@@ -46,7 +50,7 @@ class Scene:
 async def recording(folder: Path, kept: Kept = ALL) -> AsyncIterator[Scene]:
     """A recorder that runs; it is closed at the end, as an agent does."""
     scene = Scene(folder, kept)
-    running = asyncio.create_task(scene.recorder.run())
+    running = asyncio.create_task(scene.run())
     await scene.until_told(RecordingBegun)
     try:
         yield scene
@@ -101,10 +105,32 @@ async def test_what_is_settled_is_on_the_disk_before_the_end(tmp_path: Path) -> 
                 await asyncio.sleep(0.005)
 
 
+async def test_a_reply_s_line_is_written_when_it_was_heard(tmp_path: Path) -> None:
+    async with recording(tmp_path) as scene:
+        scene.unheard = {"i"}
+        scene.recorder.speaks("i")
+        scene.recorder.note(AgentTranscript(role="assistant", item_id="i", place=1, text="Noon.", final=True))
+        scene.now = 150
+        async with asyncio.timeout(30):
+            while seconds(tmp_path / "call.wav") < 48:
+                await asyncio.sleep(0.005)
+        assert (tmp_path / "call.jsonl").read_text() == ""
+        scene.unheard = set()
+        async with asyncio.timeout(30):
+            while not (tmp_path / "call.jsonl").read_text():
+                await asyncio.sleep(0.005)
+
+
+async def test_half_a_character_breaks_nothing(tmp_path: Path) -> None:
+    async with recording(tmp_path) as scene:
+        scene.recorder.note(AgentTranscript(role="user", item_id="i", place=1, text="Oh \ud83d", final=True))
+    assert json.loads((tmp_path / "call.jsonl").read_text())["text"] == "Oh ?"
+
+
 async def test_a_folder_that_can_t_be_made_is_told_and_nothing_else_happens(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     scene = Scene(tmp_path / "file" / "calls")
-    await scene.recorder.run()
+    await scene.run()
     (error,) = scene.told
     assert isinstance(error, ErrorReported)
     assert (error.of, error.code) == ("recording", "recording_failed")
@@ -116,7 +142,7 @@ async def test_a_folder_that_can_t_be_made_is_told_and_nothing_else_happens(tmp_
 async def test_a_name_that_is_taken_writes_over_nothing(tmp_path: Path) -> None:
     (tmp_path / "call.jsonl").write_text("mine")
     scene = Scene(tmp_path)
-    await scene.recorder.run()
+    await scene.run()
     assert isinstance(scene.told[0], ErrorReported)
     assert (tmp_path / "call.jsonl").read_text() == "mine"
     await scene.recorder.close()
@@ -193,7 +219,7 @@ async def test_files_that_are_opened_when_nobody_waits_for_them_any_more_are_wri
 
     monkeypatch.setattr(recorder, "_Files", slowly)
     scene = Scene(tmp_path)
-    running = asyncio.create_task(scene.recorder.run())
+    running = asyncio.create_task(scene.run())
     await asyncio.sleep(0.05)
     scene.recorder.user_spoke(FRAME)
     scene.now = 104
@@ -210,7 +236,7 @@ async def test_files_that_are_opened_when_nobody_waits_for_them_any_more_are_wri
 async def test_files_that_could_not_be_opened_when_nobody_waits_for_them_any_more_are_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     scene = Scene(tmp_path / "file" / "calls")
-    running = asyncio.create_task(scene.recorder.run())
+    running = asyncio.create_task(scene.run())
     while scene.recorder._opening is None:
         await asyncio.sleep(0)
     running.cancel()

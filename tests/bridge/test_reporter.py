@@ -69,6 +69,13 @@ def test_words_go_to_the_channel_and_to_the_server(scene: Scene) -> None:
     ]
 
 
+def test_of_words_that_nobody_speaks_is_told_that_they_are_typed(scene: Scene) -> None:
+    scene.reporter.transcript(Transcript("user", "u1", "Hello?", final=True, typed=True))
+    told = {"role": "user", "item_id": "u1", "text": "Hello?", "final": True, "typed": True}
+    assert scene.sent == [{"type": "transcript", **told}]
+    assert scene.told == [AgentTranscript.model_validate(told | {"place": 1})]
+
+
 def test_no_words_are_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     scene.reporter.transcript(Transcript("user", "u1", "my number is 5", final=True))

@@ -45,6 +45,9 @@ class Heard:
 
     # The recorder.
 
+    def speaks(self, item_id: str) -> None:
+        self.recorded.append(("speaks", item_id))
+
     def agent_spoke(self, frame: bytes, position: int, due: float) -> None:
         self.recorded.append(("spoke", position, round(due, 3)))
 
@@ -118,4 +121,26 @@ async def test_a_recorder_learns_what_is_due_when_and_where_it_was_cut() -> None
         voice.cut()
         spoke = [each for each in heard.recorded if each[0] == "spoke"]
         assert spoke[:3] == [("spoke", number * 480, round(begin + number * 0.02, 3)) for number in range(3)]
+        assert heard.recorded[0] == ("speaks", "i1")
         assert heard.recorded[-2:] == [("played", 2400), ("cut", 2400)]
+
+
+@in_virtual_time
+async def test_an_item_is_unheard_until_the_far_end_has_played_all_of_it() -> None:
+    async with speaking() as (voice, _):
+        assert voice.unheard() == set()
+        voice.add("i1", 0, HALF_A_SECOND)
+        await asyncio.sleep(5)
+        # More of it may come.
+        assert voice.unheard() == {"i1"}
+        voice.finish("i1", 0)
+        assert voice.unheard() == set()
+        voice.add("i2", 0, HALF_A_SECOND)
+        voice.finish("i2", 0)
+        voice.add("i3", 0, HALF_A_SECOND)
+        await asyncio.sleep(0.59)
+        assert voice.unheard() == {"i2", "i3"}
+        await asyncio.sleep(0.05)
+        assert voice.unheard() == {"i3"}
+        voice.cut()
+        assert voice.unheard() == set()
