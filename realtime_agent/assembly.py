@@ -146,7 +146,8 @@ def _channel(spec: AgentSpec, settings: Settings) -> Channel:
 
 def _recorder(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None]) -> Recorder | None:
     kept = Kept(spec.record, settings.write_rtc_pcm, settings.write_agent_pcm)
-    if not any(kept):
+    is_spared = bool(settings.record_dir) and not spec.record
+    if is_spared or not any(kept):
         return None
     return Recorder(
         Path(settings.record_dir or _RECORDINGS),

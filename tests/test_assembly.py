@@ -124,3 +124,15 @@ async def test_playout_has_the_channel_s_frames_and_the_settings_lead() -> None:
         frames.append(frame)
     assert {len(frame) for frame in frames} == {channel.frame_ms * 48}
     assert len(frames) == 100 // channel.frame_ms + 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_recorded", "kept"),
+    [("calls", False, None), ("calls", True, (True, True, False)), ("", False, (False, True, False))],
+)
+async def test_who_is_spared_a_recording_is_spared_the_raw_audio_too(
+    folder: str, is_recorded: bool, kept: tuple[bool, ...] | None
+) -> None:
+    settings = Settings(record_dir=folder, write_rtc_pcm=True)
+    agent, _ = assemble(agent_spec(record=is_recorded), settings, notify=lambda event: None)
+    assert (agent._recorder and agent._recorder._kept) == kept
