@@ -80,8 +80,8 @@ class UserSpeech:
 class Transcript:
     """Words of one side: a delta to append, or with `final` the whole text. The first of an item tells its place.
 
-    `interrupted` with `final`: the user heard this much of it, by estimate. `typed`: nobody has spoken it, it came by
-    `Session.say`.
+    `interrupted` with `final`: the user heard this much of it, by estimate. `typed`: nobody speaks it; it came by
+    `Session.say`, or the model has written it.
     """
 
     role: str

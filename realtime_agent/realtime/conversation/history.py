@@ -86,6 +86,11 @@ class Entry:
         return any(part.is_begun for part in self.parts.values())
 
     @property
+    def is_written(self) -> bool:
+        """Whether nobody speaks any of it."""
+        return bool(self.parts) and all(part.is_written for part in self.parts.values())
+
+    @property
     def tokens(self) -> int:
         """An estimate of what it costs to tell it."""
         size = len(self.words.encode()) + len(self.name)

@@ -176,7 +176,7 @@ class Items:
             part = entry.part(content_index)
             end = min(ms, part.received_ms)
             part.cut(end)
-            actions.append(Transcript("assistant", item_id, part.heard_text, final=True, interrupted=True))
+            actions.append(_final(entry, item_id, interrupted=True))
             if entry.known == "audio":
                 truncate = ev.ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=end)
                 actions.append(self._outgoing.send(truncate))
@@ -231,30 +231,32 @@ class Items:
 
     def words(self, event: _Words) -> list[Action]:
         """More words of what the agent says, or writes."""
-        part = self._part_of(event)
-        if part is None:
+        entry, part = self._part_of(event)
+        if entry is None or part is None:
             return []
         part.is_written = isinstance(event, ev.OutputTextDelta)
         part.add_words(event.delta)
-        return [Transcript("assistant", event.item_id, event.delta)]
+        return [Transcript("assistant", event.item_id, event.delta, typed=entry.is_written)]
 
     def all_words(self, event: _AllWords) -> list[Action]:
         """All words of a part."""
-        part = self._part_of(event)
-        if part is None:
+        entry, part = self._part_of(event)
+        if entry is None or part is None:
             return []
+        part.is_written = isinstance(event, ev.OutputTextDone)
         part.complete(event.transcript if isinstance(event, ev.OutputTranscriptDone) else event.text)
-        return [Transcript("assistant", event.item_id, part.text, final=True)]
+        return [_final(entry, event.item_id)]
 
-    def _part_of(self, event: _Words | _AllWords) -> Spoken | None:
-        """The part that words belong to, if they count."""
+    def _part_of(self, event: _Words | _AllWords) -> tuple[Entry, Spoken] | tuple[None, None]:
+        """The item and the part of it that words belong to, if they count."""
         if not self._responses.is_shown(event.response_id):
-            return None
-        part = self._said(event).part(event.content_index)
+            return None, None
+        entry = self._said(event)
+        part = entry.part(event.content_index)
         if not part.text and not part.is_begun and not self._responses.is_heard(event.response_id):
             # Its response was interrupted before it began, so nobody hears it.
             part.stop()
-        return None if part.is_whole else part
+        return (None, None) if part.is_whole else (entry, part)
 
     def _said(self, event: ev.OutputAudioDelta | _Words | _AllWords) -> Entry:
         """The assistant's item that an event is about."""
@@ -275,7 +277,7 @@ class Items:
         for content_index, part in entry.parts.items():
             if not part.is_whole or (entry.id, content_index) in self._playing:
                 part.stop()
-                actions.append(Transcript("assistant", entry.id, part.text, final=True, interrupted=True))
+                actions.append(_final(entry, entry.id, interrupted=True))
         return actions
 
     def _stop_all(self) -> list[Action]:
@@ -285,7 +287,7 @@ class Items:
             for part in entry.parts.values():
                 if not part.is_whole:
                     part.stop()
-                    actions.append(Transcript("assistant", entry.id, part.text, final=True, interrupted=True))
+                    actions.append(_final(entry, entry.id, interrupted=True))
         return actions
 
     def _make_anew(self, entry: Entry) -> list[Action]:
@@ -330,3 +332,8 @@ class Items:
         command = self._adding.pop(item_id, None)
         self._on_refused.pop(item_id, None)
         return [Answer(command, outcome=item_id)] if command is not None else []
+
+
+def _final(entry: Entry, item_id: str, *, interrupted: bool = False) -> Transcript:
+    """All the words of an assistant's item, of each of its parts those that were heard."""
+    return Transcript("assistant", item_id, entry.words, final=True, interrupted=interrupted, typed=entry.is_written)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from realtime_agent.realtime import events as ev
@@ -123,8 +125,25 @@ def test_the_agent_s_words_are_told_as_they_come(conversation: Conversation) -> 
 def test_a_reply_in_text_is_told_like_one_in_speech(conversation: Conversation) -> None:
     text = ev.OutputTextDelta(response_id="r1", item_id="i1", delta="good ")
     whole = ev.OutputTextDone(response_id="r1", item_id="i1", text="good day")
-    assert conversation.handle(text) == [Transcript("assistant", "i1", "good ")]
-    assert conversation.handle(whole) == [Transcript("assistant", "i1", "good day", final=True)]
+    assert conversation.handle(text) == [Transcript("assistant", "i1", "good ", typed=True)]
+    assert conversation.handle(whole) == [Transcript("assistant", "i1", "good day", final=True, typed=True)]
+
+
+def test_the_words_of_an_item_are_those_of_all_its_parts(conversation: Conversation) -> None:
+    of_second = {"response_id": "r1", "item_id": "i1", "content_index": 1}
+    second = base64.b64encode(audio(1000)).decode()
+    drive(
+        conversation,
+        [created("r1"), words("i1", "good day"), delta("r1", pcm=audio(1000)), all_words("i1", "good day")],
+    )
+    drive(conversation, [ev.OutputTranscriptDelta(**of_second, delta="how are you")])
+    drive(conversation, [ev.OutputAudioDelta(**of_second, delta=second)])
+    whole = Transcript("assistant", "i1", "good day how are you", final=True)
+    assert conversation.handle(ev.OutputTranscriptDone(**of_second, transcript="how are you")) == [whole]
+    heard = Transcript("assistant", "i1", "good day how", final=True, interrupted=True)
+    assert heard in conversation.interrupted([("i1", 1, 500)])
+    nothing_more = Transcript("assistant", "i1", "good", final=True, interrupted=True)
+    assert conversation.interrupted([("i1", 0, 500), ("i1", 1, 0)])[2] == nothing_more
 
 
 # What was cut.
