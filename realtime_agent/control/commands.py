@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Ta
 
 from realtime_agent.control.life import State
 from realtime_agent.control.session_fields import SessionFields
-from realtime_agent.control.spec import ChannelName, Instruction
+from realtime_agent.control.spec import NOT_BLANK, ChannelName, Instruction
 from realtime_agent.realtime.types import (
     AudioInput,
     SemanticVad,
@@ -46,7 +46,7 @@ DEFAULT_TURN_DETECTION = ServerVad(
 MAX_COMMANDS = 64
 """Commands that an agent may be busy with."""
 
-InputText = Annotated[str, Field(min_length=1, max_length=32_000)]
+InputText = Annotated[str, Field(min_length=1, max_length=32_000, pattern=NOT_BLANK)]
 
 
 def _kind_of_turn_detection(value: object) -> str | None:
@@ -100,7 +100,10 @@ class UpdateSession(SessionFields, _Command):
 
     @model_validator(mode="after")
     def _changes_something(self) -> UpdateSession:
-        if not self.model_fields_set - _Command.model_fields.keys() - {"command"}:
+        says_something = (
+            self.functions is not None or self.language is not None or self.session().model_fields_set - {"type"}
+        )
+        if not says_something:
             raise ValueError("give at least one setting, such as voice, speed or tools")
         return self
 

@@ -130,16 +130,8 @@ class SessionFields(BaseModel):
         if isinstance(self.voice, str) and self.voice not in settings.voices:
             message = f"unknown voice {self.voice[:40]!r}; it is one of {', '.join(settings.voices)}"
             raise InvalidRequest(FieldError("voice", message))
-        if self.transcription is None and self.language is None:
-            return self
-        if "transcription" in self.model_fields_set and self.transcription is None:
-            raise InvalidRequest(FieldError("language", "there is no transcription that it could help"))
-        given = {} if self.transcription is None else self.transcription.to_dict()
-        if self.language is not None and given.get("language") is not None:
-            raise InvalidRequest(FieldError("language", "it is in transcription too: leave one of them out"))
-        defaults = {"model": settings.transcription_model, **self._given("language")}
-        transcription = Transcription.model_validate(defaults | given)
-        return self.model_copy(update={"transcription": transcription, "language": None})
+        transcription = self._transcription(settings)
+        return self.model_copy(update={"transcription": transcription, "language": None}) if transcription else self
 
     def session(self) -> SessionConfig:
         """What is given, as the model is told it, but for the functions."""
@@ -151,6 +143,19 @@ class SessionFields(BaseModel):
         if self.servers:
             fields["tools"] = self.servers
         return SessionConfig(**fields)
+
+    def _transcription(self, settings: Settings) -> Transcription | None:
+        """What is given of it, of the deployment's model unless it names another; a language alone has none."""
+        given = {} if self.transcription is None else self.transcription.to_dict()
+        if self.language is not None:
+            if "transcription" in self.model_fields_set and self.transcription is None:
+                raise InvalidRequest(FieldError("language", "there is no transcription that it could help"))
+            if given.get("language") is not None:
+                raise InvalidRequest(FieldError("language", "it is in transcription too: leave one of them out"))
+            given["language"] = self.language
+        if self.transcription is not None:
+            given.setdefault("model", settings.transcription_model)
+        return Transcription.model_validate(given) if given else None
 
     def _given(self, *names: str) -> dict[str, Any]:
         """Those that say something."""

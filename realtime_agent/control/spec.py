@@ -8,7 +8,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from realtime_agent.realtime.types import SessionConfig
 
-__all__ = ["AgentSpec", "ChannelName", "Instruction", "Language", "Limits", "Seconds", "Uid"]
+__all__ = ["NOT_BLANK", "AgentSpec", "ChannelName", "Instruction", "Language", "Limits", "Seconds", "Uid"]
+
+NOT_BLANK = r"\S"
+"""A pattern of what has words in it."""
 
 _STEPS = (".", "..")
 """In an address they are no names: clients resolve them before they ask."""
@@ -36,7 +39,7 @@ Uid = Annotated[
     int,
     Field(strict=True, ge=0, le=2**32 - 1, description="A participant's number; 0 lets the server choose."),
 ]
-Instruction = Annotated[str, Field(min_length=1, max_length=32_000)]
+Instruction = Annotated[str, Field(min_length=1, max_length=32_000, pattern=NOT_BLANK)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", description="ISO 639, such as en.")]
 Seconds = Annotated[float, Field(strict=True, ge=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from realtime_agent.errors import ModelConflict, ModelRefused, SessionError, SessionLost, SessionTimeout
+from realtime_agent.errors import ModelConflict, ModelRefused, QueueFull, SessionError, SessionLost, SessionTimeout
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.conversation import Conversation
@@ -215,7 +215,7 @@ class RealtimeSession:
     async def _ask(self, ask: Callable[[int], list[Action]]) -> str | bool | None:
         """Let the conversation carry out a command, and wait for what comes of it."""
         if self._conversation.commands_waiting >= _MAX_COMMANDS:
-            raise ModelRefused(f"the model has not answered the last {_MAX_COMMANDS} commands", "too_many_commands")
+            raise QueueFull(f"the model has not answered the last {_MAX_COMMANDS} commands")
         command = next(self._numbers)
         expected: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[command] = expected

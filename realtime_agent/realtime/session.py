@@ -286,7 +286,8 @@ class Session(Protocol):
 
         Raises:
             ModelConflict: the model does not accept it as things stand; nothing has changed.
-            ModelRefused: it does not accept it, or has not answered too many before; nothing has changed.
+            ModelRefused: it does not accept it; nothing has changed.
+            QueueFull: it has not answered too many before.
             SessionTimeout: it did not answer in time. Where it was not even told, since it is away, it will not be.
         """
         ...

@@ -93,9 +93,9 @@ class Wire(BaseModel):
 
 
 class Sent(Wire):
-    """Something that a client sends: an unknown field is an error."""
+    """Something that a client sends: an unknown field is an error, and so is a value of another type."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     def in_full(self) -> Self:
         """The same with every field set, so that all of it is sent and nothing of an earlier setting stays."""

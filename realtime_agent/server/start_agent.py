@@ -103,4 +103,7 @@ class StartAgent(SessionFields, _Agent):
             # The server's default would take the place of what the prompt says.
             defaults.instructions = self.system_instruction or settings.system_instruction
         given = self.completed(settings).session()
-        return SessionConfig.model_validate(merge_settings(defaults.to_dict(), given.to_dict()))
+        merged = merge_settings(defaults.to_dict(), given.to_dict())
+        if given.transcription is not None:
+            merged["audio"]["input"]["transcription"] = transcription.to_dict() | given.transcription.to_dict()
+        return SessionConfig.model_validate(merged)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from realtime_agent.config import Settings
 from realtime_agent.control import commands
 from realtime_agent.realtime.types import SemanticVad, ServerVad
 
@@ -58,6 +59,16 @@ def test_a_command_is_read_and_survives_the_queue(raw: dict[str, Any], kind: typ
         ({"command": "update_turn_detection", "new_turn_detection": "true"}, "new_turn_detection"),
         ({"command": "update_turn_detection", "new_turn_detection": {"type": "psychic"}}, "new_turn_detection"),
         ({"command": "update_turn_detection", "new_turn_detection": {**VAD, "threshold": 2}}, "threshold"),
+        ({"command": "update_turn_detection", "new_turn_detection": {**VAD, "threshold": "0.3"}}, "threshold"),
+        (
+            {"command": "update_turn_detection", "new_turn_detection": {**VAD, "create_response": "no"}},
+            "create_response",
+        ),
+        ({"command": "update_turn_detection", "new_turn_detection": {**VAD, "create_response": 0}}, "create_response"),
+        ({"command": "update_instruction", "new_instruction": " \n"}, "new_instruction"),
+        ({"command": "say", "input_text": " "}, "input_text"),
+        ({"command": "send_user_text", "input_text": "\t"}, "input_text"),
+        ({"command": "update_session", "voice": None}, "give at least one setting"),
         ({"command": "send_system_text"}, "input_text"),
         ({"command": "send_system_text", "input_text": ""}, "input_text"),
         ({"command": "send_user_text"}, "input_text"),
@@ -115,3 +126,19 @@ def test_what_is_neither_a_switch_nor_an_object_is_told_what_may_be(wrong: objec
     command = {"command": "update_turn_detection", "channel_name": "room", "new_turn_detection": wrong}
     with pytest.raises(ValidationError, match="should be true, false or an object"):
         commands.command_adapter.validate_python(command)
+
+
+def test_a_language_alone_names_no_model_and_a_transcription_does() -> None:
+    def transcription(**fields: Any) -> dict[str, Any]:
+        raw = {"channel_name": "test", "command": "update_session", **fields}
+        command = commands.command_adapter.validate_python(raw)
+        assert isinstance(command, commands.UpdateSession)
+        told = command.completed(Settings(transcription_model="scribe")).session().transcription
+        assert told is not None
+        return told.to_dict()
+
+    assert transcription(language="ga") == {"language": "ga"}
+    assert transcription(transcription={"prompt": "Aoife"}) == {"model": "scribe", "prompt": "Aoife"}
+    assert transcription(transcription={"prompt": "Aoife"}, language="ga") == {
+        "model": "scribe", "prompt": "Aoife", "language": "ga",
+    }  # fmt: skip

@@ -276,6 +276,7 @@ async def test_push_to_talk_is_four_commands(scene: Scene) -> None:
     assert await asking == {"response": "begun"}
     turn = await scene.watcher.until(lambda event: event["type"] == "turn")
     assert turn["first_frame_ms"] >= turn["first_audio_ms"]
+    await scene.watcher.until(lambda event: event.get("text") == "Noon.")
     said = [(event["role"], event["text"]) for event in scene.watcher.of("transcript") if event.get("final")]
     assert said == [("user", "What time is it?"), ("assistant", "Noon.")]
 

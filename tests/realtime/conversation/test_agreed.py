@@ -108,3 +108,31 @@ def test_a_change_that_is_answered_late_is_taken_all_the_same() -> None:
     assert not settings.is_awaited
     assert settings.accepted() is not None
     assert settings.config.instructions == "Sing."
+
+
+def language(code: str) -> SessionConfig:
+    return SessionConfig(audio=SessionAudio(input=AudioInput(transcription=Transcription(language=code))))
+
+
+def test_a_language_alone_changes_nothing_else_of_the_transcription() -> None:
+    listening = AudioInput(transcription=Transcription(model="t", prompt="Names: Aoife.", keywords=["Aoife"]))
+    settings = Agreed(SessionConfig(audio=SessionAudio(input=listening)))
+    change = settings.in_full(language("ga"))
+    assert change is not None
+    assert change.transcription == Transcription(model="t", prompt="Names: Aoife.", keywords=["Aoife"], language="ga")
+
+
+def test_a_language_alone_is_one_of_the_transcription_that_is_asked_for() -> None:
+    settings = agreed()
+    other = AudioInput(transcription=Transcription(model="other"))
+    settings.propose(SessionConfig(audio=SessionAudio(input=other)), 1)
+    change = settings.in_full(language("ga"))
+    assert change is not None
+    assert change.transcription == Transcription(model="other", language="ga")
+
+
+def test_where_nothing_is_written_down_no_language_can_be_set() -> None:
+    settings = Agreed(SessionConfig())
+    assert settings.in_full(language("ga")) is None
+    whole = SessionConfig(audio=SessionAudio(input=AudioInput(transcription=Transcription(model="t", language="ga"))))
+    assert settings.in_full(whole) is whole
