@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from realtime_agent.errors import ConfigError
+from realtime_agent.phrase_setting import parse_phrases
 from realtime_agent.validation import in_words
 
 __all__ = ["Settings", "emptied_names", "load_settings", "unknown_names", "usable_settings"]
@@ -198,11 +199,7 @@ class Settings(BaseModel):
     @field_validator("stop_phrases", "start_phrases")
     @classmethod
     def _check_phrases(cls, value: str) -> str:
-        for phrase in value.split(","):
-            sides = [side.split() for side in re.split(r"…|\.\.\.", phrase)]
-            words_of_all = [word for side in sides for word in side]
-            if len(sides) != 2 or not all(sides) or not all(re.search(r"[^\W_]", word) for word in words_of_all):
-                raise ValueError(f"{phrase.strip()!r} is not first words, … and last words, such as: hey … stop")
+        parse_phrases(value)
         return value
 
     @field_validator("local_llm_url", "webhook_url")

@@ -25,8 +25,9 @@ FLOORS: list[set[str]] = [
         "text",
         "threads",
         "validation",
+        "words",
     },
-    {"config", "logs"},
+    {"config", "logs", "phrase_setting"},
     {"realtime", "rtc", "audio", "control", "tools"},
     {"bridge"},
     {"agent", "assembly", "call", "call_line", "call_log", "local_model"},
@@ -43,6 +44,7 @@ SAME_FLOOR = {
     ("call", "call_line"),
     ("call", "call_log"),
     ("call_line", "call_log"),
+    ("config", "phrase_setting"),
     ("main", "programs"),
 }
 """Neighbours that may import one another, in this direction; no others do."""

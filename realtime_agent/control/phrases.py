@@ -1,29 +1,42 @@
 """Phrases by which a user pauses and resumes the agent, such as "Hey … Stop" and "Hey … Start"; sans-I/O.
 
 An utterance is a phrase if it begins with the phrase's first words, ends with its last words, and has at most three
-words between: "Hey, could you please stop?". Case, punctuation and accents do not count. A negation between makes it
-another sentence: "Hey, don't stop."
+words between: "Hey, could you please stop?". Case, punctuation and accents do not count. In scripts that put no spaces
+between words, four signs are taken for one. A negation between makes it another sentence: "Hey, don't stop." Who is
+impatient may say it several times in one breath.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+
+from realtime_agent.phrase_setting import PhrasePattern, Spellings, parse_phrases
+from realtime_agent.words import is_sign, words_of
 
 __all__ = ["Phrase", "Phrases"]
 
 _MAX_BETWEEN = 3
 
-_GAP = re.compile(r"…|\.\.\.")
+_SIGNS_OF_A_WORD = 4
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+(?:'[^\W_]+)*")
-"""A run of letters and digits, or one sign of a script that puts no space between words."""
+_CONTRACTED = "ai|are|ca|could|dare|did|do|does|had|has|have|is|may|might|must|need|ought|sha|should|was|were|wo|would"
+"""What a "nt" without an apostrophe negates; "agent" and "want" end in the same letters."""
 
-_NEGATIONS = frozenset(
-    ("not", "never", "no", "dont", "cannot", "cant", "wont", "nicht", "nie", "kein", "pas", "jamais", "nunca", "non",
-     "nao", "niet", "nooit", "不", "别", "別")
-)  # fmt: skip
+_NEGATIONS = (
+    "not cannot never no nobody none nothing nowhere neither nor hardly barely scarcely rarely seldom without "
+    "nicht nichts nie niemals niemand nein kein keine keinem keinen keiner keines "
+    "pas ne non jamais rien aucun aucune sans nunca jamás nada nadie ningún ninguno ninguna tampoco sin "
+    "não nem ninguém nenhum nenhuma niente nulla nessuno nessuna senza niet niets nooit geen nee "
+    "inte ikke ikkje aldrig aldri ingen inget nej nei nigdy nikt не нет ни ні никогда никто ничего нельзя ніколи "
+    "δεν μη μην ποτέ όχι değil asla sak\N{LATIN SMALL LETTER DOTLESS I}n hiç नहीं मत न لا لم لن ليس לא אל אין 안 못 "
+    "không đừng tidak jangan 不 别 別 没 沒 勿 莫 อย่า ไม่"
+)
+
+_NEGATION = re.compile(
+    rf"(?<!\S)(?:\S+n't|(?:{_CONTRACTED})nt|{'|'.join(' '.join(words_of(each)) for each in _NEGATIONS.split())})(?!\S)"
+)
 
 
 class Phrase(StrEnum):
@@ -37,52 +50,58 @@ class Phrases:
     """Spots phrases in what was said.
 
     Args:
-        stop: The phrases that pause, as `hey|hay … stop, hé … arrête`: a comma between phrases, `…` or `...` between
-            the first words and the last, `|` between spellings of one word. Speech-to-text mishears: give it several.
+        stop: The phrases that pause, as `parse_phrases` reads them. Speech-to-text mishears: give it several spellings.
         start: Those that resume.
 
     Raises:
-        ValueError: a phrase has no first or no last word, or what should be a word is none.
+        ValueError: they can't be read.
     """
 
     def __init__(self, stop: str, start: str) -> None:
-        texts = [(Phrase.STOP, each) for each in _split(stop)] + [(Phrase.START, each) for each in _split(start)]
-        self._patterns = [(phrase, _pattern(text)) for phrase, text in texts]
+        self._patterns = {Phrase.STOP: parse_phrases(stop), Phrase.START: parse_phrases(start)}
 
     def spot(self, utterance: str) -> Phrase | None:
         """The phrase that a whole utterance is, if it is one."""
-        words = " ".join(_words(utterance))
-        for phrase, pattern in self._patterns:
-            match = pattern.fullmatch(words)
-            if match is not None and _NEGATIONS.isdisjoint(match["between"].replace("'", "").split()):
-                return phrase
-        return None
+        words = words_of(utterance)
+        return next((phrase for phrase, patterns in self._patterns.items() if _are_said(words, patterns)), None)
 
 
-def _split(text: str) -> list[str]:
-    return [phrase for phrase in text.split(",") if phrase.strip()]
+def _are_said(words: Sequence[str], patterns: Sequence[PhrasePattern]) -> bool:
+    """Whether the words are one of these phrases, or several one after the other, and nothing else."""
+    starts, seen = [0], {0}
+    while starts:
+        start = starts.pop()
+        ends = {end for pattern in patterns for end in _ends(words, start, pattern)}
+        if len(words) in ends:
+            return True
+        starts += ends - seen
+        seen |= ends
+    return False
 
 
-def _pattern(phrase: str) -> re.Pattern[str]:
-    first, *rest = (" ".join(map(_spellings, side.split())) for side in _GAP.split(phrase))
-    if len(rest) != 1 or not first or not rest[0]:
-        raise ValueError(f"{phrase.strip()!r} is not first words, … and last words, such as hey … stop")
-    return re.compile(rf"{first}(?P<between>(?: \S+){{0,{_MAX_BETWEEN}}}) {rest[0]}")
+def _ends(words: Sequence[str], start: int, pattern: PhrasePattern) -> Iterator[int]:
+    """Where a phrase may end that begins here."""
+    for begin in _after(words, start, pattern.first):
+        for end in range(begin, len(words)):
+            if not _may_stand_between(words[begin:end]):
+                break
+            yield from _after(words, end, pattern.last)
 
 
-def _spellings(word: str) -> str:
-    """A pattern for one word of a phrase, in all its spellings."""
-    spellings = [re.escape(spelling) for each in word.split("|") if (spelling := " ".join(_words(each)))]
-    if not spellings:
-        raise ValueError(f"{word!r} is no word")
-    return f"(?:{'|'.join(spellings)})"
+def _after(words: Sequence[str], place: int, side: Sequence[Spellings]) -> set[int]:
+    """Where the first words of a phrase, or the last, may end that begin here."""
+    places = {place}
+    for spellings in side:
+        places = {
+            place + len(spelling)
+            for place in places
+            for spelling in spellings
+            if tuple(words[place : place + len(spelling)]) == spelling
+        }
+    return places
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(_plain(text))
-
-
-def _plain(text: str) -> str:
-    """Without what writing may do one way or another: case, accents, the kind of apostrophe."""
-    letters = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")).casefold()
-    return unicodedata.normalize("NFC", "".join(each for each in letters if not unicodedata.combining(each)))
+def _may_stand_between(words: Sequence[str]) -> bool:
+    signs = sum(map(is_sign, words))
+    count = len(words) - signs - (-signs // _SIGNS_OF_A_WORD)
+    return count <= _MAX_BETWEEN and _NEGATION.search(" ".join(words)) is None

@@ -37,6 +37,12 @@ STOPS = [
     "Hey 42, stop.",
     "Héy agent, stóp.",
     "Hey 助手 stop",
+    "Hey, agent \N{HEAVY BLACK HEART}\N{VARIATION SELECTOR-16}, stop!",
+    "\N{FULLWIDTH LATIN SMALL LETTER H}ey agent\N{FULLWIDTH COMMA}stop",
+    "Hey agent, stop! Hey agent, stop!",
+    "Hey agent, stop. Hey, stop. Hey!! Agent, please stop.",
+    "Hey agent, I want stop.",
+    "Hey, where's the bus stop?",
 ]
 
 STARTS = [
@@ -52,6 +58,8 @@ STARTS = [
     "Hay agent start",
     "Hey agent, starts.",
     "Hey agent started.",
+    "Hey agent, start. Hey agent, start.",
+    "Hey, stop. Hey, start.",
 ]
 
 NEITHER = [
@@ -72,6 +80,27 @@ NEITHER = [
     "Hey, never stop.",
     "Hey, you can't start.",
     "Hey, no, stop.",
+    "Hey, it doesn't stop.",
+    "Hey, he didnt stop.",
+    "Hey, you shouldn't stop.",
+    "Hey, why doesn't it start?",
+    "Hey, my car wouldn\N{RIGHT SINGLE QUOTATION MARK}t start.",
+    "Hey, it isn't gonna stop.",
+    "Hey, ain't gonna stop.",
+    "Hey, we couldnt start.",
+    "Hey, she hasn't started.",
+    "Hey, nobody stops.",
+    "Hey, nothing stops.",
+    "Hey, neither stops.",
+    "Hey, they hardly stop.",
+    "Hey, don\N{LEFT SINGLE QUOTATION MARK}t stop.",
+    "Hey, don\N{MODIFIER LETTER APOSTROPHE}t stop.",
+    "Hey, don\N{ACUTE ACCENT}t stop.",
+    "Hey, don\N{PRIME}t stop.",
+    "Hey, don\N{FULLWIDTH APOSTROPHE}t stop.",
+    "Hey, don`t stop.",
+    "Hey agent, don't stop! Hey agent, stop!",
+    "Hey agent, stop! Hey agent!",
     "he starts",
     "He starts.",
     "He stops.",
@@ -142,10 +171,25 @@ def test_three_words_may_stand_between_and_no_more(phrases: Phrases) -> None:
         ("hallo … anhalten|halt", "Hallo Assistent, halt!"),
         ("oye … para", "Oye, asistente, ¡para!"),
         ("嘿 … 停", "嘿,小助手,停。"),
+        ("嘿……停", "嘿,小爱同学,停"),
+        ("嘿 … 停", "嘿小爱同学停"),
         ("ねえ … 止まれ", "ねえ、止まれ"),
+        ("ねえ … 止まれ", "ねえエージェント、止まれ"),
+        ("ねえ … 止まれ", "ねえ、アシスタントさん、止まれ!ねえ、止まれ!"),
+        ("सुनो … रुको", "सुनो एजेंट, रुको।"),
+        ("हे … रुको", "हे कृपया अब रुको"),
+        ("เฮ้ … หยุด", "เฮ้ เอเจนต์ หยุด"),
+        ("เฮ้ … หยุด", "เฮ้ช่วยหยุด"),
+        ("יא … עצור", "יָא, סוכן, עצור!"),
+        ("يا … توقف", "يَا مساعد، توقّف"),
+        ("هی … بس", "هی می\N{ZERO WIDTH NON-JOINER}شود لطفا بس"),
+        ("эй … стоп", "Эй, агент, стоп"),
+        ("έλα … σταμάτα", "ελα βοηθέ, σταματα"),
+        ("헤이 … 멈춰", "헤이, 에이전트, 멈춰"),
         ("ok computer … be quiet", "OK computer, please be quiet."),
         ("hey ... stop", "hey agent stop"),
         (" hey … stop ,  hé … arrête ", "hé arrête"),
+        ("hey … stop,", "hey stop"),
     ],
 )
 def test_phrases_of_other_words_and_languages_are_a_setting(stop: str, utterance: str) -> None:
@@ -160,25 +204,82 @@ def test_a_phrase_of_several_words_needs_them_all() -> None:
     assert phrases.spot("OK computer, speak up.") is Phrase.START
 
 
-def test_a_phrase_of_a_language_has_that_language_s_negations() -> None:
-    assert Phrases("hallo … halten", "hey … start").spot("Hallo, nicht halten!") is None
+@pytest.mark.parametrize(
+    ("stop", "utterance"),
+    [
+        ("hallo … halten", "Hallo, nicht halten!"),
+        ("hallo … halt", "Hallo, keine Halt"),
+        ("oye … para", "Oye, nadie para"),
+        ("hej … stopp", "Hej, inte stopp"),
+        ("hey … dur", "Hey, sak\N{LATIN SMALL LETTER DOTLESS I}n dur"),
+        ("эй … стоп", "Эй, не стоп"),
+        ("सुनो … रुको", "सुनो, मत रुको"),
+        ("יא … עצור", "יא, אל עצור"),
+        ("嘿 … 停", "嘿,请别停"),
+        ("เฮ้ … หยุด", "เฮ้ อย่าหยุด"),
+    ],
+)
+def test_a_phrase_of_a_language_has_that_language_s_negations(stop: str, utterance: str) -> None:
+    assert Phrases(stop, "hey … start").spot(utterance) is None
+
+
+@pytest.mark.parametrize(
+    ("stop", "utterance"),
+    [
+        ("सुनो … रुको", "सुनो, अब रोको"),
+        ("はい … かれ", "はい、がれ"),
+        ("เฮ้ … หยุด", "เฮ้ หยด"),
+    ],
+)
+def test_a_mark_that_is_as_much_as_a_letter_counts(stop: str, utterance: str) -> None:
+    assert Phrases(stop, "hey … start").spot(utterance) is None
+
+
+def test_without_spaces_four_signs_are_taken_for_a_word() -> None:
+    phrases = Phrases("嘿 … 停", "嘿 … 走")
+    assert [phrases.spot(f"嘿,{'我' * count},停") for count in (4, 12, 13)] == [Phrase.STOP, Phrase.STOP, None]
+    assert phrases.spot("嘿 agent 小助手 please 停") is Phrase.STOP
+    assert phrases.spot("嘿 agent 我的小助手 please 停") is None
+
+
+def test_a_phrase_that_is_said_again_and_again_is_found_at_once() -> None:
+    phrases = Phrases(DEFAULT.stop_phrases, DEFAULT.start_phrases)
+    assert phrases.spot("Hey stop. " * 1000) is Phrase.STOP
+    assert phrases.spot("Hey stop. " * 1000 + "Hey.") is None
 
 
 @pytest.mark.parametrize("wrong", ["hey", "hey stop", "… stop", "hey …", "hey … agent … stop", ",", "hey … stop, hey"])
 def test_what_has_not_first_words_and_last_words_is_no_phrase(wrong: str) -> None:
     with pytest.raises(ValueError, match="first words"):
         Settings(stop_phrases=wrong)
-    if wrong != ",":
-        with pytest.raises(ValueError, match="first words"):
-            Phrases(wrong, "hey … start")
+    with pytest.raises(ValueError, match="first words"):
+        Phrases(wrong, "hey … start")
+
+
+@pytest.mark.parametrize("word", ["|", "?!", "\N{ARABIC FATHA ISOLATED FORM}", "\N{MODIFIER LETTER APOSTROPHE}"])
+def test_what_has_no_letter_and_no_digit_is_no_word(word: str) -> None:
+    for make in (lambda stop: Settings(stop_phrases=stop), lambda stop: Phrases(stop, "hey … start")):
+        with pytest.raises(ValueError, match="is no word"):
+            make(f"hey … {word}")
+
+
+WORDS = st.sampled_from(["hey", "agent", "please", "don't", "stop", "start", "now"])
+
+
+@given(st.lists(WORDS, max_size=8))
+def test_no_phrase_is_found_that_does_not_begin_with_hey_and_end_with_its_last_word(words: list[str]) -> None:
+    found = Phrases(DEFAULT.stop_phrases, DEFAULT.start_phrases).spot(" ".join(words))
+    if not words or words[0] != "hey" or words[-1] not in ("stop", "start") or "don't" in words:
+        assert found is None
+    elif len(words) <= 5:
+        assert found == words[-1]
 
 
 @given(st.text())
 def test_nothing_that_can_be_said_confuses_it(utterance: str) -> None:
     phrases = Phrases(DEFAULT.stop_phrases, DEFAULT.start_phrases)
-    words = utterance.casefold().split()
-    if phrases.spot(utterance) is not None:
-        assert words
+    assert phrases.spot(f"{utterance} x") is None
+    assert phrases.spot(f"hey {utterance} stop") is not Phrase.START
 
 
 @given(st.lists(st.sampled_from(["agent", "please", "you", "Robert"]), max_size=3), st.sampled_from(["stop", "start"]))
