@@ -108,7 +108,7 @@ class Agent:
             ear,
             pause=lambda item_id: self.pause(item_id, by="voice"),
             resume=lambda since_ms: self.resume(since_ms, by="voice"),
-            clock=clock,
+            ear_heard_ms=lambda: self._hearing.ear_heard_ms,
         )
         self._turn_timer = TurnTimer()
         self._audience = Audience(spec.user_uid)
@@ -171,6 +171,7 @@ class Agent:
             self._lifetime.pause()
             self._session.pause(item_id, is_private=self._hearing.has_ear)
             self._hearing.pause()
+            self._spotter.disregard_earlier()
             self._turn_timer.forget()
             self._reporter.state(self.state, by)
 
@@ -365,7 +366,8 @@ class Agent:
         # Nobody hears the rest of a reply, and half a sentence of this user must not begin the next one's.
         self._session.user_left()
         self._cut()
-        self._session.clear()
+        self._hearing.forget()
+        self._spotter.disregard_earlier()
         self._turn_timer.forget()
         self._greeted = self._voice.position > 0
         if self._audience.user is not None:

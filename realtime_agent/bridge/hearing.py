@@ -36,7 +36,14 @@ class Hearing:
         self._last_heard = clock()
         self._gaps = 0
         self._is_private = False
+        # While the model must not hear, what it may hear when the pause ends; not a sample other than the ear heard.
         self._kept = bytearray()
+        self._ear_heard = 0
+
+    @property
+    def ear_heard_ms(self) -> int:
+        """How much the ear was given, silence that was filled in included; nothing if there is none."""
+        return self._ear_heard // BYTES_PER_MS
 
     @property
     def has_ear(self) -> bool:
@@ -47,11 +54,8 @@ class Hearing:
         """The user says more."""
         self._last_heard = self._clock()
         self._gaps = 0
-        if self._ear is not None:
-            self._ear.append(pcm)
-        if self._is_private:
-            self._keep(pcm)
-        else:
+        self._tell_ear(pcm)
+        if not self._is_private:
             self._session.append(pcm)
 
     def pause(self) -> None:
@@ -69,6 +73,13 @@ class Hearing:
                 self._session.append(tail)
             self._kept.clear()
 
+    def forget(self) -> None:
+        """The user has gone: what they said is no part of what the next one says."""
+        self._kept.clear()
+        self._session.clear()
+        if self._ear is not None:
+            self._ear.clear()
+
     async def fill_gaps(self, is_speaking: Callable[[], bool]) -> None:
         """A voice that stops coming in the middle of a turn would never end it: let silence be heard instead.
 
@@ -81,13 +92,17 @@ class Hearing:
                 continue
             silence = bytes(_GAP_MS * BYTES_PER_MS)
             self._gaps += 1
-            if self._ear is not None and self._gaps <= _SILENT_GAPS:
-                self._ear.append(silence)
+            if self._gaps <= _SILENT_GAPS:
+                self._tell_ear(silence)
             if is_speaking() and not self._is_private:
                 self._session.append(silence)
 
-    def _keep(self, pcm: bytes) -> None:
-        """Of what the model must not hear now it may hear the end, if that comes after the pause."""
-        self._kept += pcm
-        if (excess := len(self._kept) - _MAX_KEPT) > 0:
-            del self._kept[:excess]
+    def _tell_ear(self, pcm: bytes) -> None:
+        if self._ear is None:
+            return
+        self._ear.append(pcm)
+        self._ear_heard += len(pcm)
+        if self._is_private:
+            self._kept += pcm
+            if (excess := len(self._kept) - _MAX_KEPT) > 0:
+                del self._kept[:excess]

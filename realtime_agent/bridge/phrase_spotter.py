@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 from realtime_agent.control.phrases import Phrase, Phrases
 from realtime_agent.realtime.session import Ear, Transcript, Utterance
+from realtime_agent.recent import Recent
 
 __all__ = ["PhraseSpotter"]
+
+_MAX_ITEMS = 64
+"""Items whose words may still come."""
 
 
 class PhraseSpotter:
@@ -18,7 +22,7 @@ class PhraseSpotter:
         ear: Listens for them; without one they are spotted in the model's transcripts.
         pause: Is called with the id of the item that asked for it, if the model has made one of it.
         resume: Is called with how many milliseconds ago the phrase ended.
-        clock: Seconds of a monotonic clock.
+        ear_heard_ms: How much the ear was given so far: the clock that its utterances go by.
     """
 
     def __init__(
@@ -28,15 +32,16 @@ class PhraseSpotter:
         *,
         pause: Callable[[str | None], None],
         resume: Callable[[int], None],
-        clock: Callable[[], float],
+        ear_heard_ms: Callable[[], int],
     ) -> None:
         self._phrases = phrases
         self._ear = ear
         self._pause = pause
         self._resume = resume
-        self._clock = clock
-        # The user's last item, and when it became one.
-        self._last_item, self._last_at = "", clock()
+        self._ear_heard_ms = ear_heard_ms
+        # When the user's items became such, by what the ear had heard.
+        self._items: Recent[str, int] = Recent(_MAX_ITEMS)
+        self._resumes_from = 0
 
     async def run(self) -> None:
         """Listen, if that is not the model's work, until cancelled."""
@@ -45,8 +50,8 @@ class PhraseSpotter:
 
     def user_said(self, words: Transcript) -> None:
         """The model has written down more of what the user said."""
-        if words.item_id != self._last_item:
-            self._last_item, self._last_at = words.item_id, self._clock()
+        if words.item_id not in self._items:
+            self._items[words.item_id] = self._ear_heard_ms()
         if words.final and self._ear is None and self._spot(words.text) is Phrase.STOP:
             self._pause(words.item_id)
 
@@ -55,13 +60,22 @@ class PhraseSpotter:
         if self._ear is None and self._spot(text) is Phrase.START:
             self._resume(0)
 
+    def disregard_earlier(self) -> None:
+        """Nothing that was said so far lets the agent resume: it was paused since, or it was said by somebody else."""
+        self._resumes_from = self._ear_heard_ms()
+
     def _understand(self, utterance: Utterance) -> None:
+        now = self._ear_heard_ms()
         match self._spot(utterance.text):
             case Phrase.STOP:
-                # The model may have made an item of it already, since the user began to say it.
-                is_it = self._clock() - self._last_at <= utterance.began_ms_ago / 1000
-                self._pause(self._last_item if is_it and self._last_item else None)
-            case Phrase.START:
+                silent_since = now - utterance.ended_ms_ago - utterance.silence_ms
+                # The model may have made an item of it already. An earlier one is of what was said before.
+                items = (item_id for item_id, since in self._items.items() if since >= silent_since)
+                resumes_from = max(self._resumes_from, silent_since)
+                self._pause(next(items, None))
+                # The pause began with the phrase, though its words are known only now.
+                self._resumes_from = resumes_from
+            case Phrase.START if now - utterance.began_ms_ago >= self._resumes_from:
                 self._resume(utterance.ended_ms_ago)
 
     def _spot(self, utterance: str) -> Phrase | None:

@@ -17,6 +17,8 @@ from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.events import (
     ErrorEvent,
+    InputAudioBufferClear,
+    InputAudioBufferCleared,
     ServerEvent,
     SpeechStarted,
     SpeechStopped,
@@ -26,7 +28,7 @@ from realtime_agent.realtime.events import (
 from realtime_agent.realtime.handshake import Connector, connect
 from realtime_agent.realtime.renewal import Renewal
 from realtime_agent.realtime.session import Utterance
-from realtime_agent.realtime.types import TranscriptionSessionConfig
+from realtime_agent.realtime.types import ServerVad, TranscriptionSessionConfig
 
 __all__ = ["RealtimeEar"]
 
@@ -56,6 +58,7 @@ class RealtimeEar:
     ) -> None:
         self._connector = connector
         self._config = config
+        self._silence_ms = _silence_ms(config)
         self._renewal = renewal or Renewal(rotate_s=_ROTATE_S, reconnect_timeout_s=math.inf)
         self._connection: Connection | None = None
         self._is_missed = False
@@ -81,6 +84,13 @@ class RealtimeEar:
         self._end += len(pcm)
         self._waiting += pcm
         self._send()
+
+    def clear(self) -> None:
+        """Forget what was heard since the last turn ended."""
+        self._start += len(self._waiting)
+        self._waiting.clear()
+        if self._connection is not None:
+            self._connection.send(InputAudioBufferClear())
 
     async def run(self, handle: Callable[[Utterance], None]) -> None:
         """Pass on each utterance that has words, and keep a connection, until cancelled.
@@ -137,10 +147,13 @@ class RealtimeEar:
                     self._forget(next(iter(self._turns)))
             case SpeechStopped() if event.item_id in self._turns:
                 self._ends[event.item_id] = self._start + event.audio_end_ms * BYTES_PER_MS
+            case InputAudioBufferCleared():
+                for item_id in self._turns.keys() - self._ends.keys():
+                    self._forget(item_id)
             case TranscriptionCompleted():
                 began, ended = self._forget(event.item_id)
                 if text := event.transcript.strip():
-                    return Utterance(text, self._ms_ago(began), self._ms_ago(ended))
+                    return Utterance(text, self._ms_ago(began), self._ms_ago(ended), self._silence_ms)
             case TranscriptionFailed():
                 self._forget(event.item_id)
                 logger.warning("what the user said could not be written down")
@@ -174,6 +187,13 @@ class RealtimeEar:
         elif (excess := len(self._waiting) - _MAX_WAITING) > 0:
             del self._waiting[:excess]
             self._start += excess
+
+
+def _silence_ms(config: TranscriptionSessionConfig) -> int:
+    """How long a silence ends a turn, if the settings say."""
+    listening = config.audio.input if config.audio else None
+    detection = listening.turn_detection if listening else None
+    return detection.silence_duration_ms if isinstance(detection, ServerVad) else 0
 
 
 def _now() -> float:

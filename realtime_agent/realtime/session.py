@@ -321,11 +321,13 @@ class Utterance:
         text: Their words; never empty.
         began_ms_ago: How much of their audio has come since the turn began, its prefix padding included.
         ended_ms_ago: How much since it ended, the silence that ends it included.
+        silence_ms: How long that silence was, if known.
     """
 
     text: str
     began_ms_ago: int
     ended_ms_ago: int
+    silence_ms: int = 0
 
 
 class Ear(Protocol):
@@ -333,6 +335,10 @@ class Ear(Protocol):
 
     def append(self, pcm: bytes) -> None:
         """Hear more of the user. Never waits; audio that can't be heard now, but for the newest, is lost."""
+        ...
+
+    def clear(self) -> None:
+        """Forget what was heard since the last turn ended."""
         ...
 
     async def run(self, handle: Callable[[Utterance], None]) -> None:

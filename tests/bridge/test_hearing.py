@@ -16,9 +16,13 @@ class FakeEar:
 
     def __init__(self) -> None:
         self.heard = bytearray()
+        self.clears = 0
 
     def append(self, pcm: bytes) -> None:
         self.heard += pcm
+
+    def clear(self) -> None:
+        self.clears += 1
 
     async def run(self, handle: Callable[[Utterance], None]) -> None:
         await asyncio.Event().wait()
@@ -111,3 +115,42 @@ async def test_an_ear_hears_enough_silence_to_end_any_utterance_and_no_more() ->
     assert ear.heard == (second(1) + bytes(1200 * BYTES_PER_MS)) * 2
     assert session.heard == b""
     filling.cancel()
+
+
+@in_virtual_time
+async def test_where_the_voice_stops_behind_the_phrase_nothing_from_before_its_end_is_told() -> None:
+    ear = FakeEar()
+    hearing, session = new(ear)
+    hearing.pause()
+    filling = asyncio.create_task(hearing.fill_gaps(lambda: False))
+    hearing.hear(second(7))
+    hearing.hear(second(8))
+    said = len(ear.heard)
+    await asyncio.sleep(1.25)
+    # The ear has found its turn to end after half a second of silence.
+    turn_end = said + 500 * BYTES_PER_MS
+    hearing.resume((len(ear.heard) - turn_end) // BYTES_PER_MS)
+    filling.cancel()
+    assert session.heard == bytes(len(ear.heard) - turn_end)
+    assert hearing.ear_heard_ms == len(ear.heard) // BYTES_PER_MS
+
+
+async def test_when_the_user_has_gone_nothing_that_they_said_is_kept() -> None:
+    ear = FakeEar()
+    hearing, session = new(ear)
+    hearing.pause()
+    hearing.hear(second(1))
+    hearing.forget()
+    hearing.hear(second(2))
+    hearing.resume(5000)
+    assert session.heard == second(2)
+    assert session.of("clear") == [None, None]
+    assert ear.clears == 1
+
+
+async def test_without_an_ear_the_model_alone_forgets_who_has_gone() -> None:
+    hearing, session = new(None)
+    hearing.hear(second(1))
+    hearing.forget()
+    assert session.of("clear") == [None]
+    assert hearing.ear_heard_ms == 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
 
@@ -36,6 +39,12 @@ async def server(script: ScriptedServer, tmp_path_factory: pytest.TempPathFactor
 
 def is_state(state: str) -> Any:
     return lambda event: event["type"] == "state" and event["state"] == state
+
+
+def told(events: list[dict[str, Any]]) -> bytes:
+    """The audio that these events brought the model."""
+    appended = [event["audio"] for event in events if event["type"] == "input_audio_buffer.append"]
+    return b"".join(map(base64.b64decode, appended))
 
 
 def appends(script: ScriptedServer) -> int:
@@ -79,3 +88,23 @@ async def test_a_pause_by_command_is_as_private(server: str, script: ScriptedSer
         await user.say(silence(1))
         assert appends(script) > paused
     await post(server, "/stop_agent", channel_name="quiet")
+
+
+async def test_where_the_microphone_closes_behind_the_phrase_nothing_from_before_its_end_is_told(
+    server: str, script: ScriptedServer
+) -> None:
+    await post(server, "/start_agent", channel_name="closed", uid=5)
+    async with watching(server, "closed") as watcher, talking(server, "closed") as user:
+        await watcher.until(is_state("active"))
+        await post(server, "/control_agent", channel_name="closed", command="pause")
+        await script.expect("input_audio_buffer.clear")
+        before = len(script.received)
+        phrase = np.frombuffer(spoken("Hey agent, start."), "<i2")
+        await user.say(spoken("My secret number is four two seven.") + silence(1))
+        await user.say(phrase[: np.flatnonzero(np.abs(phrase) > 300)[-1] + 1].tobytes())
+        user.close_microphone()
+        state = await watcher.until(is_state("active"), len(watcher.events) - 1)
+        assert state["by"] == "voice"
+        await asyncio.sleep(0.5)
+        assert not np.frombuffer(told(script.received[before:]), "<i2").any()
+    await post(server, "/stop_agent", channel_name="closed")

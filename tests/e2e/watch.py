@@ -60,6 +60,7 @@ class Talker:
         self.messages: list[dict[str, Any]] = []
         self.heard = bytearray()
         self._to_say: deque[bytes] = deque()
+        self._is_open = True
 
     async def say(self, pcm: bytes) -> None:
         """Speak; returns when all of it was said."""
@@ -68,11 +69,15 @@ class Talker:
             while self._to_say:
                 await asyncio.sleep(_FRAME_S)
 
+    def close_microphone(self) -> None:
+        """Nothing more is sent, not even silence."""
+        self._is_open = False
+
     async def speak(self) -> None:
-        """Give the channel a frame every 20 ms."""
+        """Give the channel a frame every 20 ms, while the microphone is open."""
         now = asyncio.get_running_loop().time
         due = now()
-        while True:
+        while self._is_open:
             self.user.push(self._to_say.popleft() if self._to_say else bytes(_FRAME))
             due += _FRAME_S
             await asyncio.sleep(max(0, due - now()))

@@ -26,6 +26,7 @@ from realtime_agent.realtime.renewal import Renewal
 from realtime_agent.realtime.session import Utterance
 from realtime_agent.realtime.types import (
     AudioInput,
+    ServerVad,
     Transcription,
     TranscriptionSessionAudio,
     TranscriptionSessionConfig,
@@ -128,6 +129,45 @@ async def test_audio_that_came_after_the_turn_counts(script: ScriptedServer) -> 
         await script.transcribe(STOP, item_id=item_id)
         await it.until(lambda: it.utterances)
     assert it.utterances == [Utterance(STOP, 1300, 300)]
+
+
+async def test_what_was_heard_before_it_is_told_to_forget_is_no_part_of_a_turn(script: ScriptedServer) -> None:
+    async with hearing(at(script.url)) as it:
+        await it.until(lambda: it.ear.is_connected)
+        it.ear.append(pcm(1500))
+        await script.expect("input_audio_buffer.append")
+        item_id = await script.hear(None, speech_ms=1000)
+        await script.send("input_audio_buffer.speech_started", audio_start_ms=1200, item_id="cut")
+        it.ear.clear()
+        await script.expect("input_audio_buffer.clear")
+        await it.until(lambda: list(it.ear._turns) == [item_id])
+        it.ear.append(pcm(500))
+        await script.expect("input_audio_buffer.append", 2)
+        await script.transcribe(STOP, item_id=item_id)
+        await it.until(lambda: it.utterances)
+    assert it.utterances == [Utterance(STOP, 1500, 500)]
+
+
+def test_what_waits_for_a_connection_is_forgotten_too() -> None:
+    ear, connection = RealtimeEar(at("ws://127.0.0.1"), CONFIG, renewal=patient()), Narrow()
+    ear.append(pcm(700, 1))
+    ear.clear()
+    ear.append(pcm(300, 2))
+
+    async def connect() -> None:
+        ear._use(connection)
+
+    asyncio.run(connect())
+    assert connection.sent == [pcm(300, 2)]
+    ear._take(SpeechStarted(audio_start_ms=100, item_id="a"))
+    assert ear._take(TranscriptionCompleted(item_id="a", transcript=STOP)) == Utterance(STOP, 200, 0)
+
+
+def test_the_silence_that_ends_a_turn_is_told_where_it_is_set() -> None:
+    heard = AudioInput(turn_detection=ServerVad(silence_duration_ms=400))
+    config = TranscriptionSessionConfig(audio=TranscriptionSessionAudio(input=heard))
+    ear = RealtimeEar(at("ws://127.0.0.1"), config, renewal=patient())
+    assert ear._take(TranscriptionCompleted(item_id="a", transcript=STOP)) == Utterance(STOP, 0, 0, 400)
 
 
 async def test_a_turn_without_words_is_none(script: ScriptedServer) -> None:
