@@ -4,8 +4,10 @@
 
 For each voice, an agent is told to pause and to resume in several ways, and hears in between what is no phrase:
 recorded people, and synthetic sentences that only sound alike. A phrase counts as heard if the agent's state has
-changed within five seconds of its end; any other change of state is a false alarm. The voices are one synthetic speaker
-at other speeds and pitches, since no other is in a package; noise is added to two of them.
+changed within five seconds of its end; any other change of state is a false alarm. So that each can raise one, what
+sounds like "stop" is said while the agent converses, what sounds like "start" while it is paused, and people are heard in
+both. The voices are one synthetic speaker at other speeds and pitches, since no other is in a package; noise is added to
+two of them.
 """
 
 from __future__ import annotations
@@ -37,15 +39,19 @@ _BETWEEN_S = 1.0
 
 STOPS = ("Hey agent, stop.", "Hey, stop.", "Hey, could you please stop?", "Hey Robert, stop.")
 STARTS = ("Hey agent, start.", "Hey, start.", "Hey, you can start.", "Hey Robert, start.")
-NEAR_MISSES = (
+LIKE_STOP = (
     "Hey, don't stop me now.",
+    "Stop.",
+    "Hey agent, stop the music please.",
+    "Hey, he didn't stop.",
+    "Hey agent, what time is it?",
+)
+LIKE_START = (
     "Start.",
     "He starts.",
-    "Stop.",
-    "Hey agent, what time is it?",
-    "The bus will stop at the start.",
-    "Hey agent, stop the music please.",
     "When does it start?",
+    "Hey, my car doesn't start.",
+    "The bus will stop at the start.",
 )
 
 
@@ -138,13 +144,23 @@ class Trial:
         return words[-1]["text"] if words else "?"
 
 
-def rounds(voices: tuple[Voice, ...]) -> Iterator[tuple[Voice, str, str, list[str]]]:
-    """Each voice says each pair of phrases, with other sentences in between."""
+class Round(NamedTuple):
+    """What is said before each phrase of a pair, and the pair."""
+
+    while_active: tuple[str, ...]
+    stop: str
+    while_paused: tuple[str, ...]
+    start: str
+
+
+def rounds(voice: int) -> Iterator[Round]:
+    """A voice, by its number, says each pair of phrases, with other sentences in between."""
     recorded = [f"clip:{name}" for name in CLIPS]
-    for voice in voices:
-        for number, (stop, start) in enumerate(zip(STOPS, STARTS, strict=True)):
-            near = NEAR_MISSES[number % len(NEAR_MISSES)], NEAR_MISSES[(number + 4) % len(NEAR_MISSES)]
-            yield voice, stop, start, [*near, recorded[number % len(recorded)]]
+    for number, (stop, start) in enumerate(zip(STOPS, STARTS, strict=True)):
+        turn = voice + number
+        active = LIKE_STOP[turn % len(LIKE_STOP)], recorded[turn % len(recorded)]
+        paused = LIKE_START[turn % len(LIKE_START)], recorded[(turn + 1) % len(recorded)]
+        yield Round(active, stop, paused, start)
 
 
 async def measure(server: str, voices: tuple[Voice, ...]) -> Tally:
@@ -166,12 +182,13 @@ async def measure(server: str, voices: tuple[Voice, ...]) -> Tally:
         async with watching(server, channel) as watcher, talking(server, channel) as user:
             await watcher.until(lambda event: event.get("state") == "active")
             trial = Trial(user, watcher, steer, tally)
-            for _, stop, start, others in rounds((voice,)):
-                await hear(trial, others[0], voice)
-                await trial.phrase(stop, speaker.say(stop, voice), "paused")
-                for text in others[1:]:
+            for each in rounds(number):
+                for text in each.while_active:
                     await hear(trial, text, voice)
-                await trial.phrase(start, speaker.say(start, voice), "active")
+                await trial.phrase(each.stop, speaker.say(each.stop, voice), "paused")
+                for text in each.while_paused:
+                    await hear(trial, text, voice)
+                await trial.phrase(each.start, speaker.say(each.start, voice), "active")
         await post(server, "/stop_agent", channel_name=channel)
         print(f"  {voice}: {tally.heard - before[0]} of {tally.asked - before[1]}", flush=True)
     return tally
