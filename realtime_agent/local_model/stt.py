@@ -26,12 +26,15 @@ _SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 
 _WORKERS = 2
 
+_LONG = 15_000 * BYTES_PER_MS
+"""Longer utterances wait for one another, and none that is short, such as a phrase to be heard at once, for them."""
+
 _MAX_KEYWORDS = 500
 """Characters. Whisper is shown half its context of them, 223 tokens; what is shown costs time at every utterance."""
 
 
 class Whisper:
-    """Writes down what was said, at most two utterances at a time, each on one core."""
+    """Writes down what was said, at most two utterances at a time and a long one beside them, each on one core."""
 
     def __init__(self, folder: str = "") -> None:
         """Load the model: a CTranslate2 folder, or Whisper tiny.en from the installed package.
@@ -46,6 +49,8 @@ class Whisper:
             str(path), device="cpu", compute_type="int8", cpu_threads=1, num_workers=_WORKERS, local_files_only=True
         )
         self._pool = ThreadPoolExecutor(_WORKERS, "stt")
+        # The model takes them in parts of half a minute, between which others have their turn.
+        self._long = ThreadPoolExecutor(1, "stt-long")
         self._warned: set[str] = set()
 
     async def transcribe(self, pcm: bytes, language: str | None, keywords: Sequence[str] = ()) -> str:
@@ -65,11 +70,13 @@ class Whisper:
         hotwords, is_all = _joined(keywords)
         if not is_all:
             self._warn_once("of the keywords only those are used that fit into %d characters", _MAX_KEYWORDS)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._transcribe, pcm, code, hotwords)
+        pool = self._long if len(pcm) > _LONG else self._pool
+        return await asyncio.get_running_loop().run_in_executor(pool, self._transcribe, pcm, code, hotwords)
 
     def close(self) -> None:
         """Wait for the utterances in work; drop those that wait."""
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._long, self._pool):
+            pool.shutdown(cancel_futures=True)
 
     def warm_up(self) -> None:
         """Run once, since a first run is slow."""

@@ -6,7 +6,8 @@ import asyncio
 import base64
 import logging
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sized
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,27 @@ async def test_whisper_is_shown_the_keywords(parts: Parts, monkeypatch: pytest.M
     for keywords in ((), ("Ada", "Lovelace")):
         await parts.transcriber.transcribe(silence(0.5), None, keywords)
     assert shown == [None, "Ada, Lovelace"]
+
+
+async def test_long_turns_keep_no_short_one_waiting(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    from realtime_agent.local_model.stt import Whisper
+
+    assert isinstance(parts.transcriber, Whisper)
+    may_end = threading.Event()
+
+    def transcribe(samples: Sized, **_: object) -> tuple[list[Any], None]:
+        if len(samples) > 16_000:
+            may_end.wait(TIMEOUT_S)
+        return [], None
+
+    monkeypatch.setattr(parts.transcriber._model, "transcribe", transcribe)
+    long = [asyncio.create_task(parts.transcriber.transcribe(silence(20), None)) for _ in range(3)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(TIMEOUT_S):
+        assert await parts.transcriber.transcribe(silence(0.5), None) == ""
+    assert not any(task.done() for task in long)
+    may_end.set()
+    assert await asyncio.gather(*long) == [""] * 3
 
 
 def test_keywords_are_used_as_far_as_they_fit() -> None:
