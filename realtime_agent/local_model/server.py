@@ -39,6 +39,12 @@ logger = logging.getLogger(__name__)
 _MAX_MESSAGE = 16 * 2**20
 """An append may hold 15 MiB."""
 
+_SESSIONS_OF_AN_AGENT = 3
+"""One to talk to, one that hears phrases, and one that takes another's place."""
+
+_MIN_SESSIONS = 256
+"""At least so many, as others than agents may come too."""
+
 _MAX_SESSION_S = 3600
 """An hour, as at OpenAI."""
 
@@ -62,13 +68,14 @@ async def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
-    max_connections: int = 256,
+    max_connections: int | None = None,
     max_session_s: float = _MAX_SESSION_S,
     listen_only: bool = False,
     parts: Ears | None = None,
 ) -> AsyncIterator[LocalModel]:
     """Serve the embedded model while the context lasts. Port 0 takes any that is free.
 
+    There may be as many sessions as the agents of a server need, unless `max_connections` says.
     With `listen_only` no voice and no brain is loaded, and only transcription sessions are accepted. `parts` replaces
     what would be loaded, ears alone or all parts; it is closed with the server.
 
@@ -79,6 +86,8 @@ async def serve(
     if parts is None:
         parts = await asyncio.to_thread(load_ears if listen_only else load_parts, settings)
     try:
+        if max_connections is None:
+            max_connections = max(_MIN_SESSIONS, settings.max_agents * _SESSIONS_OF_AN_AGENT)
         handler = _Handler(parts, settings, max_connections, max_session_s)
         async with serve_websocket(
             handler.serve,

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import urllib.error
 import urllib.request
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.asyncio.client import connect
@@ -57,6 +58,13 @@ async def test_sessions_are_bounded() -> None:
         async with asyncio.timeout(20):
             while not await _accepts(url):
                 await asyncio.sleep(0.01)
+
+
+async def test_there_are_sessions_for_as_many_agents_as_a_server_may_have() -> None:
+    async with serve(Settings(max_agents=100), parts=Voices().ears()) as model, AsyncExitStack() as clients:
+        for _ in range(300):
+            url = f"{model.url}/realtime?intent=transcription"
+            await clients.enter_async_context(connect(url, compression=None, open_timeout=60))
 
 
 async def _accepts(url: str) -> bool:
