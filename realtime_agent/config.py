@@ -214,6 +214,13 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_phrases_apart(self) -> Settings:
+        stops, starts = parse_phrases(self.stop_phrases), parse_phrases(self.start_phrases)
+        if any(stop.is_like(start) for stop in stops for start in starts):
+            raise ValueError("START_PHRASES has a phrase that STOP_PHRASES has too: it would never let an agent resume")
+        return self
+
+    @model_validator(mode="after")
     def _check_auth(self) -> Settings:
         has_key = self.openai_api_key.get_secret_value() or "api-key" in map(str.lower, self.extra_headers)
         if self.realtime_api_auth == "api-key" and not has_key:

@@ -27,6 +27,13 @@ class PhrasePattern:
     first: tuple[Spellings, ...]
     last: tuple[Spellings, ...]
 
+    def is_like(self, other: PhrasePattern) -> bool:
+        """Whether the same words may be both."""
+        pairs = (self.first, other.first), (self.last, other.last)
+        return all(
+            len(one) == len(two) and all(set(a) & set(b) for a, b in zip(one, two, strict=True)) for one, two in pairs
+        )
+
 
 def parse_phrases(setting: str) -> tuple[PhrasePattern, ...]:
     """Read phrases such as `hey|hay … stop, hé … arrête`.

@@ -256,6 +256,13 @@ def test_what_has_not_first_words_and_last_words_is_no_phrase(wrong: str) -> Non
         Phrases(wrong, "hey … start")
 
 
+@pytest.mark.parametrize("start", ["hey … stop", "hé … oui, HEY|hay … go|Stop!"])
+def test_a_phrase_can_t_both_pause_and_resume(start: str) -> None:
+    with pytest.raises(ValueError, match="START_PHRASES has a phrase that STOP_PHRASES has too"):
+        Settings(start_phrases=start)
+    assert Settings(start_phrases="hey stop … start, hey … stop it").start_phrases
+
+
 @pytest.mark.parametrize("word", ["|", "?!", "\N{ARABIC FATHA ISOLATED FORM}", "\N{MODIFIER LETTER APOSTROPHE}"])
 def test_what_has_no_letter_and_no_digit_is_no_word(word: str) -> None:
     for make in (lambda stop: Settings(stop_phrases=stop), lambda stop: Phrases(stop, "hey … start")):
