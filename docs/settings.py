@@ -27,7 +27,9 @@ def table(example: str) -> str:
             comment.append(line[2:])
         elif "=" in line:
             name, default = line.split("=", 1)
-            rows.append(f"| `{name}` | {f'`{default}`' if default else ''} | {' '.join(comment) or 'As above.'} |")
+            cells = f"`{name}`", f"`{default}`" if default else "", " ".join(comment) or "As above."
+            # Markdown takes it for the end of a cell, in code too.
+            rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
             comment = []
         else:
             comment = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,3 +20,10 @@ def test_the_pictures_are_drawn_from_their_source() -> None:
 def test_the_readmes_table_of_settings_is_the_env_example() -> None:
     checked = subprocess.run([sys.executable, "docs/settings.py", "--check"], cwd=ROOT, timeout=60)
     assert checked.returncode == 0, "run python docs/settings.py"
+
+
+def test_what_stands_in_a_cell_of_the_table_of_settings_does_not_end_it() -> None:
+    _, _, settings = (ROOT / "README.md").read_text(encoding="utf-8").partition("| Setting |")
+    rows = [line for line in settings.partition("\n<!--")[0].splitlines() if line.startswith("| ")]
+    assert len(rows) > 50
+    assert {len(re.split(r"(?<!\\)\|", row)) for row in rows} == {5}
