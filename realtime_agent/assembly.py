@@ -18,7 +18,13 @@ from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.phrases import Phrases
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.endpoint import OPENAI, ear_endpoint, realtime_endpoint, warn_of_plain_key
+from realtime_agent.realtime.endpoint import (
+    OPENAI,
+    ear_endpoint,
+    realtime_endpoint,
+    warn_of_distant_ear,
+    warn_of_plain_key,
+)
 from realtime_agent.realtime.realtime_ear import RealtimeEar
 from realtime_agent.realtime.realtime_session import RealtimeSession
 from realtime_agent.realtime.renewal import Renewal
@@ -53,6 +59,7 @@ def check_settings(settings: Settings) -> None:
     """
     _check_agora(settings)
     warn_of_plain_key(settings)
+    warn_of_distant_ear(settings)
     functions = load_tools(settings).definitions
     if not functions:
         return
@@ -102,7 +109,7 @@ def assemble(
         phrases = Phrases(settings.stop_phrases, settings.start_phrases)
     if settings.voice_phrases == "transcript" and spec.session.transcription is None:
         logger.warning("the agent in %r hears no phrases: its user's words are not written down", spec.channel_name)
-    ear = _ear(settings) if settings.voice_phrases == "local" else None
+    ear = _ear(spec, settings) if settings.voice_phrases == "local" else None
     recorder = _recorder(spec, settings, notify)
     agent = Agent(spec, channel, session, playout, tools, phrases=phrases, ear=ear, recorder=recorder, notify=notify)
     return agent, channel
@@ -159,8 +166,12 @@ def _recorder(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent]
     )
 
 
-def _ear(settings: Settings) -> Ear:
-    transcription = Transcription(keywords=[settings.voice_phrases_name] if settings.voice_phrases_name else [])
+def _ear(spec: AgentSpec, settings: Settings) -> Ear:
+    spoken = spec.session.audio.input.transcription if spec.session.audio and spec.session.audio.input else None
+    transcription = Transcription(
+        language=spoken.language if spoken else None,
+        keywords=[settings.voice_phrases_name] if settings.voice_phrases_name else [],
+    )
     listening = AudioInput(
         format=AudioFormat(rate=24000), transcription=transcription, turn_detection=ServerVad().in_full()
     )

@@ -71,6 +71,12 @@ def test_a_key_that_would_go_unencrypted_is_warned_of_at_the_start(caplog: pytes
     assert line.startswith("WARNING: the key goes to model.example unencrypted")
 
 
+def test_an_ear_on_another_machine_is_warned_of_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(voice_phrases="local", voice_phrases_uri="wss://ears.example/v1")
+    (line,) = told(settings, caplog)
+    assert line.startswith("WARNING: what users say goes to ears.example")
+
+
 def test_the_functions_are_named_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
     assert told(REMOTE.model_copy(update={"agent_tools": "examples.tools"}), caplog) == [
         "INFO: examples.tools has the functions current_time, order_status"
@@ -111,6 +117,17 @@ async def test_with_a_key_and_no_address_the_session_goes_to_openai() -> None:
     spec = agent_spec(model="some/model v2")
     agent, _ = assemble(spec, Settings(openai_api_key=SecretStr("sk-1")), notify=lambda event: None)
     assert vars(agent._session)["_connector"].url == "wss://api.openai.com/v1/realtime?model=some%2Fmodel%20v2"
+
+
+async def test_the_ear_is_told_the_language_and_what_users_call_the_agent(script: ScriptedServer) -> None:
+    settings = Settings(voice_phrases="local", voice_phrases_uri=script.url, voice_phrases_name="Ada")
+    spec = agent_spec(audio={"input": {"transcription": {"model": "m", "language": "de"}}})
+    agent, _ = assemble(spec, settings, notify=lambda event: None)
+    ear = asyncio.create_task(agent._spotter.run())
+    update = await script.expect("session.update")
+    ear.cancel()
+    assert script.path == "/v1/realtime?intent=transcription"
+    assert update["session"]["audio"]["input"]["transcription"] == {"language": "de", "keywords": ["Ada"]}
 
 
 async def test_playout_has_the_channel_s_frames_and_the_settings_lead() -> None:

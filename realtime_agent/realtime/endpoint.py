@@ -11,7 +11,7 @@ from realtime_agent.addresses import is_loopback
 from realtime_agent.config import Settings
 from realtime_agent.realtime.connection import Connection
 
-__all__ = ["OPENAI", "Endpoint", "ear_endpoint", "realtime_endpoint", "warn_of_plain_key"]
+__all__ = ["OPENAI", "Endpoint", "ear_endpoint", "realtime_endpoint", "warn_of_distant_ear", "warn_of_plain_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,14 @@ def warn_of_plain_key(settings: Settings) -> None:
     parts = urlsplit(settings.realtime_api_base_uri)
     if parts.scheme == "ws" and not is_loopback(parts.hostname or "") and _headers(settings):
         logger.warning("the key goes to %s unencrypted: REALTIME_API_BASE_URI should begin with wss://", parts.hostname)
+
+
+def warn_of_distant_ear(settings: Settings) -> None:
+    """Log a warning if what users say in a pause leaves this machine after all."""
+    parts = urlsplit(settings.voice_phrases_uri)
+    if settings.voice_phrases == "local" and parts.hostname and not is_loopback(parts.hostname):
+        how = ", unencrypted" if parts.scheme == "ws" else ""
+        logger.warning("what users say goes to %s%s, also in a pause: VOICE_PHRASES_URI says so", parts.hostname, how)
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pytest
 from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Finding, Level, ok
 from realtime_agent.doctor.phrases import check_phrases
+from realtime_agent.doctor.probe import Answer
 from realtime_agent.testing import Refuse, ScriptedServer, scripted_server
 from tests.ports import dead_port
 
@@ -37,6 +38,28 @@ async def test_ears_need_their_packages_and_no_voice() -> None:
     (found,) = await check_phrases(LOCAL, TIMEOUT_S, lambda name: name != "soxr")
     assert (found.level, found.text) == (Level.PROBLEM, "local; but these packages are not installed: soxr")
     assert "VOICE_PHRASES=transcript" in found.remedy
+
+
+async def test_phrases_of_another_language_need_another_model() -> None:
+    german = {"stop_phrases": "hallo … halt", "start_phrases": "hallo … weiter"}
+    _, found = await check_phrases(LOCAL.model_copy(update=german), TIMEOUT_S, lambda _name: True)
+    assert (found.level, found.subject) == (Level.WARNING, "LOCAL_STT_MODEL")
+    assert "understands English only" in found.text
+    multilingual = LOCAL.model_copy(update=german | {"local_stt_model": "/models/whisper-small"})
+    assert len(await check_phrases(multilingual, TIMEOUT_S, lambda _name: True)) == 1
+
+
+async def test_that_what_users_say_goes_to_another_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def opens(_url: str, *, timeout: float) -> Answer:
+        return Answer(101)
+
+    monkeypatch.setattr("realtime_agent.doctor.phrases.open_websocket", opens)
+    found = await check(elsewhere("wss://somebody:s3cret@ears.example/v1"))
+    assert (found.level, found.subject) == (Level.WARNING, "VOICE_PHRASES_URI")
+    assert (
+        found.text
+        == "wss://ears.example/v1 listens, and is another machine: what users say goes there, also in a pause"
+    )
 
 
 async def test_another_server_is_asked() -> None:

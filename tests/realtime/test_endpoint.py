@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from realtime_agent.config import Settings
-from realtime_agent.realtime.endpoint import realtime_endpoint, warn_of_plain_key
+from realtime_agent.realtime.endpoint import realtime_endpoint, warn_of_distant_ear, warn_of_plain_key
 from realtime_agent.testing import ScriptedServer
 
 KEY = "sk-very-secret"
@@ -104,3 +104,20 @@ def test_a_key_that_leaves_the_machine_unencrypted_is_warned_of_once_and_not_for
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * warned
     assert KEY not in caplog.text
     assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("phrases", "uri", "warned"),
+    [
+        ("local", "ws://ears.example/v1", ["what users say goes to ears.example, unencrypted, also in a pause"]),
+        ("local", "wss://somebody:s3cret@ears.example/v1", ["what users say goes to ears.example, also in a pause"]),
+        ("local", "ws://127.0.0.1:9001/v1", []),
+        ("local", "", []),
+        ("transcript", "ws://ears.example/v1", []),
+    ],
+)
+def test_an_ear_on_another_machine_is_warned_of(
+    phrases: str, uri: str, warned: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_distant_ear(Settings.model_validate({"voice_phrases": phrases, "voice_phrases_uri": uri}))
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == warned
