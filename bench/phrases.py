@@ -5,9 +5,9 @@
 For each voice, an agent is told to pause and to resume in several ways, and hears in between what is no phrase:
 recorded people, and synthetic sentences that only sound alike. A phrase counts as heard if the agent's state has
 changed within five seconds of its end; any other change of state is a false alarm. So that each can raise one, what
-sounds like "stop" is said while the agent converses, what sounds like "start" while it is paused, and people are heard in
-both. The voices are one synthetic speaker at other speeds and pitches, since no other is in a package; noise is added to
-two of them.
+sounds like "stop" is said while the agent converses, what sounds like "start" while it is paused, and people are heard
+in both. The voices are one synthetic speaker at other speeds and pitches, since no other is in a package; two of them
+are heard in noise.
 """
 
 from __future__ import annotations
