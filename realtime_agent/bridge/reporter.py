@@ -109,6 +109,10 @@ class Reporter:
             logger.info("the agent in %r has its channel again", name)
         self.notify(events.ConnectionChanged(to="channel", status=status, cause=cause))
 
+    def unheard(self, cause: str) -> None:
+        """No phrase is heard for now; the ear has logged that."""
+        self.notify(events.ErrorReported(of="ear", code="phrases_unheard", message=cause))
+
     def between_session_and_model(self, event: SessionEvent) -> None:
         """How it goes between the session and its model."""
         name = self._channel_name

@@ -133,7 +133,7 @@ class ErrorReported(_AgentEvent):
     """
 
     type: Literal["agent_error"] = "agent_error"
-    of: Literal["model", "recording", "stream"] = "model"
+    of: Literal["model", "ear", "recording", "stream"] = "model"
     code: str
     message: str
 

@@ -27,7 +27,7 @@ from realtime_agent.realtime.events import (
 )
 from realtime_agent.realtime.handshake import Connector, connect
 from realtime_agent.realtime.renewal import Renewal
-from realtime_agent.realtime.session import Utterance
+from realtime_agent.realtime.session import Unheard, Utterance
 from realtime_agent.realtime.types import ServerVad, TranscriptionSessionConfig
 
 __all__ = ["RealtimeEar"]
@@ -92,8 +92,8 @@ class RealtimeEar:
         if self._connection is not None:
             self._connection.send(InputAudioBufferClear())
 
-    async def run(self, handle: Callable[[Utterance], None]) -> None:
-        """Pass on each utterance that has words, and keep a connection, until cancelled.
+    async def run(self, handle: Callable[[Utterance | Unheard], None]) -> None:
+        """Pass on each utterance that has words, and that there is no connection; keep one, until cancelled.
 
         Nothing that the server does ends it; what `handle` raises does.
         """
@@ -107,7 +107,7 @@ class RealtimeEar:
                     self._connection = None
                     await connection.close()
             except SessionError as error:
-                await self._miss(error)
+                await self._miss(error, handle)
 
     def _use(self, connection: Connection) -> None:
         self._renewal.opened(_now())
@@ -168,11 +168,12 @@ class RealtimeEar:
     def _ms_ago(self, position: int) -> int:
         return max(0, self._end - position) // BYTES_PER_MS
 
-    async def _miss(self, error: SessionError) -> None:
+    async def _miss(self, error: SessionError, handle: Callable[[Unheard], None]) -> None:
         """There is no connection: say so once, and wait until it is time for another try."""
         if not self._is_missed:
             self._is_missed = True
             logger.warning("the user's words are not heard for now: %s", error)
+            handle(Unheard(str(error)))
         delay = self._renewal.lost(_now())
         assert delay is not None, "it never gives up"
         await asyncio.sleep(delay)

@@ -23,7 +23,7 @@ from realtime_agent.realtime.events import SpeechStarted, TranscriptionCompleted
 from realtime_agent.realtime.handshake import Connector
 from realtime_agent.realtime.realtime_ear import RealtimeEar
 from realtime_agent.realtime.renewal import Renewal
-from realtime_agent.realtime.session import Utterance
+from realtime_agent.realtime.session import Unheard, Utterance
 from realtime_agent.realtime.types import (
     AudioInput,
     ServerVad,
@@ -58,6 +58,13 @@ class Hearing:
     def __init__(self, ear: RealtimeEar) -> None:
         self.ear = ear
         self.utterances: list[Utterance] = []
+        self.misses: list[Unheard] = []
+
+    def handle(self, event: Utterance | Unheard) -> None:
+        if isinstance(event, Unheard):
+            self.misses.append(event)
+        else:
+            self.utterances.append(event)
 
     @property
     def words(self) -> list[str]:
@@ -74,7 +81,7 @@ async def hearing(connector: Connector, renewal: Renewal | None = None) -> Async
     """Let an ear run meanwhile."""
     ear = RealtimeEar(connector, CONFIG, renewal=renewal or patient())
     it = Hearing(ear)
-    task = asyncio.create_task(ear.run(it.utterances.append))
+    task = asyncio.create_task(ear.run(it.handle))
     try:
         yield it
         assert not task.done(), "nothing ends it"
@@ -240,6 +247,7 @@ async def test_whatever_the_server_does_it_is_asked_again_and_that_is_told_once(
     assert it.words == [STOP]
     levels = [record.levelno for record in caplog.records if record.name == "realtime_agent.realtime.realtime_ear"]
     assert levels == [logging.WARNING, logging.INFO] * (3 if came else 1)
+    assert len(it.misses) == (3 if came else 1)
 
 
 async def test_after_a_loss_turns_are_counted_anew(script: ScriptedServer) -> None:
@@ -395,7 +403,7 @@ def test_a_server_that_is_gone_is_asked_every_few_seconds_for_ever(caplog: pytes
 
 
 async def test_what_its_owner_does_wrong_is_not_hidden(script: ScriptedServer) -> None:
-    def handle(_: Utterance) -> None:
+    def handle(_: Utterance | Unheard) -> None:
         raise ZeroDivisionError
 
     task = asyncio.create_task(RealtimeEar(at(script.url), CONFIG).run(handle))
