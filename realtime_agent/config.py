@@ -89,8 +89,8 @@ class Settings(BaseModel):
     voice_phrases: Literal["transcript", "local", "off"] = "transcript"
     voice_phrases_uri: str = ""
     voice_phrases_name: str = "agent"
-    stop_phrases: str = "hey|hay|hei … stop|stopp|stops"
-    start_phrases: str = "hey|hay|hei … start|starts|started"
+    stop_phrases: str = "hey|hay|hei … stop|stopp"
+    start_phrases: str = "hey|hay|hei … start"
 
     local_llm_url: str = ""
     local_llm_model: str = ""
