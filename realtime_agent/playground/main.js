@@ -35,6 +35,7 @@ class Playground {
       pushToTalk: () => this.switchPushToTalk(),
       press: () => this.talk(true),
       release: () => this.talk(false),
+      toggle: () => this.talk(!this.facts.talking),
       leave: () => this.leave(),
       end: () => this.end(),
     });
@@ -94,6 +95,7 @@ class Playground {
     this.pushToTalk = new PushToTalk({
       control: (command, fields) => controlAgent(channelName, command, fields),
       mute: (muted) => this.mute(muted),
+      isMuted: () => this.muted,
       holdBack: (isHeldBack) => this.call?.holdBack(isHeldBack),
       isPaused: () => this.facts.state === "paused",
     });
@@ -152,13 +154,18 @@ class Playground {
     if (this.pushToTalk !== pushToTalk) return; // they have left meanwhile
     this.facts.pushToTalk = pushToTalk.isOn;
     this.view.pushToTalk(pushToTalk.isOn);
+    this.showTalking();
+  }
+
+  showTalking() {
+    this.facts.talking = this.pushToTalk?.isHeld ?? false;
+    this.view.talking(this.facts.talking);
   }
 
   async talk(isTalking) {
     if (!this.pushToTalk?.isOn) return;
     const done = isTalking ? this.pushToTalk.press() : this.pushToTalk.release();
-    this.facts.talking = this.pushToTalk.isHeld;
-    this.view.talking(this.pushToTalk.isHeld);
+    this.showTalking();
     try {
       await done;
     } catch (error) {
@@ -177,6 +184,7 @@ class Playground {
       this.agentEnded = true;
       this.state("ended", endInWords(reason), reason);
     } else {
+      this.facts.state = state;
       this.state(state, this.hindrance, reason);
     }
   }
@@ -191,6 +199,7 @@ class Playground {
   get hindrance() {
     if (this.facts.trouble) return this.facts.trouble;
     if (!this.facts.heard) return "The agent listens to someone else in this channel.";
+    if (this.facts.state === "paused") return undefined; // what ends that comes first
     if (this.pushToTalk?.isOn) return "Hold the button or the space bar while you talk.";
     return this.muted ? "You are muted." : undefined;
   }
@@ -258,11 +267,14 @@ class Playground {
     this.call = null;
     if (code !== CLOSED.ENDED) this.feed?.close(); // else it tells how the agent ended
     this.pushToTalk = null;
-    this.facts.pushToTalk = this.facts.talking = false;
+    this.facts.pushToTalk = false;
+    this.showTalking();
     Object.assign(this.facts, { closeCode: code, trouble: "" });
     this.view.levels({ mic: 0, agent: 0 });
     // An abnormal close leaves the wish to be here standing, so that a reload joins again.
-    if ([CLOSED.LEFT, CLOSED.REPLACED, CLOSED.ENDED].includes(code)) this.storage.remove("joined");
+    if ([CLOSED.LEFT, CLOSED.REPLACED, CLOSED.ENDED].includes(code)) {
+      for (const wish of ["joined", "pushToTalk"]) this.storage.remove(wish);
+    }
     if (code === CLOSED.ENDED) {
       this.agentState("ended", this.facts.state === "ended" ? this.facts.reason : reason);
       this.view.endable(false);

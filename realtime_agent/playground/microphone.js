@@ -41,7 +41,7 @@ export async function microphoneGranted() {
   }
 }
 
-const MAX_HELD_BACK = 50; // frames: 1 s; whoever takes them has room for two at once
+const MAX_HELD_BACK = 90; // frames: 1.8 s; whoever takes them has room for a hundred at once
 
 export class Microphone {
   /**

@@ -5,18 +5,20 @@ const TAIL_MS = 200; // what was said last is still on its way when they let go
 export class PushToTalk {
   /**
    * @param {object} hands
-   *   control(command, fields): asks something of the agent, by HTTP; mute(muted): the microphone;
+   *   control(command, fields): asks something of the agent, by HTTP; mute(muted), isMuted(): the microphone;
    *   holdBack(isHeldBack): whether what the microphone hears waits, to be sent all at once; isPaused(): the agent
    * @param {(milliseconds: number) => Promise<void>} sleep
    */
-  constructor({ control, mute, holdBack, isPaused }, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))) {
+  constructor({ control, mute, isMuted, holdBack, isPaused }, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))) {
     this.control = control;
     this.mute = mute;
+    this.isMuted = isMuted;
     this.holdBack = holdBack;
     this.isPaused = isPaused;
     this.sleep = sleep;
     this.isOn = false;
     this.isHeld = false;
+    this.wasMuted = false; // before it was turned on
     this.ending = null; // what is about to end the turn, since they have let go
     this.turn = Promise.resolve();
   }
@@ -25,8 +27,9 @@ export class PushToTalk {
   turnOn(isOn) {
     return this.next(async () => {
       await this.control("update_turn_detection", { new_turn_detection: !isOn });
+      if (isOn) this.wasMuted = this.isMuted();
       Object.assign(this, { isOn, isHeld: false, ending: null });
-      this.mute(isOn);
+      this.mute(isOn || this.wasMuted);
       this.holdBack(false);
     });
   }
@@ -56,14 +59,17 @@ export class PushToTalk {
     if (!this.isOn || !this.isHeld) return this.turn;
     this.isHeld = false;
     const ending = (this.ending = {});
-    return this.next(async () => {
+    let answer;
+    const committed = this.next(async () => {
       await this.sleep(TAIL_MS);
       if (this.ending !== ending) return;
       this.ending = null;
       this.mute(true);
       await this.control("commit_audio_buffer");
-      if (!this.isPaused()) await this.control("create_response");
+      // Told when the model begins, which nobody who wants to say more should wait for.
+      if (!this.isPaused()) answer = this.control("create_response");
     });
+    return committed.then(() => answer);
   }
 
   /** One after the other, whatever came of those before. */

@@ -39,12 +39,13 @@ export class View {
     this.agentMeter = element("agent-meter");
     this.empty = element("empty");
     this.transcript = new TranscriptView(element("transcript"), element("conversation"));
+    this.focusIsByKey = true;
     this.eventsBox = element("events-box");
     this.events = new EventList(element("events"), element("last-event"));
     element("notice-dismiss").addEventListener("click", () => this.notice(""));
   }
 
-  /** @param {{join, mute, pause, pushToTalk, press, release, leave, end}} actions  what the controls do */
+  /** @param {{join, mute, pause, pushToTalk, press, release, toggle, leave, end}} actions  what the controls do */
   bind(actions) {
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -54,19 +55,35 @@ export class View {
     this.pauseButton.addEventListener("click", actions.pause);
     this.pushToTalkButton.addEventListener("click", actions.pushToTalk);
     this.talkButton.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
       this.talkButton.setPointerCapture(event.pointerId);
       actions.press();
     });
     for (const end of ["pointerup", "pointercancel"]) this.talkButton.addEventListener(end, actions.release);
-    const isSpace = (event) => event.code === "Space" && !event.repeat && !this.talkButton.hidden;
+    // Not as :focus-visible, which any key turns on for what was clicked before.
+    document.addEventListener("pointerdown", () => (this.focusIsByKey = false));
+    document.addEventListener("keydown", ({ key }) => key === "Tab" && (this.focusIsByKey = true), true);
+    this.talkButton.addEventListener("click", ({ detail }) => detail === 0 && actions.toggle()); // without a pointer
     document.addEventListener("keydown", (event) => {
-      if (event.code === "Space" && !this.talkButton.hidden) event.preventDefault(); // no button is pressed by it then
-      if (isSpace(event)) actions.press();
+      if (!this.talksBy(event)) return;
+      event.preventDefault(); // no button is pressed by it then
+      if (!event.repeat) actions.press();
     });
-    document.addEventListener("keyup", (event) => isSpace(event) && actions.release());
+    document.addEventListener("keyup", (event) => {
+      if (event.code !== "Space" || this.talkButton.hidden) return;
+      if (this.talksBy(event)) event.preventDefault();
+      actions.release();
+    });
     window.addEventListener("blur", actions.release); // no key is seen to be let go in another window
     this.leaveButton.addEventListener("click", actions.leave);
     this.endButton.addEventListener("click", actions.end);
+  }
+
+  /** Whether a key lets the user talk: the space bar, unless it would press what they have gone to with the keyboard. */
+  talksBy({ code, ctrlKey, altKey, metaKey }) {
+    if (code !== "Space" || ctrlKey || altKey || metaKey || this.talkButton.hidden) return false;
+    const focused = document.activeElement;
+    return focused === this.talkButton || !this.focusIsByKey || !focused?.matches("a, button, input, summary");
   }
 
   /** @param {boolean} troubled  whether the state says less than it should */
@@ -116,6 +133,7 @@ export class View {
     this.talkButton.hidden = !isOn;
     this.muteButton.hidden = isOn;
     this.pushToTalkButton.setAttribute("aria-pressed", String(isOn));
+    if (isOn && document.activeElement === this.pushToTalkButton) this.talkButton.focus();
   }
 
   talking(isTalking) {

@@ -17,6 +17,7 @@ _PREPARE = """
   const { Microphone } = await import("/static/microphone.js");
   const done = [];
   let isPaused = false;
+  let isMuted = false;
   const answers = [];
   const slept = [];
   const waiting = (list) => new Promise((resolve, reject) => list.push({ resolve, reject }));
@@ -25,7 +26,8 @@ _PREPARE = """
   const wake = async () => { slept.shift().resolve(); await settle(); };
   const talk = new PushToTalk({
     control: (command) => { done.push(command); return waiting(answers); },
-    mute: (muted) => done.push(muted ? "mute" : "unmute"),
+    mute: (muted) => { isMuted = muted; done.push(muted ? "mute" : "unmute"); },
+    isMuted: () => isMuted,
     holdBack: (isHeldBack) => done.push(isHeldBack ? "hold back" : "let go"),
     isPaused: () => isPaused,
   }, () => waiting(slept));
@@ -141,6 +143,42 @@ async def test_whoever_talks_on_at_once_loses_nothing_to_the_turn_before(modules
     assert done[2:] == ["create_response", "interrupt", "clear_audio_buffer", "let go"]
 
 
+async def test_nobody_waits_for_the_model_s_answer_to_say_more(modules: Page) -> None:
+    script = """
+      await turnOn(true);
+      await press();
+      await answer();
+      await answer();
+      await release();
+      await wake();
+      await answer();
+      done.length = 0;
+      await press();
+      return done;
+    """
+    assert await run(modules, script) == ["unmute", "hold back", "interrupt"]
+
+
+async def test_whoever_was_muted_is_muted_again_when_it_is_turned_off(modules: Page) -> None:
+    script = """
+      isMuted = true;
+      await turnOn(true);
+      await press();
+      await answer();
+      await answer();
+      await release();
+      await wake();
+      for (let i = 0; i < 2; i++) await answer();
+      done.length = 0;
+      const off = talk.turnOn(false);
+      await settle();
+      await answer();
+      await off;
+      return done;
+    """
+    assert await run(modules, script) == ["update_turn_detection", "mute", "let go"]
+
+
 async def test_turning_it_off_waits_for_the_turn_that_is_ending(modules: Page) -> None:
     script = """
       await turnOn(true);
@@ -184,12 +222,12 @@ async def test_what_is_held_back_comes_first_and_in_order(modules: Page) -> None
     assert heard == [[1, 0.01], [2, 0.02], [3, 0.03], [4, 0.04]]
 
 
-async def test_a_second_is_held_back_at_most(modules: Page) -> None:
+async def test_no_more_is_held_back_than_can_be_taken_at_once(modules: Page) -> None:
     script = f"""
       {_MICROPHONE}
       microphone.holdBack(true);
-      for (let i = 1; i <= 60; i++) take(i);
+      for (let i = 1; i <= 100; i++) take(i);
       microphone.holdBack(false);
       return heard.map(([value]) => value);
     """
-    assert await run(modules, script) == list(range(11, 61))
+    assert await run(modules, script) == list(range(11, 101))

@@ -92,6 +92,70 @@ async def test_whoever_turns_to_another_window_has_finished(page: Page, stub: St
     await until(lambda: names(stub)[-1] == "create_response", "a response")
 
 
+async def test_push_to_talk_by_keyboard_alone(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await page.get_by_role("button", name="Push to talk", exact=True).focus()
+    await page.keyboard.press("Enter")
+    await holds(page, "agent.pushToTalk")
+    await expect(page.get_by_role("button", name="Hold to talk", exact=True)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await holds(page, "agent.talking && !agent.muted")
+    await page.keyboard.press("Enter")
+    await holds(page, "!agent.talking")
+    await until(lambda: names(stub)[-1] == "create_response", "a response")
+    for _ in range(3):
+        await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Leave", exact=True)).to_be_focused()
+    await page.keyboard.press("Space")
+    await holds(page, "agent.state === 'idle'")
+    assert names(stub).count("interrupt") == 1
+
+
+async def test_only_the_first_button_of_a_mouse_talks(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await press(page, "Push to talk")
+    await holds(page, "agent.pushToTalk")
+    await page.get_by_role("button", name="Hold to talk", exact=True).click(button="right")
+    assert names(stub) == ["update_turn_detection"]
+
+
+async def test_whoever_has_used_another_button_talks_by_the_space_bar_again(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await press(page, "Push to talk")
+    await holds(page, "agent.pushToTalk")
+    await press(page, "Pause")
+    await page.keyboard.down("Space")
+    await holds(page, "agent.talking")
+    await page.keyboard.up("Space")
+    await holds(page, "!agent.talking")
+    await until(lambda: names(stub)[-1] == "create_response", "a response")
+    assert names(stub).count("pause") == 1
+
+
+async def test_a_paused_agent_says_how_to_resume_whatever_else_hinders(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await press(page, "Mute")
+    await stub.send(type="state", state="paused", reason=None)
+    await expect(page.locator("#state-detail")).to_contain_text("Hey agent, start")
+    await stub.send(type="state", state="active", reason=None)
+    await expect(page.locator("#state-detail")).to_have_text("You are muted.")
+
+
+async def test_nobody_talks_whose_call_is_over(page: Page, stub: StubServer) -> None:
+    await join(page, stub)
+    await press(page, "Push to talk")
+    await holds(page, "agent.pushToTalk")
+    await page.keyboard.down("Space")
+    await holds(page, "agent.talking")
+    await stub.close(4002, "stopped")
+    await holds(page, "agent.state === 'ended' && !agent.talking")
+    await press(page, "Join")
+    await holds(page, "agent.state === 'active'")
+    # The next agent is another one, whom they have not asked for it.
+    assert not (await facts(page))["pushToTalk"]
+    await expect(page.get_by_role("button", name="Mute", exact=True)).to_be_visible()
+
+
 async def test_push_to_talk_outlasts_a_reload_and_ends_with_leaving(page: Page, stub: StubServer) -> None:
     await join(page, stub)
     await press(page, "Push to talk")
