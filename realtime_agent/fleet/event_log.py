@@ -8,14 +8,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
 from typing import Any
 
 from realtime_agent.control.events import AgentEvent
 
 __all__ = ["EventLog", "LoggedEvent"]
 
-_KEPT_AT_THE_END = 100
-"""Events of an agent that has ended; those who come late may still learn how it did."""
+_MEAN_BYTES = 4096
+"""What an event may take on the average. Most take a few hundred; what functions give may be a thousand times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class LoggedEvent:
         number: Counted from 1.
         id: No other event of any agent has it, nor had before the server was started again.
         type: What kind it is.
-        text: All of it, as a JSON object.
+        text: All of it, as a JSON object in ASCII.
     """
 
     number: int
@@ -36,13 +37,13 @@ class LoggedEvent:
 
 
 class EventLog:
-    """Keeps the last events; nobody who reads can slow whoever writes.
+    """Keeps the last events, also when no more will come; nobody who reads can slow whoever writes.
 
     Args:
         log_id: No other log has it.
         channel_name: Whose they are.
         generation: Which agent of that channel.
-        max_events: How many are kept.
+        max_events: How many are kept; fewer of large ones, and the newest in any case.
         clock: Unix seconds.
     """
 
@@ -52,7 +53,9 @@ class EventLog:
         self.id = log_id
         self.is_complete = False
         self._agent = {"channel_name": channel_name, "generation": generation}
-        self._events: deque[LoggedEvent] = deque(maxlen=max_events)
+        self._events: deque[LoggedEvent] = deque()
+        self._max_events = max_events
+        self._bytes = 0
         self._clock = clock
         self._last = 0
         self._more = asyncio.Event()
@@ -71,19 +74,28 @@ class EventLog:
         text = json.dumps(body | event.model_dump(mode="json", exclude_none=True), separators=(",", ":"))
         logged = LoggedEvent(self._last, event_id, event.type, text)
         self._events.append(logged)
+        self._bytes += len(text)
+        while len(self._events) > self._max_events or self._is_too_large():
+            self._bytes -= len(self._events.popleft().text)
         self._wake()
         return logged
 
     def complete(self) -> None:
-        """No more will come; of what came, the end is kept."""
+        """No more will come."""
         self.is_complete = True
-        self._events = deque(self._events, maxlen=_KEPT_AT_THE_END)
         self._wake()
 
-    def after(self, number: int) -> list[LoggedEvent]:
-        """The events behind this one that are still kept."""
-        count = max(0, min(self._last - number, len(self._events)))
-        return list(islice(reversed(self._events), count))[::-1]
+    def after(self, number: int, max_bytes: float = inf) -> list[LoggedEvent]:
+        """The events behind this one that are still kept; no more of them than fit, but one at least."""
+        begin = max(0, len(self._events) - max(0, self._last - number))
+        found: list[LoggedEvent] = []
+        size = 0
+        for event in islice(self._events, begin, None):
+            size += len(event.text)
+            if found and size > max_bytes:
+                break
+            found.append(event)
+        return found
 
     def missed(self, number: int) -> int:
         """How many of the events behind this one are kept no more."""
@@ -93,6 +105,9 @@ class EventLog:
         """Wait until there is an event behind this one, or none will come."""
         while self._last <= number and not self.is_complete:
             await self._more.wait()
+
+    def _is_too_large(self) -> bool:
+        return self._bytes > self._max_events * _MEAN_BYTES and len(self._events) > 1
 
     def _wake(self) -> None:
         self._more.set()

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from realtime_agent.control.events import AgentTranscript, Ended, StateChanged
+from realtime_agent.control.events import AgentTranscript, Ended, StateChanged, ToolReturned
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.fleet.event_log import EventLog
 
@@ -57,13 +57,34 @@ def test_the_oldest_give_way_and_are_missed(log: EventLog) -> None:
     assert [log.missed(after) for after in (0, 2, 3, 4, 8)] == [3, 1, 0, 0, 0]
 
 
-def test_at_the_end_the_last_events_are_kept() -> None:
+def test_what_is_kept_is_kept_also_when_no_more_will_come() -> None:
+    """Nobody who reads loses at the end what they had not come to."""
     log = EventLog("a1", "room", 1, 1000, lambda: 0)
     fill(log, 500)
     assert not log.is_complete
     log.complete()
     assert log.is_complete
-    assert numbers(log, 0) == list(range(401, 501))
+    assert numbers(log, 0) == list(range(1, 501))
+    assert log.missed(0) == 0
+
+
+def test_of_large_events_fewer_are_kept_and_the_newest_in_any_case() -> None:
+    """What functions give may be a hundred times what other events have."""
+    log = EventLog("a1", "room", 1, 100, lambda: 0)
+    for number in range(100):
+        log.append(ToolReturned(call_id=str(number), name="f", output="ä" * 32_000, took_ms=1))
+    assert numbers(log, 0) == [99, 100]
+    fill(log, 99)
+    assert numbers(log, 0) == list(range(100, 200))
+    log.append(ToolReturned(call_id="c", name="f", output="x" * 500_000, took_ms=1))
+    assert numbers(log, 0) == [200]
+
+
+def test_as_many_are_given_at_once_as_fit_and_one_at_least(log: EventLog) -> None:
+    size = len(log.append(WAITING).text)
+    fill(log, 4)
+    found = [[event.number for event in log.after(1, max_bytes)] for max_bytes in (0, size, 3 * size, 99 * size)]
+    assert found == [[2], [2], [2, 3, 4], [2, 3, 4, 5]]
 
 
 async def test_every_reader_waits_at_its_own_place(log: EventLog) -> None:
