@@ -38,6 +38,12 @@ class FakeWorker:
         """Let the fleet hear of an event."""
         self._events.put_nowait(event)
 
+    async def heard(self) -> None:
+        """Wait until the fleet has heard of all events."""
+        async with asyncio.timeout(30):
+            while not self._events.empty():
+                await asyncio.sleep(0)
+
     def garble(self) -> None:
         """Say what can't be understood."""
         self._events.put_nowait(ValueError("this is no event"))

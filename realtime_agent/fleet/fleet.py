@@ -93,6 +93,10 @@ Observer = Callable[[AgentRecord, AgentEvent, LoggedEvent | None], None]
 """Is told every event of every agent as it comes, and as it is logged unless it is for this server alone."""
 
 
+def _new_log_id() -> str:
+    return token_hex(4)
+
+
 class Fleet:
     """All agents of this server.
 
@@ -323,6 +327,8 @@ class Fleet:
                     ended = event
                 else:
                     self._note(agent, event)
+                # Many may be here at once: who watches takes them as they come.
+                await asyncio.sleep(0)
         except Exception:
             logger.exception("agent %d in %r can't be followed any longer", agent.generation, agent.spec.channel_name)
             ended = Ended(reason=EndReason.CRASHED, cause="it can't be followed any longer; see the log")

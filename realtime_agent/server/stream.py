@@ -9,6 +9,8 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Coroutine
+from typing import Any
 
 from aiohttp import web
 
@@ -25,9 +27,13 @@ _HEARTBEAT_S = 15.0
 _WRITE_TIMEOUT_S = 10.0
 """How long a reader may take nothing at all."""
 
+_MAX_BYTES = 64 * 1024
+"""Of events that are written at once, unless one alone has more."""
+
 _EVENT_ID = re.compile(r"([0-9a-z]{1,16})-(\d{1,15})")
 
-_LAST_EVENT_ID = "Last-Event-ID"
+_NONE = "0-0"
+"""The id of what is before every event."""
 
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -40,60 +46,97 @@ async def stream_events(request: web.Request, log: EventLog) -> web.StreamRespon
     """Tell all that is kept behind `Last-Event-ID`, and then what happens, until the agent has ended.
 
     Raises:
-        InvalidRequest: `Last-Event-ID` is none of ours.
+        InvalidRequest: `last_event_id` is none of ours.
     """
     place = _place(request, log)
     if log.is_complete and place >= log.last:
         # So a browser's EventSource does not come back.
         return web.Response(status=204)
     response = web.StreamResponse(headers=_HEADERS)
-    await response.prepare(request)
-    if request.method == "HEAD":
-        return response
-    if missed := log.missed(place):
-        await response.write(_message("missed", {"count": missed}))
-        place += missed
     try:
-        await _follow(response, log, place)
-    except (TimeoutError, ConnectionError):
+        # Who asks may hang up before there is an answer.
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await _Reader(request, response).follow(log, place)
+    except TimeoutError:
         logger.info("a reader of %s's events takes nothing any more, and is dropped", request.rel_url.raw_path)
         if request.transport is not None:
             request.transport.abort()
+    except ConnectionError:
+        pass  # It has left; the line of its request says so.
     return response
 
 
-async def _follow(response: web.StreamResponse, log: EventLog, place: int) -> None:
-    while True:
+class _Reader:
+    """Who reads the events of one agent."""
+
+    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
+        self._request = request
+        self._response = response
+
+    async def follow(self, log: EventLog, place: int) -> None:
+        """Tell what is in the log behind this place, until nothing comes any more.
+
+        Raises:
+            TimeoutError: it takes nothing any more.
+            ConnectionError: it has left.
+        """
         if missed := log.missed(place):
+            await self._write(_message("missed", {"count": missed}))
+            place += missed
+        while not (missed := log.missed(place)):
+            # No more at once than it soon takes: the log may go on meanwhile, and what waits here is held twice.
+            events = log.after(place, _MAX_BYTES)
+            if events:
+                await self._write(b"".join(map(_event, events)))
+                place = events[-1].number
+            elif log.is_complete:
+                break
+            else:
+                await self._wait(log, place)
+        if missed:
             reason = f"too slow: {missed} events were gone before they could be sent; come back with Last-Event-ID"
-            await _write(response, _message("dropped", {"reason": reason}))
-            return
-        events = log.after(place)
-        if events:
-            await _write(response, b"".join(map(_event, events)))
-            place = events[-1].number
-        elif log.is_complete:
-            return
+            await self._write(_message("dropped", {"reason": reason}))
+        await self._patiently(self._response.write_eof(), 0)
+
+    async def _wait(self, log: EventLog, place: int) -> None:
         try:
             async with asyncio.timeout(_HEARTBEAT_S):
                 await log.wait(place)
         except TimeoutError:
-            await _write(response, b":\n\n")
+            await self._write(b":\n\n")
 
+    async def _write(self, data: bytes) -> None:
+        await self._patiently(self._response.write(data), len(data))
 
-async def _write(response: web.StreamResponse, data: bytes) -> None:
-    async with asyncio.timeout(_WRITE_TIMEOUT_S):
-        await response.write(data)
+    async def _patiently(self, work: Coroutine[Any, Any, None], size: int) -> None:
+        """Write so many bytes, as long as any is taken."""
+        writing = asyncio.ensure_future(work)
+        try:
+            waiting = self._waiting + size
+            while not (await asyncio.wait([writing], timeout=_WRITE_TIMEOUT_S))[0]:
+                if self._waiting >= waiting:
+                    raise TimeoutError
+                waiting = self._waiting
+            writing.result()
+        finally:
+            writing.cancel()
+
+    @property
+    def _waiting(self) -> int:
+        """How many bytes the reader's connection has not taken."""
+        return self._request.transport.get_write_buffer_size() if self._request.transport is not None else 0
 
 
 def _place(request: web.Request, log: EventLog) -> int:
     """The number of the last event that the reader had; of another agent's, none."""
-    told = request.headers.get(_LAST_EVENT_ID) or request.query.get("last_event_id")
-    if not told:
-        return 0
-    match = _EVENT_ID.fullmatch(told)
+    by_itself = request.headers.get("Last-Event-ID")
+    match = _EVENT_ID.fullmatch(by_itself or request.query.get("last_event_id") or _NONE)
+    if match is None and not by_itself:
+        raise InvalidRequest(FieldError("last_event_id", "it is no id of an event, such as 3f9c02d7-41"))
     if match is None:
-        raise InvalidRequest(FieldError(_LAST_EVENT_ID, "it is no id of an event, such as 3f9c02d7-41"))
+        # A browser's EventSource gives what it has from whatever was here before, and an error would end it for good.
+        return 0
     log_id, number = match.groups()
     return min(int(number), log.last) if log_id == log.id else 0
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import logging
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -24,8 +27,14 @@ KEPT = 20
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"event_buffer": KEPT})
+def kept() -> int:
+    """How many events are."""
+    return KEPT
+
+
+@pytest.fixture
+def settings(settings: Settings, kept: int) -> Settings:
+    return settings.model_copy(update={"event_buffer": kept})
 
 
 class Reader:
@@ -102,6 +111,27 @@ async def test_the_stream_ends_with_the_agent(client: Client, launcher: FakeLaun
 
 
 @pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("kept", [500])
+async def test_a_reader_has_all_that_came_at_once_with_the_end(client: Client, launcher: FakeLauncher) -> None:
+    async with reading(client, last="1-2") as reader:
+        for number in range(300):
+            launcher.worker.report(words("w", number))
+        launcher.worker.end(EndReason.USER_LEFT)
+        assert [event_id for event_id, _, _ in await reader.rest()] == [f"1-{number}" for number in range(3, 304)]
+    async with reading(client) as late:
+        assert [event_id for event_id, _, _ in await late.rest()] == [f"1-{number}" for number in range(1, 304)]
+
+
+@pytest.mark.usefixtures("agent")
+async def test_a_quick_reader_has_all_of_what_comes_at_once(client: Client, launcher: FakeLauncher) -> None:
+    """As after a moment in which the server did nothing: far more than is kept."""
+    async with reading(client, last="1-2") as reader:
+        for number in range(5 * KEPT):
+            launcher.worker.report(words("w", number))
+        assert [event.get("place") for event in await reader.take(5 * KEPT)] == list(range(5 * KEPT))
+
+
+@pytest.mark.usefixtures("agent")
 async def test_who_comes_back_gets_what_came_since(client: Client, launcher: FakeLauncher) -> None:
     async with reading(client) as reader:
         await reader.take(2)
@@ -117,8 +147,8 @@ async def test_who_comes_back_gets_what_came_since(client: Client, launcher: Fak
 async def test_who_comes_back_too_late_is_told_how_much_is_gone(client: Client, launcher: FakeLauncher) -> None:
     for number in range(KEPT + 5):
         launcher.worker.report(words("more", number))
+    await launcher.worker.heard()
     async with reading(client, last="1-2") as reader:
-        await asyncio.sleep(0)
         event_id, name, told = await reader.next() or pytest.fail("nothing came")
         assert (event_id, name, told) == (None, "missed", {"count": 5})
         assert [event["id"] for event in await reader.take(KEPT)] == [f"1-{number}" for number in range(8, 28)]
@@ -154,7 +184,14 @@ async def test_of_an_agent_that_has_ended_what_happened_is_told_once(client: Cli
 async def test_what_is_no_id_of_an_event_is_refused(client: Client, last: str) -> None:
     async with client.get(EVENTS, params={"last_event_id": last}) as response:
         body = await response.json()
-        assert (response.status, body["details"][0]["field"]) == (400, "Last-Event-ID")
+        assert (response.status, body["details"][0]["field"]) == (400, "last_event_id")
+
+
+@pytest.mark.usefixtures("agent")
+async def test_a_browser_that_comes_back_with_what_is_no_id_of_ours_has_everything(client: Client) -> None:
+    """An EventSource gives what it has, from whatever server was there before, and never comes back after an error."""
+    async with reading(client, last="8c1f-1-41", path=f"{EVENTS}?last_event_id=1-1") as reader:
+        assert [event["id"] for event in await reader.take(2)] == ["1-1", "1-2"]
 
 
 @pytest.mark.usefixtures("agent")
@@ -209,7 +246,7 @@ async def test_readers_do_not_disturb_one_another(client: Client, launcher: Fake
 
 async def _flood(launcher: FakeLauncher, client: Client, count: int) -> None:
     """Let far more happen than waits in any buffer on the way."""
-    text = "x" * 30_000
+    text = "x" * 3000
     for number in range(count):
         launcher.worker.report(words(text, number))
         if number % 10 == 9:
@@ -221,7 +258,12 @@ async def _flood(launcher: FakeLauncher, client: Client, count: int) -> None:
 
 @asynccontextmanager
 async def slow_reader(client: Client) -> AsyncIterator[socket.socket]:
-    """A reader that asks, and takes nothing."""
+    """A reader that asks, and takes nothing, by a connection that holds little."""
+    assert client.server.runner is not None
+    for site in client.server.runner.sites:
+        assert isinstance(site._server, asyncio.Server)
+        for listener in site._server.sockets:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.setblocking(False)
@@ -234,7 +276,7 @@ async def slow_reader(client: Client) -> AsyncIterator[socket.socket]:
 @pytest.mark.usefixtures("agent")
 async def test_a_slow_reader_is_dropped_and_told_why(client: Client, launcher: FakeLauncher) -> None:
     async with slow_reader(client) as slow:
-        await _flood(launcher, client, 600)
+        await _flood(launcher, client, 300)
         loop = asyncio.get_running_loop()
         told = b""
         async with asyncio.timeout(60):
@@ -252,13 +294,71 @@ async def test_a_reader_that_takes_nothing_at_all_is_hung_up_on(
     caplog.set_level("INFO", logger="realtime_agent.server.stream")
     monkeypatch.setattr(stream, "_WRITE_TIMEOUT_S", 0.3)
     async with slow_reader(client) as slow:
-        await _flood(launcher, client, 600)
+        await _flood(launcher, client, 300)
         async with asyncio.timeout(60):
             while "takes nothing any more" not in caplog.text:
                 await asyncio.sleep(0.01)
             with suppress(ConnectionError):
                 while await asyncio.get_running_loop().sock_recv(slow, 1 << 20):
                     pass
+
+
+@pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("kept", [500])
+async def test_a_reader_that_always_takes_some_is_not_hung_up_on(
+    client: Client, launcher: FakeLauncher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it has asked for takes ten times as long as one that takes nothing is waited for."""
+    caplog.set_level("INFO", logger="realtime_agent.server.stream")
+    monkeypatch.setattr(stream, "_WRITE_TIMEOUT_S", 0.2)
+    for number in range(100):
+        launcher.worker.report(words("x" * 4000, number))
+    launcher.worker.end(EndReason.USER_LEFT)
+    async with slow_reader(client) as slow:
+        loop = asyncio.get_running_loop()
+        told = b""
+        async with asyncio.timeout(60):
+            while b"event: ended" not in told:
+                chunk = await loop.sock_recv(slow, 10_000)
+                assert chunk, (len(told), caplog.text)
+                told += chunk
+                await asyncio.sleep(0.05)
+    assert "takes nothing any more" not in caplog.text
+
+
+@pytest.mark.usefixtures("agent")
+async def test_what_a_slow_reader_has_not_taken_is_not_held_for_it(client: Client, launcher: FakeLauncher) -> None:
+    for number in range(KEPT):
+        launcher.worker.report(words("x" * 3000, number))
+    async with slow_reader(client):
+        await _flood(launcher, client, 3000)
+        assert client.server.handler is not None
+        (held,) = [
+            connection.transport.get_write_buffer_size()
+            for connection in client.server.handler.connections
+            if connection.transport is not None and connection.transport.get_write_buffer_size()
+        ]
+        assert held < 300_000
+
+
+@pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("kept", [1000])
+async def test_who_hangs_up_is_no_error(
+    client: Client, launcher: FakeLauncher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At once, or while much waits for it."""
+    for number in range(1100):
+        launcher.worker.report(words("x" * 3000, number))
+    await launcher.worker.heard()
+    for after_s in (0, 0.001, 0.01, 0.1):
+        for _ in range(10):
+            async with slow_reader(client) as slow:
+                slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                await asyncio.sleep(after_s)
+            await asyncio.sleep(0.01)
+    await client.close()
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.usefixtures("agent")
