@@ -86,7 +86,7 @@ def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     app = web.Application(middlewares=[_log, _answer_errors, guard(settings)], client_max_size=_MAX_BODY)
     lag = LoopLag()
     app[services] = Services(
-        settings, fleet, TokenSigner(settings.token_ttl_s), Metrics(fleet, lag.take), load_tools(settings)
+        settings, fleet, TokenSigner(settings.token_ttl_s), Metrics(fleet, lag.lately), load_tools(settings)
     )
     app.cleanup_ctx.append(_open_fleet)
     app.cleanup_ctx.append(_watch_loop(lag))

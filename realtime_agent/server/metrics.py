@@ -43,7 +43,7 @@ class Metrics:
 
     Args:
         fleet: Whose events are counted.
-        loop_lag_s: How late the server's own event loop has been at the most, since it was last asked.
+        loop_lag_s: How late the server's own event loop has been at the most lately.
     """
 
     def __init__(self, fleet: Fleet, loop_lag_s: Callable[[], float] = lambda: 0.0) -> None:
@@ -177,7 +177,8 @@ class _FleetCollector(Collector):
         yield _counter("webhook_lost_events", "Events that the webhook's receiver did not get.", lost_events)
         commands = sum(agent.worker.commands_waiting for agent in agents if agent.worker is not None)
         yield _gauge("waiting_commands", "Commands that agents have not answered.", commands)
-        yield _gauge("server_loop_lag_seconds", "How late the server's event loop was at the most.", self._loop_lag_s())
+        late_s = self._loop_lag_s()
+        yield _gauge("server_loop_lag_seconds", "How late the server's event loop was at the most lately.", late_s)
 
 
 _RUNNING = [state for state in State if state is not State.ENDED]

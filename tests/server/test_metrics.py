@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from pathlib import Path
 
 import prometheus_client
@@ -30,6 +31,7 @@ from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.server.metrics import Metrics
 from realtime_agent.server.webhook import Webhook
 from tests.fake_launcher import FakeLauncher
+from tests.server.conftest import Client
 from tests.specs import agent_spec
 
 Values = dict[tuple[str, str], float]
@@ -164,6 +166,17 @@ def test_what_a_webhook_loses_and_how_late_the_loop_is_can_be_seen(fleet: Fleet)
     found = values(metrics.as_text()[0].decode())
     assert found["server_loop_lag_seconds", ""] == 0.25
     assert (found["webhook_lost_events_total", ""], found["webhook_waiting_events", ""]) == (7, 2000)
+
+
+async def test_who_asks_takes_nothing_from_who_asks_next(client: Client) -> None:
+    await asyncio.sleep(0.01)
+    time.sleep(0.4)  # noqa: ASYNC251 - the loop hangs
+    await asyncio.sleep(0.01)
+    async with client.head("/metrics"):
+        pass
+    for _ in range(2):
+        async with client.get("/metrics") as response:
+            assert values(await response.text())["server_loop_lag_seconds", ""] > 0.2
 
 
 async def test_commands_that_wait_are_told(fleet: Fleet, launcher: FakeLauncher) -> None:
