@@ -72,6 +72,14 @@ LenientText = Annotated[str, OrEmpty(str)]
 LenientInt = Annotated[int, OrEmpty(int)]
 """A whole number, or 0 for what is none."""
 
+_MAX_SPENT = 2**53
+"""Tokens or seconds; no sum of more is exact, or finite in the end."""
+
+_Count = Annotated[int, Field(ge=0, le=_MAX_SPENT)]
+
+_Tokens = Annotated[_Count, OrEmpty(int)]
+"""A count, or 0 for what is none: sums of them never go down."""
+
 
 class Wire(BaseModel):
     """Something that travels as JSON. Only what was set is sent, since `null` and absent differ in this protocol."""
@@ -430,34 +438,34 @@ class ResponseStatus(Wire):
 class CachedTokenDetails(Wire):
     """Cached tokens by kind."""
 
-    text_tokens: LenientInt = 0
-    audio_tokens: LenientInt = 0
-    image_tokens: LenientInt = 0
+    text_tokens: _Tokens = 0
+    audio_tokens: _Tokens = 0
+    image_tokens: _Tokens = 0
 
 
 class InputTokenDetails(Wire):
     """Input tokens by kind; `cached_tokens` are part of the others."""
 
-    text_tokens: LenientInt = 0
-    audio_tokens: LenientInt = 0
-    image_tokens: LenientInt = 0
-    cached_tokens: LenientInt = 0
+    text_tokens: _Tokens = 0
+    audio_tokens: _Tokens = 0
+    image_tokens: _Tokens = 0
+    cached_tokens: _Tokens = 0
     cached_tokens_details: Lenient[CachedTokenDetails] = None
 
 
 class OutputTokenDetails(Wire):
     """Output tokens by kind."""
 
-    text_tokens: LenientInt = 0
-    audio_tokens: LenientInt = 0
+    text_tokens: _Tokens = 0
+    audio_tokens: _Tokens = 0
 
 
 class Usage(Wire):
     """What a response cost."""
 
-    total_tokens: LenientInt = 0
-    input_tokens: LenientInt = 0
-    output_tokens: LenientInt = 0
+    total_tokens: _Tokens = 0
+    input_tokens: _Tokens = 0
+    output_tokens: _Tokens = 0
     input_token_details: Lenient[InputTokenDetails] = None
     output_token_details: Lenient[OutputTokenDetails] = None
 
@@ -465,18 +473,18 @@ class Usage(Wire):
 class TranscriptionTokenDetails(Wire):
     """Input tokens of a transcription by kind."""
 
-    text_tokens: LenientInt = 0
-    audio_tokens: LenientInt = 0
+    text_tokens: _Tokens = 0
+    audio_tokens: _Tokens = 0
 
 
 class TranscriptionUsage(Wire):
     """What a transcription cost, in tokens or in seconds."""
 
     type: str
-    seconds: float | None = None
-    total_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    seconds: Lenient[Annotated[float, Field(ge=0, le=_MAX_SPENT)]] = None
+    total_tokens: Lenient[_Count] = None
+    input_tokens: Lenient[_Count] = None
+    output_tokens: Lenient[_Count] = None
     input_token_details: Lenient[TranscriptionTokenDetails] = None
 
 

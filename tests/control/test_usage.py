@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from realtime_agent.control.usage import TotalUsage
@@ -16,6 +18,8 @@ WHOLE = {
     "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
 }  # fmt: skip
 """As the documentation of `response.done` shows it, with an image."""
+
+WHOLE_IN_JSON = json.dumps(WHOLE)
 
 
 def test_a_response_is_counted_by_kind() -> None:
@@ -65,6 +69,20 @@ def test_of_a_response_what_is_not_told_counts_nothing(told: dict[str, object], 
 def test_a_transcription_is_counted_apart(told: dict[str, object], counted: dict[str, float]) -> None:
     expected = TotalUsage.model_validate({"transcriptions": 1, **counted})
     assert TotalUsage.of_transcription(TranscriptionUsage.model_validate(told)) == expected
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-5", "1e300", '"many"', "[]"])
+def test_what_is_no_number_of_tokens_or_seconds_counts_nothing(number: str) -> None:
+    """Else no sum would ever be one again, or it would go down."""
+    response = WHOLE_IN_JSON.replace("253", number).replace("119", number).replace("64", number).replace("91", number)
+    told = TotalUsage.of_response(Usage.model_validate_json(response))
+    assert (told.total_tokens, told.input_text_tokens, told.cached_tokens, told.output_audio_tokens) == (0, 0, 0, 0)
+    assert (told.input_tokens, told.input_audio_tokens, told.output_text_tokens) == (132, 11, 30)
+    by_time = TranscriptionUsage.model_validate_json(f'{{"type": "duration", "seconds": {number}}}')
+    assert TotalUsage.of_transcription(by_time) == TotalUsage(transcriptions=1)
+    by_token = f'{{"type": "tokens", "input_tokens": {number}, "output_tokens": 2, "total_tokens": {number}}}'
+    told = TotalUsage.of_transcription(TranscriptionUsage.model_validate_json(by_token))
+    assert told == TotalUsage(transcriptions=1, transcription_output_tokens=2)
 
 
 def test_sums_are_of_every_field_and_can_be_taken_apart() -> None:
