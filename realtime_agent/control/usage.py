@@ -14,6 +14,14 @@ __all__ = ["TotalUsage"]
 
 Count = Annotated[int, Field(description="Tokens.")]
 
+_KINDS = {
+    "input": ("text", "audio", "image"),
+    "output": ("text", "audio"),
+    "cached": ("text", "audio", "image"),
+    "transcription_input": ("text", "audio"),
+}
+"""The sums that a model may tell by kind too."""
+
 
 class TotalUsage(BaseModel):
     """Responses, transcriptions and what they cost, in tokens and seconds.
@@ -78,6 +86,14 @@ class TotalUsage(BaseModel):
             transcription_output_tokens=usage.output_tokens or 0,
             transcription_seconds=usage.seconds or 0,
         )
+
+    def by_kind(self, of: str) -> dict[str, int]:
+        """The tokens of one sum, such as `input`, by kind."""
+        return {kind: getattr(self, f"{of}_{kind}_tokens") for kind in _KINDS[of]}
+
+    def untold(self) -> dict[str, int]:
+        """Of each sum the tokens that the model did not tell the kind of."""
+        return {of: max(0, getattr(self, f"{of}_tokens") - sum(self.by_kind(of).values())) for of in _KINDS}
 
     def __add__(self, other: TotalUsage) -> TotalUsage:
         return self._with(other, add)

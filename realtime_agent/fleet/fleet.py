@@ -108,6 +108,7 @@ class Fleet:
 
     Attributes:
         usage: What all agents have cost since the server started, ended ones included.
+        untold: Of each sum in it the tokens that the models did not tell the kind of.
         ends: How many agents ended since then, by reason.
         starts: How many were started since then, by what came of it.
     """
@@ -121,6 +122,7 @@ class Fleet:
         new_log_id: Callable[[], str] = _new_log_id,
     ) -> None:
         self.usage = TotalUsage()
+        self.untold: Counter[str] = Counter()
         self.ends: Counter[EndReason] = Counter()
         self.starts: Counter[str] = Counter()
         self._observers: list[Observer] = []
@@ -344,7 +346,10 @@ class Fleet:
                 if state is State.WAITING:
                     agent.ready.set()
             case UsageChanged(usage=usage):
-                self.usage += usage - agent.usage
+                spent = usage - agent.usage
+                self.usage += spent
+                # Added up: what one response tells too much of takes nothing from what another does not tell.
+                self.untold.update(spent.untold())
                 agent.usage = usage
             case ConnectionChanged(to=end, status="lost"):
                 agent.lost.add(end)

@@ -156,7 +156,7 @@ class _FleetCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         fleet = self._fleet
-        yield from _usage(fleet.usage)
+        yield from _usage(fleet.usage, fleet.untold)
         agents = fleet.list()
         states = Tally(agent.state for agent in agents)
         yield _gauges("agents", "Running agents by state.", "state", {state: states[state] for state in _RUNNING})
@@ -184,28 +184,21 @@ class _FleetCollector(Collector):
 _RUNNING = [state for state in State if state is not State.ENDED]
 
 
-def _usage(usage: TotalUsage) -> Iterator[Metric]:
+def _usage(usage: TotalUsage, untold: Mapping[str, int]) -> Iterator[Metric]:
     """Of each sum its parts, so that they can be added up; `other` is what the model did not tell the kind of."""
-    taken = _kinds(usage, "input", "text", "audio", "image")
-    given = _kinds(usage, "output", "text", "audio")
-    cached = _kinds(usage, "cached", "text", "audio", "image")
-    heard = _kinds(usage, "transcription_input", "text", "audio")
-    tokens = {f"input_{kind}": count for kind, count in taken.items()}
-    tokens |= {f"output_{kind}": count for kind, count in given.items()}
-    transcription = {f"input_{kind}": count for kind, count in heard.items()}
+
+    def kinds(of: str) -> dict[str, int]:
+        return usage.by_kind(of) | {_OTHER: untold[of]}
+
+    tokens = {f"{of}_{kind}": count for of in ("input", "output") for kind, count in kinds(of).items()}
+    transcription = {f"input_{kind}": count for kind, count in kinds("transcription_input").items()}
     transcription["output"] = usage.transcription_output_tokens
     yield _counters("tokens", "Tokens of responses, cached ones included.", "kind", tokens)
-    yield _counters("cached_tokens", "Tokens of the input that were cached.", "kind", cached)
+    yield _counters("cached_tokens", "Tokens of the input that were cached.", "kind", kinds("cached"))
     yield _counters("transcription_tokens", "Tokens of transcriptions.", "kind", transcription)
     yield _counter("responses", "Responses of models.", usage.responses)
     yield _counter("transcriptions", "Transcriptions of what users said.", usage.transcriptions)
     yield _counter("transcription_seconds", "Audio transcribed, where paid by time.", usage.transcription_seconds)
-
-
-def _kinds(usage: TotalUsage, of: str, *kinds: str) -> dict[str, int]:
-    counts: dict[str, int] = {kind: getattr(usage, f"{of}_{kind}_tokens") for kind in kinds}
-    whole: int = getattr(usage, f"{of}_tokens")
-    return counts | {_OTHER: max(0, whole - sum(counts.values()))}
 
 
 def _counter(name: str, words: str, value: float) -> Metric:

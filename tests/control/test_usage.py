@@ -85,6 +85,14 @@ def test_what_is_no_number_of_tokens_or_seconds_counts_nothing(number: str) -> N
     assert told == TotalUsage(transcriptions=1, transcription_output_tokens=2)
 
 
+def test_what_a_model_does_not_tell_the_kind_of_is_the_rest() -> None:
+    usage = TotalUsage(
+        input_tokens=10, input_text_tokens=3, input_image_tokens=1, output_tokens=2, output_audio_tokens=5
+    )
+    assert usage.by_kind("input") == {"text": 3, "audio": 0, "image": 1}
+    assert usage.untold() == {"input": 6, "output": 0, "cached": 0, "transcription_input": 0}
+
+
 def test_sums_are_of_every_field_and_can_be_taken_apart() -> None:
     one = TotalUsage.model_validate({name: number for number, name in enumerate(TotalUsage.model_fields)})
     two = TotalUsage.model_validate({name: 2 * number for number, name in enumerate(TotalUsage.model_fields)})

@@ -227,6 +227,16 @@ async def test_kinds_above_the_whole_leave_nothing_over(fleet: Fleet, launcher: 
     assert (found["tokens_total", "output_text"], found["tokens_total", "output_other"]) == (5, 0)
 
 
+async def test_what_one_model_tells_too_much_of_hides_nothing_of_another_s(
+    fleet: Fleet, launcher: FakeLauncher
+) -> None:
+    """A counter that goes down would be taken for a server that was started again."""
+    await spend(fleet, launcher, TotalUsage(input_tokens=30))
+    await spend(fleet, launcher, TotalUsage(input_tokens=100, input_text_tokens=80, input_audio_tokens=40))
+    await spend(fleet, launcher, TotalUsage(input_tokens=5))
+    assert read(fleet)["tokens_total", "input_other"] == 35
+
+
 @pytest.mark.parametrize("reason", [EndReason.USER_LEFT, EndReason.CRASHED])
 async def test_what_has_ended_is_still_counted(fleet: Fleet, launcher: FakeLauncher, reason: EndReason) -> None:
     await spend(fleet, launcher, TotalUsage(responses=1))
