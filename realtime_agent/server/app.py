@@ -84,10 +84,9 @@ _STATUS: dict[type[RealtimeAgentError], int] = {
 def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     """The HTTP service over a fleet, which it opens and closes."""
     app = web.Application(middlewares=[_log, _answer_errors, guard(settings)], client_max_size=_MAX_BODY)
-    lag = LoopLag()
-    app[services] = Services(
-        settings, fleet, TokenSigner(settings.token_ttl_s), Metrics(fleet, lag.lately), load_tools(settings)
-    )
+    lag, tools = LoopLag(), load_tools(settings)
+    metrics = Metrics(fleet, lag.lately, tools.names)
+    app[services] = Services(settings, fleet, TokenSigner(settings.token_ttl_s), metrics, tools)
     app.cleanup_ctx.append(_open_fleet)
     app.cleanup_ctx.append(_watch_loop(lag))
     if settings.webhook_url:

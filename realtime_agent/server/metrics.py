@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from itertools import product
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from pydantic import BaseModel
 
 from realtime_agent.control import events
+from realtime_agent.control.commands import Command
 from realtime_agent.control.events import AgentEvent
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
+from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull
 from realtime_agent.fleet.event_log import LoggedEvent
 from realtime_agent.fleet.fleet import AgentRecord, Fleet
 from realtime_agent.server.webhook import Webhook
@@ -44,9 +49,12 @@ class Metrics:
     Args:
         fleet: Whose events are counted.
         loop_lag_s: How late the server's own event loop has been at the most lately.
+        functions: The names of those that there are.
     """
 
-    def __init__(self, fleet: Fleet, loop_lag_s: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, fleet: Fleet, loop_lag_s: Callable[[], float] = lambda: 0.0, functions: Iterable[str] = ()
+    ) -> None:
         self._webhook: Webhook | None = None
         self._codes, self._functions = _Words(), _Words()
         self._registry = CollectorRegistry(auto_describe=True)
@@ -65,17 +73,30 @@ class Metrics:
             "worker_loop_lag_seconds", "How late a worker's event loop was at the most, every five seconds.", _LAGS_S
         )
         self._tool_calls = self._histogram("tool_call_seconds", "How long functions took.", _CALLS_S, "name")
-        self._commands = self._counter("commands", "Commands that agents carried out or not.", "command", "outcome")
+        self._commands = self._counter("commands", "Commands, by what came of them.", "command", "outcome")
         self._errors = self._counter("errors", "Errors that agents reported and went on.", "of", "code")
         self._connections = self._counter("connections", "Connections lost, restored and renewed.", "to", "status")
         self._interruptions = self._counter("interruptions", "Cuts of an agent's speech.", "by")
         self._pauses = self._counter("pauses", "How often agents were paused or resumed.", "state", "by")
         self._dropped = self._counter("dropped_audio_seconds", "Audio that was too much to wait.", "direction")
+        self._begin_at_zero(functions)
         fleet.observe(self._observe)
 
     def watch_webhook(self, webhook: Webhook) -> None:
         """Count what waits for a webhook, and what it has lost."""
         self._webhook = webhook
+
+    @contextmanager
+    def command(self, name: str) -> Iterator[None]:
+        """Count a command that no agent takes, or answers in time; what agents make of the others they tell."""
+        try:
+            yield
+        except (AgentNotFound, QueueFull):
+            self._commands.labels(name, "not_taken").inc()
+            raise
+        except ControlTimeout:
+            self._commands.labels(name, "unanswered").inc()
+            raise
 
     def as_text(self) -> tuple[bytes, str]:
         """The present values, and their content type."""
@@ -83,6 +104,23 @@ class Metrics:
 
     def _of_webhook(self) -> tuple[int, int]:
         return (self._webhook.waiting, self._webhook.dropped) if self._webhook is not None else (0, 0)
+
+    def _begin_at_zero(self, functions: Iterable[str]) -> None:
+        """Have what may be counted from the start, since of a counter that comes with a 1 the rise is never seen."""
+        for name, outcome in product(_COMMANDS, ("done", "refused", "not_taken", "unanswered")):
+            self._commands.labels(name, outcome)
+        for to, status in product(*(_choices(events.ConnectionChanged, label) for label in ("to", "status"))):
+            self._connections.labels(to, status)
+        for by in _choices(events.Interrupted, "by"):
+            self._interruptions.labels(by)
+        for state, by in product(("paused", "resumed"), _choices(events.StateChanged, "by")):
+            self._pauses.labels(state, by)
+        for of in _choices(events.ErrorReported, "of"):
+            self._errors.labels(of, _OTHER)
+        for direction in ("uplink", "downlink"):
+            self._dropped.labels(direction)
+        for name in functions:
+            self._tool_calls.labels(self._functions.label(name))
 
     def _observe(self, agent: AgentRecord, event: AgentEvent, _logged: LoggedEvent | None) -> None:
         match event:
@@ -117,6 +155,15 @@ class Metrics:
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", words, labels, registry=self._registry)
+
+
+def _choices(event: type[BaseModel], field: str) -> list[str]:
+    """What a field of an event may say, but for nothing."""
+    parts = get_args(event.model_fields[field].annotation)
+    return [choice for part in parts for choice in (get_args(part) or (part,)) if isinstance(choice, str)]
+
+
+_COMMANDS = [get_args(command.model_fields["command"].annotation)[0] for command in get_args(Command)]
 
 
 class _Words:

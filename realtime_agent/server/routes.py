@@ -102,7 +102,8 @@ async def control_agent(request: web.Request) -> web.Response:
         command = command.completed(have.settings)
         if command.functions is not None:
             _check_tools(have.tools, command.functions, command.session())
-    result = await have.fleet.control(command)
+    with have.metrics.command(command.command):
+        result = await have.fleet.control(command)
     status = f"Command {command.command} sent to agent."
     return _answer(schemas.CommandSent(status=status, result=result), exclude_none=True)
 

@@ -26,12 +26,12 @@ from realtime_agent.control.events import (
 )
 from realtime_agent.control.life import EndReason, State
 from realtime_agent.control.usage import TotalUsage
-from realtime_agent.errors import StartFailed
+from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull, StartFailed
 from realtime_agent.fleet.fleet import Fleet
 from realtime_agent.server.metrics import Metrics
 from realtime_agent.server.webhook import Webhook
 from tests.fake_launcher import FakeLauncher
-from tests.server.conftest import Client
+from tests.server.conftest import Client, Post
 from tests.specs import agent_spec
 
 Values = dict[tuple[str, str], float]
@@ -69,11 +69,66 @@ def test_a_new_server_has_every_counter_at_zero(fleet: Fleet) -> None:
         "tokens_total", "cached_tokens_total", "transcription_tokens_total", "responses_total", "transcriptions_total",
         "transcription_seconds_total", "agents", "ends_total", "starts_total", "waiting_audio_seconds",
         "webhook_lost_events_total", "webhook_waiting_events", "waiting_commands", "server_loop_lag_seconds",
+        "commands_total", "connections_total", "dropped_audio_seconds_total", "errors_total", "interruptions_total",
+        "pauses_total",
     }  # fmt: skip
     assert {name for name, _ in found if name.endswith("_count")} == {
         "turn_first_audio_seconds_count", "turn_first_frame_seconds_count", "barge_in_seconds_count",
         "worker_loop_lag_seconds_count",
     }  # fmt: skip
+
+
+def test_what_is_counted_apart_is_there_before_it_happens(fleet: Fleet) -> None:
+    """Of a counter that comes with a 1 nobody sees the rise."""
+    found = values(Metrics(fleet, functions=["lookUp"]).as_text()[0].decode())
+    assert {label for name, label in found if name == "interruptions_total"} == {"user", "command", "pause"}
+    assert {label for name, label in found if name == "pauses_total"} == {
+        "voicepaused", "voiceresumed", "commandpaused", "commandresumed",
+    }  # fmt: skip
+    assert {label for name, label in found if name == "dropped_audio_seconds_total"} == {"uplink", "downlink"}
+    assert {label for name, label in found if name == "errors_total"} == {"othermodel", "otherrecording", "otherstream"}
+    assert len([label for name, label in found if name == "connections_total"]) == 6
+    commands = {label for name, label in found if name == "commands_total"}
+    assert {"saydone", "sayrefused", "saynot_taken", "sayunanswered", "update_sessiondone"} < commands
+    assert len(commands) == 12 * 4
+    assert found["tool_call_seconds_count", "lookUp"] == 0
+
+
+async def test_functions_that_there_are_are_always_counted_apart(fleet: Fleet, launcher: FakeLauncher) -> None:
+    counted = Metrics(fleet, functions=["lookUp"])
+    made_up = [ToolReturned(call_id="c", name=f"made_up_{number}", output="{}", took_ms=1) for number in range(60)]
+    await fleet.start(agent_spec())
+    for event in [*made_up, ToolReturned(call_id="c", name="lookUp", output="{}", took_ms=1)]:
+        launcher.worker.report(event)
+    await launcher.worker.heard()
+    assert values(counted.as_text()[0].decode())["tool_call_seconds_count", "lookUp"] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (QueueFull("64 wait"), "not_taken"),
+        (AgentNotFound("it has just ended"), "not_taken"),
+        (ControlTimeout("no answer"), "unanswered"),
+    ],
+)
+async def test_a_command_that_no_agent_took_or_answered_is_counted(
+    post: Post, client: Client, launcher: FakeLauncher, error: Exception, outcome: str
+) -> None:
+    await post("/start_agent", channel_name="room", uid=7)
+    await post("/control_agent", channel_name="room", command="interrupt")
+    launcher.worker.control_error = error
+    await post("/control_agent", channel_name="room", command="interrupt")
+    async with client.get("/metrics") as response:
+        found = values(await response.text())
+    counted = {label: count for (name, label), count in found.items() if name == "commands_total" and count}
+    assert counted == {f"interrupt{outcome}": 1}
+
+
+async def test_a_command_for_an_agent_that_is_not_there_is_counted(post: Post, client: Client) -> None:
+    assert (await post("/control_agent", channel_name="room", command="pause"))[0] == 404
+    async with client.get("/metrics") as response:
+        assert values(await response.text())["commands_total", "pausenot_taken"] == 1
 
 
 async def observed(fleet: Fleet, launcher: FakeLauncher, *reported: AgentEvent) -> Values:
