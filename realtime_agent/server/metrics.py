@@ -22,6 +22,7 @@ from realtime_agent.control.usage import TotalUsage
 from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull
 from realtime_agent.fleet.event_log import LoggedEvent
 from realtime_agent.fleet.fleet import AgentRecord, Fleet
+from realtime_agent.server.stream import Readers
 from realtime_agent.server.webhook import Webhook
 
 __all__ = ["Metrics"]
@@ -50,16 +51,20 @@ class Metrics:
         fleet: Whose events are counted.
         loop_lag_s: How late the server's own event loop has been at the most lately.
         functions: The names of those that there are.
+
+    Attributes:
+        readers: Who reads the events of agents; the stream counts them.
     """
 
     def __init__(
         self, fleet: Fleet, loop_lag_s: Callable[[], float] = lambda: 0.0, functions: Iterable[str] = ()
     ) -> None:
+        self.readers = Readers()
         self._webhook: Webhook | None = None
         self._codes, self._functions = _Words(), _Words()
         self._registry = CollectorRegistry(auto_describe=True)
         self._collector = _WithoutBirthdays(self._registry)
-        self._registry.register(_FleetCollector(fleet, self._of_webhook, loop_lag_s))
+        self._registry.register(_FleetCollector(fleet, self.readers, self._of_webhook, loop_lag_s))
         self._first_audio = self._histogram(
             "turn_first_audio_seconds", "From the user's last word to the first audio from the model.", _WAITS_S
         )
@@ -195,9 +200,14 @@ class _WithoutBirthdays(CollectorRegistry):
 
 class _FleetCollector(Collector):
     def __init__(
-        self, fleet: Fleet, of_webhook: Callable[[], tuple[int, int]], loop_lag_s: Callable[[], float]
+        self,
+        fleet: Fleet,
+        readers: Readers,
+        of_webhook: Callable[[], tuple[int, int]],
+        loop_lag_s: Callable[[], float],
     ) -> None:
         self._fleet = fleet
+        self._readers = readers
         self._of_webhook = of_webhook
         self._loop_lag_s = loop_lag_s
 
@@ -222,6 +232,8 @@ class _FleetCollector(Collector):
         waiting_events, lost_events = self._of_webhook()
         yield _gauge("webhook_waiting_events", "Events that wait to be posted.", waiting_events)
         yield _counter("webhook_lost_events", "Events that the webhook's receiver did not get.", lost_events)
+        yield _gauge("stream_readers", "Readers of agents' events.", self._readers.present)
+        yield _counter("stream_readers_dropped", "Readers that were too slow.", self._readers.dropped)
         commands = sum(agent.worker.commands_waiting for agent in agents if agent.worker is not None)
         yield _gauge("waiting_commands", "Commands that agents have not answered.", commands)
         late_s = self._loop_lag_s()

@@ -139,8 +139,9 @@ async def show_agent(request: web.Request) -> web.Response:
 
 async def agent_events(request: web.Request) -> web.StreamResponse:
     """What happens to one agent, as it happens."""
-    agent = request.app[services].fleet.find(request.match_info["channel"])
-    return await stream_events(request, agent.log)
+    have = request.app[services]
+    agent = have.fleet.find(request.match_info["channel"])
+    return await stream_events(request, agent.log, have.metrics.readers)
 
 
 async def join_channel(request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from aiohttp import web
 from realtime_agent.errors import FieldError, InvalidRequest
 from realtime_agent.fleet.event_log import EventLog, LoggedEvent
 
-__all__ = ["stream_events"]
+__all__ = ["Readers", "stream_events"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,20 @@ _HEADERS = {
 }
 
 
-async def stream_events(request: web.Request, log: EventLog) -> web.StreamResponse:
+@dataclass
+class Readers:
+    """Who reads the events of agents.
+
+    Attributes:
+        present: How many do now.
+        dropped: How many were too slow, since the server started.
+    """
+
+    present: int = 0
+    dropped: int = 0
+
+
+async def stream_events(request: web.Request, log: EventLog, readers: Readers) -> web.StreamResponse:
     """Tell all that is kept behind `Last-Event-ID`, and then what happens, until the agent has ended.
 
     Raises:
@@ -53,17 +67,21 @@ async def stream_events(request: web.Request, log: EventLog) -> web.StreamRespon
         # So a browser's EventSource does not come back.
         return web.Response(status=204)
     response = web.StreamResponse(headers=_HEADERS)
+    readers.present += 1
     try:
         # Who asks may hang up before there is an answer.
         await response.prepare(request)
-        if request.method != "HEAD":
-            await _Reader(request, response).follow(log, place)
+        if request.method != "HEAD" and not await _Reader(request, response).follow(log, place):
+            readers.dropped += 1
     except TimeoutError:
+        readers.dropped += 1
         logger.info("a reader of %s's events takes nothing any more, and is dropped", request.rel_url.raw_path)
         if request.transport is not None:
             request.transport.abort()
     except ConnectionError:
         pass  # It has left; the line of its request says so.
+    finally:
+        readers.present -= 1
     return response
 
 
@@ -74,8 +92,8 @@ class _Reader:
         self._request = request
         self._response = response
 
-    async def follow(self, log: EventLog, place: int) -> None:
-        """Tell what is in the log behind this place, until nothing comes any more.
+    async def follow(self, log: EventLog, place: int) -> bool:
+        """Tell what is in the log behind this place, until nothing comes any more; returns whether it kept up.
 
         Raises:
             TimeoutError: it takes nothing any more.
@@ -98,6 +116,7 @@ class _Reader:
             reason = f"too slow: {missed} events were gone before they could be sent; come back with Last-Event-ID"
             await self._write(_message("dropped", {"reason": reason}))
         await self._patiently(self._response.write_eof(), 0)
+        return not missed
 
     async def _wait(self, log: EventLog, place: int) -> None:
         try:

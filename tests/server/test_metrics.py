@@ -70,7 +70,7 @@ def test_a_new_server_has_every_counter_at_zero(fleet: Fleet) -> None:
         "transcription_seconds_total", "agents", "ends_total", "starts_total", "waiting_audio_seconds",
         "webhook_lost_events_total", "webhook_waiting_events", "waiting_commands", "server_loop_lag_seconds",
         "commands_total", "connections_total", "dropped_audio_seconds_total", "errors_total", "interruptions_total",
-        "pauses_total",
+        "pauses_total", "stream_readers", "stream_readers_dropped_total",
     }  # fmt: skip
     assert {name for name, _ in found if name.endswith("_count")} == {
         "turn_first_audio_seconds_count", "turn_first_frame_seconds_count", "barge_in_seconds_count",
@@ -311,14 +311,24 @@ def test_nothing_of_ours_is_in_the_registry_that_all_share(fleet: Fleet) -> None
 
 def test_the_dashboard_asks_for_what_there_is(fleet: Fleet) -> None:
     dashboard = json.loads(Path("docs/grafana-dashboard.json").read_text(encoding="utf-8"))
-    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    names = {name for expression in asked for name in re.findall(r"realtime_agent_\w+", expression)}
-    text = Metrics(fleet).as_text()[0].decode()
-    told = {f"realtime_agent_{name}" for name, _ in values(text)}
-    # Those with several labels have no value before there is one.
-    told |= {f"{name}_total" for name in re.findall(r"# TYPE (\w+)_total counter", text)}
-    told |= {f"{name}_bucket" for name in re.findall(r"# TYPE (\w+) histogram", text)}
-    assert names - told == set()
-    assert {name.removesuffix("_bucket").removesuffix("_total") for name in names} >= {
-        name.removesuffix("_total") for name in re.findall(r"# TYPE (\w+) ", text)
-    } - {"realtime_agent_transcription_seconds", "realtime_agent_transcription_tokens"}
+    text = Metrics(fleet, functions=["lookUp"]).as_text()[0].decode()
+    families = list(text_string_to_metric_families(text))
+    told: dict[str, list[dict[str, str]]] = {}
+    for sample in (sample for family in families for sample in family.samples):
+        told.setdefault(sample.name, []).append(sample.labels)
+    asked = set()
+    for target in (target for panel in dashboard["panels"] for target in panel["targets"]):
+        expression = target["expr"]
+        (name,) = re.findall(r"realtime_agent_\w+", expression)
+        asked.add(name)
+        labels = set(told[name][0])
+        kept = {label for words in re.findall(r"by \(([^)]*)\)", expression) for label in words.split(", ")}
+        assert kept <= labels, expression
+        assert ("le" in kept) == ("histogram_quantile(" in expression) == name.endswith("_bucket"), expression
+        shown = (kept if "sum" in expression else labels) - {"le"}
+        assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) == shown, expression
+        for label, value in re.findall(r"(\w+) *=~? *[\"']([^\"']*)", expression):
+            assert value in [each[label] for each in told[name]], expression
+    assert {re.sub("_(bucket|total)$", "", name) for name in asked} == {family.name for family in families} - {
+        "realtime_agent_transcription_seconds", "realtime_agent_transcription_tokens",
+    }  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -301,6 +302,32 @@ async def test_a_reader_that_takes_nothing_at_all_is_hung_up_on(
             with suppress(ConnectionError):
                 while await asyncio.get_running_loop().sock_recv(slow, 1 << 20):
                     pass
+
+
+async def _counted(client: Client) -> tuple[str, str]:
+    """How many read, and how many were dropped."""
+    text = await (await client.get("/metrics")).text()
+    counts = dict(re.findall(r"^realtime_agent_stream_(readers\w*) (\S+)$", text, re.MULTILINE))
+    return counts["readers"], counts["readers_dropped_total"]
+
+
+@pytest.mark.usefixtures("agent")
+async def test_how_many_read_and_how_many_were_dropped_is_counted(
+    client: Client, launcher: FakeLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_WRITE_TIMEOUT_S", 0.3)
+    async with reading(client) as quick, slow_reader(client):
+        await quick.take(2)
+        assert await _counted(client) == ("2.0", "0.0")
+        for number in range(300):
+            launcher.worker.report(words("x" * 3000, number))
+            await quick.take(1)
+        async with asyncio.timeout(60):
+            while await _counted(client) != ("1.0", "1.0"):
+                await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while await _counted(client) != ("0.0", "1.0"):
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.usefixtures("agent")
