@@ -373,6 +373,10 @@ def _url(value: str, *schemes: str) -> str:
         is_whole = False
     if not is_whole or not _is_printable(value) or " " in value:
         raise ValueError(f"is no address such as {schemes[-1]}voice.example.com/v1")
+    try:
+        (parts.hostname or "").encode("idna")
+    except UnicodeError:
+        raise ValueError("names a host that can't be: between its dots are 1 to 63 letters each") from None
     return parts._replace(path=parts.path.rstrip("/")).geturl()
 
 

@@ -250,6 +250,18 @@ def test_a_wrong_header_s_value_is_not_shown(headers: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("host", ["a..example", ".example", f"{'a' * 64}.example"])
+@pytest.mark.parametrize("name", ["WEBHOOK_URL", "LOCAL_LLM_URL"])
+def test_an_address_whose_host_no_name_can_be_is_refused(name: str, host: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: names a host that can't be"):
+        load(**{name: f"https://{host}/hook", "WEBHOOK_SECRET": "s"})
+
+
+@pytest.mark.parametrize("host", ["hooks.example.", "a_b.example", "[::1]:80", "10.0.0.1", "a" * 63])
+def test_an_address_s_host_may_be_any_other(host: str) -> None:
+    assert load(LOCAL_LLM_URL=f"https://{host}/hook").local_llm_url == f"https://{host}/hook"
+
+
 def test_a_wrong_address_s_password_is_not_shown() -> None:
     with pytest.raises(ConfigError, match="is no address") as caught:
         load(REALTIME_API_BASE_URI="wss://user:s3cret")

@@ -218,7 +218,7 @@ class Webhook:
                 # Its status says all, and is not taken back if the rest does not come.
                 with suppress(aiohttp.ClientError, OSError):
                     await _skim(answer.content)
-        except (aiohttp.ClientError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this attempt's end, and not the webhook's
             # Not its words, which may quote the address.
             return _Failure(type(error).__name__, may_pass=True)
         if 200 <= answer.status < 300:

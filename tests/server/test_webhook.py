@@ -468,6 +468,20 @@ async def test_nobody_there_is_tried_again_and_given_up(sleep: Sleep, caplog: py
     assert "ClientConnectorError at attempt 8: events lost: 1" in caplog.text
 
 
+async def test_no_error_of_an_attempt_ends_it(
+    receiver: Receiver, sleep: Sleep, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook = Webhook("http://hooks..example/", SECRET, sleep=sleep)
+    offer(webhook, 1)
+    async with running(webhook):
+        async with asyncio.timeout(60):
+            while webhook.dropped < 1:
+                await asyncio.sleep(0.001)
+        offer(webhook, 2)
+    assert (webhook.delivered, webhook.dropped) == (0, 2)
+    assert "UnicodeError at attempt 8: events lost: 1" in caplog.text
+
+
 async def test_one_connection_serves_all_requests(receiver: Receiver, webhook: Webhook) -> None:
     async def wordy(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
