@@ -12,6 +12,7 @@ RealtimeAgentError
 │   ├── FleetClosed        the server is ending
 │   ├── NotReady           no agent can be started now
 │   ├── StartFailed        the agent ended before it was ready
+│   │   └── StartStopped   somebody stopped it
 │   ├── StartTimeout       the agent was not ready in time
 │   ├── ControlTimeout     the agent did not answer a command in time
 │   └── QueueFull          the agent's command queue is full
@@ -52,6 +53,7 @@ __all__ = [
     "SessionLost",
     "SessionTimeout",
     "StartFailed",
+    "StartStopped",
     "StartTimeout",
     "TokenInvalid",
 ]
@@ -124,6 +126,10 @@ class NotReady(FleetError):
 
 class StartFailed(FleetError):
     """The agent ended before it was ready; the message is the cause."""
+
+
+class StartStopped(StartFailed):
+    """Somebody stopped the agent before it was ready."""
 
 
 class StartTimeout(FleetError):

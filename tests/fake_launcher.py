@@ -83,7 +83,7 @@ class FakeWorker:
         if self.stop_error is not None:
             raise self.stop_error
         if self.answers_stop:
-            self.end()
+            self.end(reason)
 
 
 class FakeLauncher:

@@ -27,9 +27,11 @@ from realtime_agent.errors import (
     AgentNotFound,
     ControlTimeout,
     FleetClosed,
+    FleetError,
     FleetFull,
     NotReady,
     StartFailed,
+    StartStopped,
     StartTimeout,
 )
 from realtime_agent.fleet.event_log import EventLog, LoggedEvent
@@ -91,6 +93,17 @@ class AgentRecord:
 
 Observer = Callable[[AgentRecord, AgentEvent, LoggedEvent | None], None]
 """Is told every event of every agent as it comes, and as it is logged unless it is for this server alone."""
+
+
+def _not_ready(ended: Ended) -> FleetError:
+    """Why an agent was never ready."""
+    match ended.reason:
+        case EndReason.STOPPED:
+            return StartStopped("the agent was stopped before it was ready")
+        case EndReason.DRAINED:
+            return FleetClosed("the server ended before the agent was ready")
+        case _:
+            return StartFailed(ended.cause or f"the agent ended before it was ready: {ended.reason}")
 
 
 def _new_log_id() -> str:
@@ -207,6 +220,7 @@ class Fleet:
             AgentExists: the channel has one already.
             FleetFull, FleetClosed, NotReady: there is no room for it, or no model.
             StartFailed, StartTimeout: it could not get ready; it is gone again.
+            StartStopped, FleetClosed: somebody has stopped it meanwhile, or the server has ended.
         """
         agent = self._admit(spec)
         timeout = self._settings.start_timeout_s
@@ -216,7 +230,7 @@ class Fleet:
                 await self._launch(agent)
                 await agent.ready.wait()
             if agent.ended is not None:
-                raise StartFailed(agent.ended.cause or f"the agent ended before it was ready: {agent.ended.reason}")
+                raise _not_ready(agent.ended)
             outcome = "ready"
         except TimeoutError:
             state = agent.ended.cause if agent.ended else agent.state

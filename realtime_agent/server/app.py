@@ -31,6 +31,7 @@ from realtime_agent.errors import (
     SessionError,
     SessionTimeout,
     StartFailed,
+    StartStopped,
     StartTimeout,
     TokenInvalid,
 )
@@ -69,6 +70,7 @@ _STATUS: dict[type[RealtimeAgentError], int] = {
     FleetClosed: 503,
     NotReady: 503,
     StartFailed: 502,
+    StartStopped: 409,
     StartTimeout: 504,
     ControlTimeout: 504,
     QueueFull: 429,

@@ -232,9 +232,9 @@ _BAD = {
 _GONE = {404: "No agent runs in this channel."}
 _START_ERRORS = {
     **_BAD,
-    409: "An agent runs in this channel already.",
+    409: "An agent runs in this channel already, or somebody stopped this one before it was ready.",
     502: "The channel or the model failed; details say how.",
-    503: "MAX_AGENTS are running, or the embedded model starts again; Retry-After says when to ask again.",
+    503: "MAX_AGENTS are running, the embedded model starts again, or the server ends; see Retry-After.",
     504: "The agent was not ready in time.",
 }
 _CONTROL_ERRORS = {

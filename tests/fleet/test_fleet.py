@@ -21,6 +21,7 @@ from realtime_agent.errors import (
     FleetFull,
     NotReady,
     StartFailed,
+    StartStopped,
     StartTimeout,
 )
 from realtime_agent.fleet import fleet as module
@@ -307,7 +308,7 @@ async def test_an_agent_that_is_still_being_launched_can_be_stopped(fleet: Fleet
     await asyncio.sleep(0)
     launcher.may_launch.set()
     await gone(stopping)
-    with pytest.raises(StartFailed, match="stopped"):
+    with pytest.raises(StartStopped, match="stopped"):
         await starting
 
 
@@ -365,7 +366,7 @@ async def test_close_stops_all_and_starts_no_more(fleet: Fleet, launcher: FakeLa
     assert not launcher.is_open
     with pytest.raises(FleetClosed):
         fleet.check_ready()
-    with pytest.raises(StartFailed):
+    with pytest.raises(FleetClosed, match="before the agent was ready"):
         await starting
     with pytest.raises(FleetClosed):
         await fleet.start(agent_spec(channel_name="e"))

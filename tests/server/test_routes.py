@@ -212,6 +212,28 @@ async def test_a_command_that_fails_says_why(post: Post, launcher: FakeLauncher,
     assert (found, body["details"]) == (status, str(error))
 
 
+async def test_a_start_that_somebody_stops_is_409(post: Post, launcher: FakeLauncher) -> None:
+    launcher.slow = True
+    starting = asyncio.create_task(post("/start_agent", channel_name="room", uid=7))
+    async with asyncio.timeout(30):
+        while not launcher.workers:
+            await asyncio.sleep(0)
+    assert (await post("/stop_agent", channel_name="room"))[0] == 200
+    status, body = await starting
+    assert (status, body["error"]) == (409, "Start stopped")
+
+
+async def test_a_start_that_the_server_s_end_cuts_is_503(client: Client, fleet: Fleet, launcher: FakeLauncher) -> None:
+    launcher.slow = True
+    starting = asyncio.create_task(client.post("/start_agent", json={"channel_name": "room", "uid": 7}))
+    async with asyncio.timeout(30):
+        while not launcher.workers:
+            await asyncio.sleep(0.001)
+    await fleet.drain()
+    async with await starting as response:
+        assert (response.status, response.headers["Retry-After"]) == (503, "5")
+
+
 async def test_an_agent_that_fails_to_start_is_502_with_the_cause(post: Post, launcher: FakeLauncher) -> None:
     launcher.slow = True
     starting = asyncio.create_task(post("/start_agent", channel_name="room", uid=7))
