@@ -113,10 +113,10 @@ async def token(request: web.Request) -> web.Response:
     body = await _read(request, _token_request)
     have = request.app[services]
     uid = body.uid or schemas.random_uid()
+    if uid in [agent.spec.uid for agent in have.fleet.list() if agent.spec.channel_name == body.channel_name]:
+        # Nobody could be told from the agent; Agora would even send the agent away.
+        raise InvalidRequest(FieldError("uid", "it is the number of the channel's agent"))
     if have.settings.uses_agora:
-        # Agora would send the agent away in favour of whoever comes with its number.
-        if uid in [agent.spec.uid for agent in have.fleet.list() if agent.spec.channel_name == body.channel_name]:
-            raise InvalidRequest(FieldError("uid", "it is the number of the channel's agent"))
         return _answer(agora_token(have.settings, body.channel_name, uid))
     signed, expires_at = have.tokens.sign(body.channel_name, uid)
     secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"

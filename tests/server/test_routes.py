@@ -307,6 +307,14 @@ async def test_it_is_not_ready_without_its_model(client: Client, model: Model) -
         assert response.status == 200
 
 
+async def test_nobody_gets_a_token_for_the_agent_s_place(post: Post) -> None:
+    await post("/start_agent", channel_name="room", uid=7)
+    status, body = await post("/token", channel_name="room", uid=7)
+    assert (status, body["details"]) == (400, [{"field": "uid", "message": "it is the number of the channel's agent"}])
+    assert (await post("/token", channel_name="room", uid=8))[0] == 200
+    assert (await post("/token", channel_name="other", uid=7))[0] == 200
+
+
 async def test_a_token_says_where_to_go(client: Client, post: Post) -> None:
     status, body = await post("/token", channel_name="a room?", uid=5)
     assert status == 200
