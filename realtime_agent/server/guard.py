@@ -15,9 +15,9 @@ from realtime_agent.addresses import is_loopback
 from realtime_agent.config import Settings
 from realtime_agent.errors import Forbidden
 
-__all__ = ["guard"]
+__all__ = ["PROBES", "guard"]
 
-_PROBES = ("/health", "/ready")
+PROBES = ("/health", "/ready")
 """Asked by load balancers under whatever name or address they know; they tell nothing and change nothing."""
 
 
@@ -35,7 +35,7 @@ def guard(settings: Settings) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in _PROBES:
+        if request.path in PROBES:
             return await handler(request)
         host = request.headers.get("Host", "").lower()
         if not is_ours(_name(host)):

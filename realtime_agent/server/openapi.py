@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from realtime_agent import __version__
-from realtime_agent.server.routes import EventStream, Route
+from realtime_agent.server.guard import PROBES
+from realtime_agent.server.route import EventStream, Route
 from realtime_agent.server.schemas import Error
 
 __all__ = ["openapi"]
@@ -42,18 +43,31 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if route.alias is not None:
         operation["description"] = f"Also at {route.alias}."
-    for status, description in route.errors.items():
+    for status, description in route.empty.items():
+        operation["responses"][str(status)] = {"description": description}
+    for status, description in _errors(route).items():
         error = {"description": description} | _content(Error, "serialization", schemas)
         operation["responses"][str(status)] = error
     if route.request is not None:
         operation["requestBody"] = {"required": True} | _content(route.request, "validation", schemas)
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", route.path)
-    ]
-    if parameters:
+    if parameters := _parameters(route):
         operation["parameters"] = parameters
     return operation
+
+
+def _errors(route: Route) -> dict[int, str]:
+    """Those of the route, and what the guard refuses."""
+    guarded = {} if route.path in PROBES else {403: "A page of another site asks, or the Host is not the service's."}
+    return dict(sorted({**route.errors, **guarded}.items()))
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    text = {"schema": {"type": "string"}}
+    in_path = [{"name": name, "in": "path", "required": True} | text for name in re.findall(r"{(\w+)}", route.path)]
+    return in_path + [
+        {"name": each.name, "in": each.place, "required": each.required, "description": each.description} | text
+        for each in route.parameters
+    ]
 
 
 def _content(model: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
@@ -22,12 +21,13 @@ from realtime_agent.realtime.types import McpTool, SessionConfig, ToolChoiceFunc
 from realtime_agent.server import schemas
 from realtime_agent.server.media import hand_over
 from realtime_agent.server.metrics import Metrics
+from realtime_agent.server.route import EventStream, Parameter, Route
 from realtime_agent.server.start_agent import StartAgent
 from realtime_agent.server.stream import stream_events
 from realtime_agent.server.tokens import TokenSigner, agora_token
 from realtime_agent.tools import Toolbox
 
-__all__ = ["ROUTES", "EventStream", "Route", "Services", "services"]
+__all__ = ["ROUTES", "Services", "services"]
 
 T = TypeVar("T")
 
@@ -46,27 +46,6 @@ class Services:
 
 
 services = web.AppKey("services", Services)
-
-
-class EventStream:
-    """An answer that is a stream of events."""
-
-
-@dataclass(frozen=True)
-class Route:
-    """One address."""
-
-    method: str
-    path: str
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    summary: str
-    request: Any = None
-    response: Any = None
-    """What it answers: JSON; where it is `str`, text; or an `EventStream`."""
-    errors: Mapping[int, str] = field(default_factory=dict)
-    status: int = 200
-    alias: str | None = None
-    """Another path to the same."""
 
 
 _start_request = TypeAdapter(StartAgent)
@@ -284,7 +263,12 @@ ROUTES = (
         agent_events,
         "Watch one agent: server-sent events, again from behind Last-Event-ID; docs/api.md has them",
         response=EventStream,
-        errors={**_GONE, 400: "Last-Event-ID is none of this server's."},
+        errors={**_GONE, 400: "last_event_id is no id of an event."},
+        empty={204: "The agent has ended, and the reader has had everything."},
+        parameters=(
+            Parameter("Last-Event-ID", "header", "The id of the last event that the reader had."),
+            Parameter("last_event_id", "query", "The same, for who can set no header."),
+        ),
     ),
     Route(
         "GET",
@@ -292,6 +276,7 @@ ROUTES = (
         join_channel,
         "Join a channel as a user, by websocket; docs/api.md has the messages",
         errors={**_BAD, 401: "The token is not good.", **_GONE, 503: "The agent takes no connections now."},
+        parameters=(Parameter("token", "query", "What POST /token gave.", required=True),),
         status=101,
     ),
     Route("GET", "/health", health, "Does the server answer?", response=schemas.Health),

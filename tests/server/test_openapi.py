@@ -74,7 +74,25 @@ def test_what_a_request_needs_is_in_it(document: dict[str, Any]) -> None:
     steer = document["paths"]["/control_agent"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert len(steer["anyOf"]) == 12
     answers = set(document["paths"]["/start_agent"]["post"]["responses"])
-    assert answers == {"200", "400", "408", "409", "413", "502", "503", "504"}
+    assert answers == {"200", "400", "403", "408", "409", "413", "502", "503", "504"}
+
+
+def test_whom_the_service_refuses_is_told_everywhere_but_for_probes(document: dict[str, Any]) -> None:
+    told = {path for path, item in document["paths"].items() for each in item.values() if "403" in each["responses"]}
+    assert told == document["paths"].keys() - {"/health", "/ready"}
+
+
+def test_a_reader_of_events_learns_how_to_come_back_and_when_not(document: dict[str, Any]) -> None:
+    watch = document["paths"]["/agents/{channel}/events"]["get"]
+    assert watch["responses"].keys() == {"200", "204", "400", "403", "404"}
+    assert "content" not in watch["responses"]["204"]
+    said = {(each["name"], each["in"], each["required"]) for each in watch["parameters"]}
+    assert said == {("channel", "path", True), ("Last-Event-ID", "header", False), ("last_event_id", "query", False)}
+
+
+def test_a_user_s_websocket_needs_a_token(document: dict[str, Any]) -> None:
+    parameters = document["paths"]["/rtc/{channel}"]["get"]["parameters"]
+    assert [(each["name"], each["required"]) for each in parameters] == [("channel", True), ("token", True)]
 
 
 def test_what_is_text_is_told_as_text(document: dict[str, Any]) -> None:
