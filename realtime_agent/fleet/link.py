@@ -44,15 +44,15 @@ class Link:
         reader, writer = await asyncio.open_connection(sock=end)
         return cls(reader, writer)
 
-    def send(self, message: Mapping[str, Any], *, can_be_spared: bool = False) -> None:
+    def send(self, message: Mapping[str, Any], *, can_be_spared: bool = False, is_vital: bool = False) -> None:
         """Put a message into the other side's queue; never blocks. To a side that is gone it is lost.
 
-        Half the queue is for what can't be spared.
+        Half the queue is for what can't be spared, and what is vital comes on top: there must never be much of it.
 
         Raises:
             QueueFull: the other side does not keep up.
         """
-        limit = _MAX_WAITING // 2 if can_be_spared else _MAX_WAITING
+        limit = 2 * _MAX_WAITING if is_vital else _MAX_WAITING // 2 if can_be_spared else _MAX_WAITING
         if self._writer.transport.get_write_buffer_size() > limit:
             raise QueueFull("the agent does not keep up with its commands")
         if not self._writer.is_closing():

@@ -128,7 +128,7 @@ def _kill_fork_server() -> None:
 
 
 _COMMAND_ERRORS: Mapping[str, Callable[[str], RealtimeAgentError]] = {
-    error.__name__: error for error in (QueueFull, ModelConflict, ModelRefused, SessionTimeout)
+    error.__name__: error for error in (QueueFull, ModelConflict, ModelRefused, SessionTimeout, RealtimeAgentError)
 }
 """What a worker's answer to a command can be, but for an error of its model that has no name of its own."""
 
@@ -155,6 +155,7 @@ class _ProcessWorker:
         self._exit_code: int | None = None
         self._numbers = itertools.count(1)
         self._replies: dict[int, asyncio.Future[CommandResult]] = {}
+        self._unanswered: set[int] = set()
         self._exited = asyncio.Event()
         asyncio.get_running_loop().add_reader(process.sentinel, self._on_exit)
 
@@ -165,8 +166,8 @@ class _ProcessWorker:
 
     @property
     def commands_waiting(self) -> int:
-        """How many commands it has not answered."""
-        return len(self._replies)
+        """How many commands it has not answered, whether or not somebody waits for that still."""
+        return len(self._unanswered)
 
     async def events(self) -> AsyncIterator[AgentEvent]:
         """The agent's events; a process that dies without a word has crashed."""
@@ -202,6 +203,7 @@ class _ProcessWorker:
         self._replies[number] = reply
         try:
             self._link.send({"id": number, "command": command.model_dump(mode="json", exclude_unset=True)})
+            self._unanswered.add(number)
             async with asyncio.timeout(timeout):
                 return await reply
         except TimeoutError:
@@ -233,6 +235,7 @@ class _ProcessWorker:
                 await self._exited.wait()
 
     def _settle(self, message: Mapping[str, Any]) -> None:
+        self._unanswered.discard(message["reply"])
         reply = self._replies.get(message["reply"])
         if reply is None or reply.done():
             return

@@ -18,7 +18,7 @@ from realtime_agent.agent import Agent
 from realtime_agent.assembly import assemble
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import MAX_COMMANDS, command_adapter
-from realtime_agent.control.events import AgentEvent, AgentTranscript, ErrorReported, Load
+from realtime_agent.control.events import AgentEvent, AgentTranscript, Ended, ErrorReported, Load, StateChanged
 from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import QueueFull, RealtimeAgentError
@@ -86,8 +86,10 @@ class _Worker:
 
     def _send(self, event: AgentEvent, *, can_be_spared: bool) -> bool:
         told = event.model_dump(mode="json", exclude_none=True)
+        # Without these the server would never know that the agent is ready, nor why it ended.
+        is_vital = isinstance(event, StateChanged | Ended)
         try:
-            self._link.send({"event": told}, can_be_spared=can_be_spared)
+            self._link.send({"event": told}, can_be_spared=can_be_spared, is_vital=is_vital)
         except QueueFull:
             return False
         return True

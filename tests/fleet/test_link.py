@@ -60,21 +60,23 @@ async def test_a_side_that_does_not_read_gets_no_more() -> None:
     await right.close()
 
 
-async def test_half_the_queue_is_for_what_can_t_be_spared() -> None:
+async def test_half_the_queue_is_for_what_can_t_be_spared_and_more_for_what_is_vital() -> None:
     left, right = await open_pair()
     message = {"text": "x" * 30_000}
 
-    def fill(*, can_be_spared: bool) -> int:
+    def fill(**how: bool) -> int:
         for sent in range(1000):
             try:
-                left.send(message, can_be_spared=can_be_spared)
+                left.send(message, **how)
             except QueueFull:
                 return sent
         raise AssertionError("it is never full")
 
     assert fill(can_be_spared=True) > 0
     assert fill(can_be_spared=True) == 0
-    assert fill(can_be_spared=False) >= 4
+    assert fill() >= 4
+    assert fill() == 0
+    assert fill(is_vital=True) >= 8
     left._writer.transport.abort()
     await right.close()
 

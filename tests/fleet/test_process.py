@@ -25,6 +25,7 @@ from realtime_agent.errors import (
     ControlTimeout,
     ModelRefused,
     QueueFull,
+    RealtimeAgentError,
     StartFailed,
     StartTimeout,
 )
@@ -121,6 +122,34 @@ async def test_a_worker_that_is_stuck_answers_no_command_and_takes_no_more(fleet
     os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(60):
         await agent.gone.wait()
+
+
+async def test_commands_that_nobody_waits_for_any_more_still_wait(fleet: Fleet, script: ScriptedServer) -> None:
+    """The worker holds them, and takes no more than so many."""
+    change(fleet, control_timeout_s=0.3)
+    script.fail(Mute())
+    starting = asyncio.create_task(fleet.start(agent_spec()))
+    async with asyncio.timeout(30):
+        while not fleet.list() or fleet.list()[0].state is not State.CONNECTING:
+            await asyncio.sleep(0.01)
+    worker = fleet.list()[0].worker
+    assert worker is not None
+    results = await asyncio.gather(*(fleet.control(text("hi")) for _ in range(70)), return_exceptions=True)
+    assert [type(result) for result in results].count(QueueFull) == 6
+    assert worker.commands_waiting == 64
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+
+
+async def test_a_command_that_meets_an_error_in_the_agent_is_its_error(fleet: Fleet) -> None:
+    agent = await fleet.start(agent_spec())
+    answer = {"reply": 1, "error": {"name": "RealtimeAgentError", "message": "an error in the agent; see its log"}}
+    controlling = asyncio.create_task(fleet.control(text("hi")))
+    await asyncio.sleep(0)
+    agent.worker._settle(answer)  # type: ignore[union-attr]
+    with pytest.raises(RealtimeAgentError, match="an error in the agent") as caught:
+        await controlling
+    assert caught.type is RealtimeAgentError
 
 
 async def test_a_command_to_a_worker_that_dies_has_no_agent(fleet: Fleet) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import MAX_COMMANDS, CommandResult
-from realtime_agent.control.events import AgentTranscript, StateChanged
-from realtime_agent.control.life import State
+from realtime_agent.control.events import AgentTranscript, Ended, StateChanged, ToolReturned
+from realtime_agent.control.life import EndReason, State
 from realtime_agent.fleet.link import Link, send_connection
 from realtime_agent.fleet.worker import _Worker
 from realtime_agent.testing import Refuse, ScriptedServer
@@ -154,3 +154,16 @@ async def test_a_server_that_is_behind_loses_words_first_and_learns_how_many(ser
     lost = (await server.next())["event"]
     assert (lost["code"], lost["message"]) == ("events_lost", f"{500 - came} events were lost")
     assert (await server.next())["event"]["type"] == "transcript"
+
+
+async def test_the_end_reaches_a_server_that_is_far_behind(server: Server) -> None:
+    """Also where all is full of what can't be spared, and the state that it ended in."""
+    output = ToolReturned(call_id="c", name="f", output="x" * 10_000, took_ms=1)
+    for _ in range(500):
+        server.worker._notify(output)
+    server.worker._notify(StateChanged(state=State.ACTIVE))
+    server.worker._notify(Ended(reason=EndReason.USER_LEFT))
+    while (event := (await server.next())["event"])["type"] == "tool_output":
+        pass
+    assert event == {"type": "state", "state": "active"}
+    assert (await server.next())["event"] == {"type": "ended", "reason": "user_left"}
