@@ -222,6 +222,7 @@ _CONTROL_ERRORS = {
     409: "The model can't do it as things stand; details are its words.",
     422: "The model did not accept it; details are its words.",
     429: "Too many commands wait for the agent.",
+    500: "An error in the agent; its log has the cause.",
     502: "The model is gone.",
     504: "The agent, or its model, did not answer in time.",
 }
