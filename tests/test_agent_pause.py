@@ -366,3 +366,15 @@ async def test_how_it_keeps_up_is_told_every_five_seconds() -> None:
         assert len(loads) == 2
         assert (loads[0].uplink_ms, loads[0].dropped_uplink_ms) == (40, 7)
         assert loads[0].downlink_ms > loads[1].downlink_ms > 0
+
+
+@in_virtual_time
+async def test_what_was_lost_in_the_last_seconds_is_told_at_the_end() -> None:
+    async with scene() as here:
+        await here.user_joins()
+        await asyncio.sleep(4)
+        here.session.dropped_ms = 2000
+        here.agent.stop()
+        await here.until(lambda: here.ended is not None)
+        assert [load.dropped_uplink_ms for load in here.of(Load)] == [2000]
+        assert here.reported[-1] is here.ended

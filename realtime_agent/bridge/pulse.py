@@ -17,7 +17,7 @@ _BEATS = 10
 
 
 class Pulse:
-    """Reports every five seconds, until cancelled.
+    """Reports every five seconds until cancelled, and then once more, so that nothing that was lost goes uncounted.
 
     Args:
         session: Has the user's audio.
@@ -33,9 +33,12 @@ class Pulse:
     async def run(self) -> None:
         """Beat."""
         lag = LoopLag()
-        while True:
-            for _ in range(_BEATS):
-                await lag.beat()
+        try:
+            while True:
+                for _ in range(_BEATS):
+                    await lag.beat()
+                self._notify(self._load(lag.take()))
+        finally:
             self._notify(self._load(lag.take()))
 
     def _load(self, lag_s: float) -> Load:
