@@ -106,10 +106,6 @@ def _not_ready(ended: Ended) -> FleetError:
             return StartFailed(ended.cause or f"the agent ended before it was ready: {ended.reason}")
 
 
-def _new_log_id() -> str:
-    return token_hex(4)
-
-
 class Fleet:
     """All agents of this server.
 

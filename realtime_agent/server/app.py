@@ -133,6 +133,7 @@ def _watch_loop(lag: LoopLag) -> Callable[[web.Application], AsyncIterator[None]
         task = asyncio.create_task(beat(), name="loop lag")
         yield
         task.cancel()
+        await asyncio.wait([task])
 
     return watch
 
