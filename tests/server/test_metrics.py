@@ -86,7 +86,7 @@ def test_what_is_counted_apart_is_there_before_it_happens(fleet: Fleet) -> None:
         "voicepaused", "voiceresumed", "commandpaused", "commandresumed",
     }  # fmt: skip
     assert {label for name, label in found if name == "dropped_audio_seconds_total"} == {"uplink", "downlink"}
-    assert {label for name, label in found if name == "errors_total"} == {"othermodel", "otherrecording", "otherstream"}
+    assert {label for name, label in found if name == "errors_total"} >= {"othermodel", "otherrecording", "otherstream"}
     assert len([label for name, label in found if name == "connections_total"]) == 6
     commands = {label for name, label in found if name == "commands_total"}
     assert {"saydone", "sayrefused", "saynot_taken", "sayunanswered", "update_sessiondone"} < commands
