@@ -78,7 +78,7 @@ class Turns:
     def disconnected(self) -> list[Action]:
         """The connection is gone: nobody tells when the user stops."""
         for command in [command for command, is_awaited in self._committing.items() if not is_awaited]:
-            self._forget(command)
+            self._withdraw(command)
         for entry in self._history:
             # Nobody tells its words any more, nor was it to be told.
             entry.is_gone = entry.is_gone or entry.is_overheard
@@ -110,7 +110,7 @@ class Turns:
         if self._outgoing.is_connected:
             self._committing[command] = False
             return False
-        self._forget(command)
+        self._withdraw(command)
         return True
 
     def clear(self) -> list[Action]:
@@ -191,7 +191,9 @@ class Turns:
 
     def caught_up(self) -> None:
         """The model knows that the agent has resumed: what it tells of from here on was said since."""
-        self._is_behind = False
+        if self._is_behind:
+            self._is_behind = False
+            self._responses.await_no_longer()
 
     def words(self, event: ev.TranscriptionDelta) -> list[Action]:
         """More of what the user said."""
@@ -236,6 +238,9 @@ class Turns:
             return actions
         self._is_behind = self._outgoing.is_connected
         self._asked_before = frozenset(self._committing)
+        if self._is_behind:
+            # What is asked for now would be answered with what the model has yet to be told to forget.
+            self._responses.await_turn()
         return [*actions, *self.clear()]
 
     def overhear(self, entries: Iterable[Entry]) -> list[Action]:
@@ -245,15 +250,20 @@ class Turns:
         return [*forgotten, *(action for entry in said if not entry.is_whole for action in self._overhear(entry, True))]
 
     def _overhear(self, entry: Entry, may_resume: bool) -> list[Action]:
-        """This was said while the agent is paused: it stays until it is known what it was, which may end the pause."""
+        """This was said while the agent is paused: it stays until it is known what it was, where that may end it."""
         entry.is_overheard = True
         self._overheard[entry.id] = may_resume
-        return [] if self._agreed.config.transcription is not None else self._forget_overheard(entry.id)
+        is_awaited = may_resume and self._agreed.config.transcription is not None
+        return [] if is_awaited else self._forget(entry)
 
     def _forget_overheard(self, item_id: str) -> list[Action]:
-        self._responses.await_no_longer()
+        if not self._is_behind:
+            self._responses.await_no_longer()
         entry = self._history.get(item_id)
-        return [self._items.forget(item_id)] if entry is not None and not entry.is_gone else []
+        return self._forget(entry) if entry is not None else []
+
+    def _forget(self, entry: Entry) -> list[Action]:
+        return [self._items.forget(entry.id)] if not entry.is_gone else []
 
     def _since(self, audio_start_ms: int) -> int:
         """How long ago the user began to speak, in their audio; a model counts the padding in front as speech."""
@@ -287,10 +297,10 @@ class Turns:
         """The model has committed what this command is about, or has refused to."""
         if command not in self._committing:
             return [Report(error)] if error is not None else []
-        self._forget(command)
+        self._withdraw(command)
         return [Answer(command, error, item_id)]
 
-    def _forget(self, command: int) -> None:
+    def _withdraw(self, command: int) -> None:
         del self._committing[command]
         self._uplink.withdraw(command)
 

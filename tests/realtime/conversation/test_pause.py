@@ -80,6 +80,11 @@ def forgotten(actions: list[Any]) -> list[str]:
     return [delete.item_id for delete in sent(actions, ev.ItemDelete)]
 
 
+def resume(conversation: Conversation) -> list[Any]:
+    """Let it resume by command, and the model know."""
+    return [*conversation.resume(anew=True), *conversation.handle(ev.InputAudioBufferCleared())]
+
+
 def detecting(detection: TurnDetection | None) -> SessionConfig:
     return SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=detection)))
 
@@ -178,7 +183,7 @@ def test_what_a_command_asks_for_waits_for_the_end_of_the_pause(conversation: Co
     (answer,) = conversation.create_response(1, ResponseConfig(instructions="greet"))
     assert answers([answer]) == [(1, None)]
     assert answers(conversation.say(2, "Hello?")) == [(2, None)]
-    resumed = conversation.resume(anew=True)
+    resumed = resume(conversation)
     assert asked(resumed) == ["greet"]
     assert told(drive(conversation, [created("r1"), done("r1")])) == ["user: Hello?"]
 
@@ -190,7 +195,7 @@ def test_of_what_waited_before_only_that_comes_which_somebody_asked_for(conversa
     conversation.say(1, "Why?")
     conversation.pause()
     conversation.handle(cancelled("r1"))
-    assert asked(conversation.resume(anew=True)) == ["sing"]
+    assert asked(resume(conversation)) == ["sing"]
     drive(conversation, [created("r2")])
     assert told(conversation.handle(done("r2"))) == ["user: Why?"]
     assert asked(drive(conversation, [created("r3"), done("r3")])) == []
@@ -201,7 +206,7 @@ def test_what_the_model_was_asked_for_and_had_not_begun_comes_after_the_pause(co
     conversation.pause()
     assert kinds(conversation.handle(created("r1", request_of(first)))) == ["response.cancel"]
     conversation.handle(cancelled("r1"))
-    again = conversation.resume(anew=True)
+    again = resume(conversation)
     assert asked(again) == ["sing"]
     assert request_of(again) != request_of(first)
 
@@ -209,7 +214,7 @@ def test_what_the_model_was_asked_for_and_had_not_begun_comes_after_the_pause(co
 def test_what_was_on_its_way_is_not_taken_for_what_is_asked_again(conversation: Conversation) -> None:
     first = ask(conversation, "sing")
     conversation.pause()
-    assert asked(conversation.resume(anew=True)) == []
+    assert asked(resume(conversation)) == []
     assert kinds(conversation.handle(created("r1", request_of(first)))) == ["response.cancel"]
     assert asked(conversation.handle(cancelled("r1"))) == ["sing"]
 
@@ -219,7 +224,7 @@ def test_what_the_model_had_begun_and_said_nothing_of_comes_after_the_pause(conv
     conversation.handle(created("r1", request_of(first)))
     conversation.pause()
     conversation.handle(cancelled("r1"))
-    assert asked(conversation.resume(anew=True)) == ["sing"]
+    assert asked(resume(conversation)) == ["sing"]
 
 
 def test_what_was_partly_said_does_not_come_again(conversation: Conversation) -> None:
@@ -269,7 +274,7 @@ def test_a_text_that_the_model_was_told_is_answered_after_the_pause_as_one_that_
     conversation.say(1, "Why?")
     conversation.pause()
     drive(conversation, [created("r1"), cancelled("r1")])
-    assert asked(conversation.resume(anew=True)) == [None]
+    assert asked(resume(conversation)) == [None]
 
 
 def test_a_text_that_the_model_refuses_in_the_pause_is_not_answered_after_it(conversation: Conversation) -> None:
@@ -282,7 +287,7 @@ def test_a_text_that_the_model_refuses_in_the_pause_is_not_answered_after_it(con
 def test_nothing_is_said_that_could_be_answered(conversation: Conversation) -> None:
     conversation.pause()
     assert answers(conversation.create_response(1, ResponseConfig())) == [(1, "agent_paused")]
-    assert asked(conversation.resume(anew=True)) == []
+    assert asked(resume(conversation)) == []
     assert asked(conversation.create_response(2, ResponseConfig())) == [None]
 
 
@@ -400,8 +405,8 @@ def test_what_the_model_has_heard_and_not_told_of_yet_is_forgotten_too(conversat
     # It was on its way: said before the agent resumed.
     said = drive(conversation, [started(), stopped(), committed()])
     assert not any(isinstance(action, Transcript) for action in said)
-    assert asked(said) == []
-    assert forgotten(conversation.handle(spoke("u1", "Is she?"))) == ["u1"]
+    assert (asked(said), forgotten(said)) == ([], ["u1"])
+    assert conversation.handle(spoke("u1", "Is she?")) == []
     conversation.handle(ev.InputAudioBufferCleared())
     said = drive(conversation, [started("u2"), stopped("u2"), committed("u2"), spoke("u2", "Hello?")])
     assert Transcript("user", "u2", "Hello?", final=True) in said
@@ -423,6 +428,19 @@ def test_without_a_connection_there_is_nothing_on_its_way(conversation: Conversa
     conversation.connected()
     said = drive(conversation, [started(), stopped(), committed(), spoke("u1", "Hello?")])
     assert Transcript("user", "u1", "Hello?", final=True) in said
+
+
+def test_nothing_is_answered_before_the_model_has_forgotten_what_was_said_in_the_pause(
+    conversation: Conversation,
+) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    drive(conversation, [started(), stopped()])
+    conversation.resume(anew=True)
+    assert kinds(conversation.say(1, "What did I just say?")) == ["Answer"]
+    assert forgotten(drive(conversation, [committed(), spoke("u1", "Go forward.")])) == ["u1"]
+    answered = conversation.handle(ev.InputAudioBufferCleared())
+    assert (told(answered), asked(answered)) == (["user: What did I just say?"], [None])
 
 
 @pytest.mark.parametrize("tells", ["cleared", "refused", "settings"])
