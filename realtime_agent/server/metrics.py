@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import product
-from typing import Any, get_args
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.core import Metric
 from pydantic import BaseModel
 
 from realtime_agent.control import events
 from realtime_agent.control.commands import Command
 from realtime_agent.control.events import AgentEvent
-from realtime_agent.control.life import EndReason, State
-from realtime_agent.control.usage import TotalUsage
+from realtime_agent.control.life import State
 from realtime_agent.errors import AgentNotFound, ControlTimeout, QueueFull
 from realtime_agent.fleet.event_log import LoggedEvent
 from realtime_agent.fleet.fleet import AgentRecord, Fleet
+from realtime_agent.server.fleet_collector import OTHER, PREFIX, FleetCollector
 from realtime_agent.server.stream import Readers
 from realtime_agent.server.webhook import Webhook
 
 __all__ = ["Metrics"]
-
-_PREFIX = "realtime_agent"
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The format's version that every Prometheus reads."""
@@ -40,8 +36,6 @@ _CALLS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_WORDS = 50
 """Codes of errors, and functions, that are counted apart; a model that makes up new ones must not fill the memory."""
-
-_OTHER = "other"
 
 
 class Metrics:
@@ -64,7 +58,7 @@ class Metrics:
         self._codes, self._functions = _Words(), _Words()
         self._registry = CollectorRegistry(auto_describe=True)
         self._collector = _WithoutBirthdays(self._registry)
-        self._registry.register(_FleetCollector(fleet, self.readers, self._of_webhook, loop_lag_s))
+        self._registry.register(FleetCollector(fleet, self.readers, self._of_webhook, loop_lag_s))
         self._first_audio = self._histogram(
             "turn_first_audio_seconds", "From the user's last word to the first audio from the model.", _WAITS_S
         )
@@ -121,7 +115,7 @@ class Metrics:
         for state, by in product(("paused", "resumed"), _choices(events.StateChanged, "by")):
             self._pauses.labels(state, by)
         for of in _choices(events.ErrorReported, "of"):
-            self._errors.labels(of, _OTHER)
+            self._errors.labels(of, OTHER)
         for direction in ("uplink", "downlink"):
             self._dropped.labels(direction)
         for name in functions:
@@ -156,10 +150,10 @@ class Metrics:
         self._dropped.labels("downlink").inc(max(0, load.dropped_downlink_ms - down) / 1000)
 
     def _histogram(self, name: str, words: str, buckets: Iterable[float], *labels: str) -> Histogram:
-        return Histogram(f"{_PREFIX}_{name}", words, labels, buckets=tuple(buckets), registry=self._registry)
+        return Histogram(f"{PREFIX}_{name}", words, labels, buckets=tuple(buckets), registry=self._registry)
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
-        return Counter(f"{_PREFIX}_{name}", words, labels, registry=self._registry)
+        return Counter(f"{PREFIX}_{name}", words, labels, registry=self._registry)
 
 
 def _choices(event: type[BaseModel], field: str) -> list[str]:
@@ -180,7 +174,7 @@ class _Words:
     def label(self, word: str) -> str:
         """The word, or what stands for all others."""
         if word not in self._known and (len(self._known) >= _MAX_WORDS or not _WORD.fullmatch(word)):
-            return _OTHER
+            return OTHER
         self._known.add(word)
         return word
 
@@ -196,87 +190,3 @@ class _WithoutBirthdays(CollectorRegistry):
         for metric in self._counted.collect():
             metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
             yield metric
-
-
-class _FleetCollector(Collector):
-    def __init__(
-        self,
-        fleet: Fleet,
-        readers: Readers,
-        of_webhook: Callable[[], tuple[int, int]],
-        loop_lag_s: Callable[[], float],
-    ) -> None:
-        self._fleet = fleet
-        self._readers = readers
-        self._of_webhook = of_webhook
-        self._loop_lag_s = loop_lag_s
-
-    def collect(self) -> Iterator[Metric]:
-        fleet = self._fleet
-        yield from _usage(fleet.usage, fleet.untold)
-        agents = fleet.list()
-        states = Tally(agent.state for agent in agents)
-        yield _gauges("agents", "Running agents by state.", "state", {state: states[state] for state in _RUNNING})
-        loads = [agent.load for agent in agents if agent.load is not None]
-        waiting = {
-            "uplink": sum(load.uplink_ms for load in loads) / 1000,
-            "downlink": sum(load.downlink_ms for load in loads) / 1000,
-        }
-        yield _gauges(
-            "waiting_audio_seconds", "Audio that waits in all agents: uplink, downlink.", "direction", waiting
-        )
-        ends = {reason.value: fleet.ends[reason] for reason in EndReason}
-        yield _counters("ends", "Agents that ended, by reason.", "reason", ends)
-        starts = {outcome: fleet.starts[outcome] for outcome in ("ready", "failed")}
-        yield _counters("starts", "Agents that were started, by what came of it.", "outcome", starts)
-        waiting_events, lost_events = self._of_webhook()
-        yield _gauge("webhook_waiting_events", "Events that wait to be posted.", waiting_events)
-        yield _counter("webhook_lost_events", "Events that the webhook's receiver did not get.", lost_events)
-        yield _gauge("stream_readers", "Readers of agents' events.", self._readers.present)
-        yield _counter("stream_readers_dropped", "Readers that were too slow.", self._readers.dropped)
-        commands = sum(agent.worker.commands_waiting for agent in agents if agent.worker is not None)
-        yield _gauge("waiting_commands", "Commands that agents have not answered.", commands)
-        late_s = self._loop_lag_s()
-        yield _gauge("server_loop_lag_seconds", "How late the server's event loop was at the most lately.", late_s)
-
-
-_RUNNING = [state for state in State if state is not State.ENDED]
-
-
-def _usage(usage: TotalUsage, untold: Mapping[str, int]) -> Iterator[Metric]:
-    """Of each sum its parts, so that they can be added up; `other` is what the model did not tell the kind of."""
-
-    def kinds(of: str) -> dict[str, int]:
-        return usage.by_kind(of) | {_OTHER: untold[of]}
-
-    tokens = {f"{of}_{kind}": count for of in ("input", "output") for kind, count in kinds(of).items()}
-    transcription = {f"input_{kind}": count for kind, count in kinds("transcription_input").items()}
-    transcription["output"] = usage.transcription_output_tokens
-    yield _counters("tokens", "Tokens of responses, cached ones included.", "kind", tokens)
-    yield _counters("cached_tokens", "Tokens of the input that were cached.", "kind", kinds("cached"))
-    yield _counters("transcription_tokens", "Tokens of transcriptions.", "kind", transcription)
-    yield _counter("responses", "Responses of models.", usage.responses)
-    yield _counter("transcriptions", "Transcriptions of what users said.", usage.transcriptions)
-    yield _counter("transcription_seconds", "Audio transcribed, where paid by time.", usage.transcription_seconds)
-
-
-def _counter(name: str, words: str, value: float) -> Metric:
-    return CounterMetricFamily(f"{_PREFIX}_{name}", words, value=value)
-
-
-def _counters(name: str, words: str, label: str, values: dict[str, int]) -> Metric:
-    family = CounterMetricFamily(f"{_PREFIX}_{name}", words, labels=[label])
-    for value, count in values.items():
-        family.add_metric([value], count)
-    return family
-
-
-def _gauge(name: str, words: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"{_PREFIX}_{name}", words, value=value)
-
-
-def _gauges(name: str, words: str, label: str, values: Mapping[Any, float]) -> Metric:
-    family = GaugeMetricFamily(f"{_PREFIX}_{name}", words, labels=[label])
-    for value, count in values.items():
-        family.add_metric([value], count)
-    return family

@@ -28,6 +28,7 @@ __all__ = [
     "CALL",
     "COLLISION",
     "PCM",
+    "TAKEN",
     "added",
     "all_words",
     "answers",
@@ -44,6 +45,7 @@ __all__ = [
     "drive",
     "error",
     "event_id",
+    "forgotten",
     "instructions",
     "kinds",
     "new_conversation",
@@ -63,6 +65,7 @@ __all__ = [
 E = TypeVar("E", bound=ev.ClientEvent)
 
 COLLISION = "conversation_already_has_active_response"
+TAKEN = ev.SessionUpdated(session={})
 CALL = FunctionCall("call_1", "look_up", '{"word": "rain"}')
 
 
@@ -242,6 +245,11 @@ def answers(actions: list[Action]) -> list[tuple[int, str | None]]:
     """Which commands are answered, with the code of the error or `None`."""
     found = [action for action in actions if isinstance(action, Answer)]
     return [(answer.command, answer.error.code if answer.error is not None else None) for answer in found]
+
+
+def forgotten(actions: list[Action]) -> list[str]:
+    """The items that the model is to forget."""
+    return [delete.item_id for delete in sent(actions, ev.ItemDelete)]
 
 
 def told(actions: list[Action]) -> list[str]:
