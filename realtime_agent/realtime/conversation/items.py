@@ -305,8 +305,7 @@ class Items:
         entry.is_ours = True
 
     def _delete(self, item_id: str) -> Send:
-        # Where it is not there, it need not be deleted.
-        return self._outgoing.send(ev.ItemDelete(item_id=item_id), lambda _error: [])
+        return self._outgoing.send(ev.ItemDelete(item_id=item_id), _not_deleted)
 
     def _tell(self, entry: Entry, after: str | None = None) -> Send:
         """Tell the model an item, whose words are known."""
@@ -337,3 +336,8 @@ class Items:
 def _final(entry: Entry, item_id: str, *, interrupted: bool = False) -> Transcript:
     """All the words of an assistant's item, of each of its parts those that were heard."""
     return Transcript("assistant", item_id, entry.words, final=True, interrupted=interrupted, typed=entry.is_written)
+
+
+def _not_deleted(error: ErrorDetail) -> list[Action]:
+    # Where it is not there, it need not be deleted; servers have several codes for that.
+    return [] if error.param == "item_id" or "item" in (error.code or "") else [Report(error)]

@@ -10,6 +10,7 @@ from realtime_agent.realtime.session import (
     FunctionCall,
     FunctionOutput,
     Overheard,
+    Report,
     Transcribed,
     Transcript,
 )
@@ -70,6 +71,14 @@ def test_what_is_said_is_told_apart_and_forgotten_once_it_is_known(conversation:
     assert actions[1:] == [Overheard("Is she?"), Transcribed(usage)]
     conversation.handle(ev.ItemDeleted(item_id="u1"))
     assert len(conversation.history) == 0
+
+
+@pytest.mark.parametrize(("code", "is_told"), [("item_delete_invalid_item_id", False), ("server_error", True)])
+def test_that_the_model_may_not_have_forgotten_it_is_told(conversation: Conversation, code: str, is_told: bool) -> None:
+    conversation.pause()
+    actions = drive(conversation, turn("u1", "Darling, the code is 4711."))
+    refusal = error(code, event_id(actions, ev.ItemDelete))
+    assert conversation.handle(refusal) == ([Report(refusal.error)] if is_told else [])
 
 
 def test_what_can_t_be_written_down_is_forgotten_too(conversation: Conversation) -> None:
