@@ -39,6 +39,13 @@ _PREPARE = """
     done.length = 0;
   };
   const press = async () => { talk.press().catch((error) => done.push(error.message)); await settle(); };
+  // Begin to talk, with what was heard before forgotten.
+  const begin = async () => {
+    await press();
+    await answer();
+    await answer();
+    done.length = 0;
+  };
   const release = async () => { talk.release().catch((error) => done.push(error.message)); await settle(); };
 """
 
@@ -76,10 +83,7 @@ async def test_a_command_that_fails_keeps_nothing_back(modules: Page) -> None:
 async def test_letting_go_ends_the_turn_when_the_last_words_have_come(modules: Page) -> None:
     script = """
       await turnOn(true);
-      await press();
-      await answer();
-      await answer();
-      done.length = 0;
+      await begin();
       await release();
       const before = [...done];
       await wake();
@@ -94,10 +98,7 @@ async def test_what_is_said_to_a_paused_agent_is_not_to_be_answered(modules: Pag
     script = """
       isPaused = true;
       await turnOn(true);
-      await press();
-      await answer();
-      await answer();
-      done.length = 0;
+      await begin();
       await release();
       await wake();
       await answer();
@@ -109,10 +110,7 @@ async def test_what_is_said_to_a_paused_agent_is_not_to_be_answered(modules: Pag
 async def test_a_finger_that_slips_ends_no_turn(modules: Page) -> None:
     script = """
       await turnOn(true);
-      await press();
-      await answer();
-      await answer();
-      done.length = 0;
+      await begin();
       await release();
       await press();
       await release();
@@ -127,9 +125,7 @@ async def test_a_finger_that_slips_ends_no_turn(modules: Page) -> None:
 async def test_whoever_talks_on_at_once_loses_nothing_to_the_turn_before(modules: Page) -> None:
     script = """
       await turnOn(true);
-      await press();
-      await answer();
-      await answer();
+      await begin();
       await release();
       await wake();
       done.length = 0;
@@ -146,9 +142,7 @@ async def test_whoever_talks_on_at_once_loses_nothing_to_the_turn_before(modules
 async def test_nobody_waits_for_the_model_s_answer_to_say_more(modules: Page) -> None:
     script = """
       await turnOn(true);
-      await press();
-      await answer();
-      await answer();
+      await begin();
       await release();
       await wake();
       await answer();
@@ -163,9 +157,7 @@ async def test_whoever_was_muted_is_muted_again_when_it_is_turned_off(modules: P
     script = """
       isMuted = true;
       await turnOn(true);
-      await press();
-      await answer();
-      await answer();
+      await begin();
       await release();
       await wake();
       for (let i = 0; i < 2; i++) await answer();
@@ -182,10 +174,7 @@ async def test_whoever_was_muted_is_muted_again_when_it_is_turned_off(modules: P
 async def test_turning_it_off_waits_for_the_turn_that_is_ending(modules: Page) -> None:
     script = """
       await turnOn(true);
-      await press();
-      await answer();
-      await answer();
-      done.length = 0;
+      await begin();
       await release();
       const off = talk.turnOn(false);
       await wake();
