@@ -108,7 +108,7 @@ class Agent:
             ear,
             pause=lambda item_id: self.pause(item_id, by="voice"),
             resume=lambda since_ms: self.resume(since_ms, by="voice"),
-            miss=self._reporter.unheard,
+            tell=self._reporter.ear_connection,
             ear_heard_ms=lambda: self._hearing.ear_heard_ms,
         )
         self._turn_timer = TurnTimer()

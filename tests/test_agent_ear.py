@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from realtime_agent.control.events import ErrorReported, StateChanged
+from realtime_agent.control.events import ConnectionChanged, StateChanged
 from realtime_agent.control.life import State
-from realtime_agent.realtime.session import Overheard, Transcript, Unheard, Utterance
+from realtime_agent.realtime.session import Lost, Overheard, Restored, Transcript, Utterance
 from realtime_agent.rtc.memory import MemoryChannel
 from tests.scene import FRAME, OTHER, Scene, in_virtual_time, scene
 
@@ -19,7 +19,7 @@ class FakeEar:
     def __init__(self) -> None:
         self.heard = bytearray()
         self.cleared_at: list[int] = []
-        self._events: asyncio.Queue[Utterance | Unheard] = asyncio.Queue()
+        self._events: asyncio.Queue[Utterance | Lost | Restored] = asyncio.Queue()
 
     def append(self, pcm: bytes) -> None:
         self.heard += pcm
@@ -27,15 +27,15 @@ class FakeEar:
     def clear(self) -> None:
         self.cleared_at.append(len(self.heard))
 
-    async def run(self, handle: Callable[[Utterance | Unheard], None]) -> None:
+    async def run(self, handle: Callable[[Utterance | Lost | Restored], None]) -> None:
         while True:
             handle(await self._events.get())
 
     def understands(self, text: str, began_ms_ago: int = 2000, ended_ms_ago: int = 300, silence_ms: int = 500) -> None:
         self._events.put_nowait(Utterance(text, began_ms_ago, ended_ms_ago, silence_ms))
 
-    def misses(self, cause: str) -> None:
-        self._events.put_nowait(Unheard(cause))
+    def tells(self, event: Lost | Restored) -> None:
+        self._events.put_nowait(event)
 
 
 @asynccontextmanager
@@ -214,7 +214,11 @@ async def test_while_paused_the_ear_alone_hears_the_user() -> None:
 async def test_that_no_phrase_is_heard_is_told() -> None:
     async with listening_scene() as (here, ear):
         here.agent.pause()
-        ear.misses("nobody is there")
-        await here.until(lambda: here.of(ErrorReported))
-        assert here.of(ErrorReported) == [ErrorReported(of="ear", code="phrases_unheard", message="nobody is there")]
+        ear.tells(Lost("nobody is there"))
+        ear.tells(Restored(2.5))
+        await here.until(lambda: len(here.of(ConnectionChanged)) == 2)
+        assert here.of(ConnectionChanged) == [
+            ConnectionChanged(to="ear", status="lost", cause="nobody is there"),
+            ConnectionChanged(to="ear", status="restored", after_s=2.5),
+        ]
         assert here.agent.state is State.PAUSED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realtime_agent.control.phrases import Phrase, Phrases
-from realtime_agent.realtime.session import Ear, Transcript, Unheard, Utterance
+from realtime_agent.realtime.session import Ear, Lost, Restored, Transcript, Utterance
 from realtime_agent.recent import Recent
 
 __all__ = ["PhraseSpotter"]
@@ -22,7 +22,7 @@ class PhraseSpotter:
         ear: Listens for them; without one they are spotted in the model's transcripts.
         pause: Is called with the id of the item that asked for it, if the model has made one of it.
         resume: Is called with how many milliseconds ago the phrase ended.
-        miss: Is called with why the ear does not hear for now.
+        tell: Is told when the ear does not hear for now, and when it does again.
         ear_heard_ms: How much the ear was given so far: the clock that its utterances go by.
     """
 
@@ -33,14 +33,14 @@ class PhraseSpotter:
         *,
         pause: Callable[[str | None], None],
         resume: Callable[[int], None],
-        miss: Callable[[str], None],
+        tell: Callable[[Lost | Restored], None],
         ear_heard_ms: Callable[[], int],
     ) -> None:
         self._phrases = phrases
         self._ear = ear
         self._pause = pause
         self._resume = resume
-        self._miss = miss
+        self._tell = tell
         self._ear_heard_ms = ear_heard_ms
         # When the user's items became such, by what the ear had heard.
         self._items: Recent[str, int] = Recent(_MAX_ITEMS)
@@ -67,11 +67,11 @@ class PhraseSpotter:
         """Nothing that was said so far lets the agent resume: it was paused since, or it was said by somebody else."""
         self._resumes_from = self._ear_heard_ms()
 
-    def _handle(self, event: Utterance | Unheard) -> None:
-        if isinstance(event, Unheard):
-            self._miss(event.cause)
-        else:
+    def _handle(self, event: Utterance | Lost | Restored) -> None:
+        if isinstance(event, Utterance):
             self._understand(event)
+        else:
+            self._tell(event)
 
     def _understand(self, utterance: Utterance) -> None:
         now = self._ear_heard_ms()

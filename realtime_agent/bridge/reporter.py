@@ -109,9 +109,9 @@ class Reporter:
             logger.info("the agent in %r has its channel again", name)
         self.notify(events.ConnectionChanged(to="channel", status=status, cause=cause))
 
-    def unheard(self, cause: str) -> None:
-        """No phrase is heard for now; the ear has logged that."""
-        self.notify(events.ErrorReported(of="ear", code="phrases_unheard", message=cause))
+    def ear_connection(self, event: model.Lost | model.Restored) -> None:
+        """Nobody listens for phrases for now, or somebody does again."""
+        self._connection("ear", event)
 
     def between_session_and_model(self, event: SessionEvent) -> None:
         """How it goes between the session and its model."""
@@ -119,15 +119,21 @@ class Reporter:
         match event:
             case model.Report(error):
                 self._error(error.code or error.type, error.message)
-            case model.Lost(cause):
-                logger.warning("the agent in %r lost its model: %s", name, cause)
-                self.notify(events.ConnectionChanged(to="model", status="lost", cause=cause))
-            case model.Restored(after_s):
-                logger.info("the agent in %r has its model again after %.1f s", name, after_s)
-                self.notify(events.ConnectionChanged(to="model", status="restored", after_s=round(after_s, 3)))
+            case model.Lost() | model.Restored():
+                self._connection("model", event)
             case model.Rotated():
                 logger.info("the agent in %r has another session with its model", name)
                 self.notify(events.ConnectionChanged(to="model", status="renewed"))
+
+    def _connection(self, to: Literal["model", "ear"], event: model.Lost | model.Restored) -> None:
+        name = self._channel_name
+        match event:
+            case model.Lost(cause):
+                logger.warning("the agent in %r lost its %s: %s", name, to, cause)
+                self.notify(events.ConnectionChanged(to=to, status="lost", cause=cause))
+            case model.Restored(after_s):
+                logger.info("the agent in %r has its %s again after %.1f s", name, to, after_s)
+                self.notify(events.ConnectionChanged(to=to, status="restored", after_s=round(after_s, 3)))
 
     def _error(self, kind: str, message: str) -> None:
         """The model reports an error, of which there may be thousands alike."""

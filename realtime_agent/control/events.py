@@ -133,16 +133,16 @@ class ErrorReported(_AgentEvent):
     """
 
     type: Literal["agent_error"] = "agent_error"
-    of: Literal["model", "ear", "recording", "stream"] = "model"
+    of: Literal["model", "recording", "stream"] = "model"
     code: str
     message: str
 
 
 class ConnectionChanged(_AgentEvent):
-    """The connection to the model or to the channel was lost, is there again, or was renewed in time."""
+    """The connection to the model, to the channel or to the ear was lost, is there again, or was renewed in time."""
 
     type: Literal["connection"] = "connection"
-    to: Literal["model", "channel"]
+    to: Literal["model", "channel", "ear"]
     status: Literal["lost", "restored", "renewed"]
     cause: str | None = None
     after_s: float | None = Field(None, description="How long it was away.")

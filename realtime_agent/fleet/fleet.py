@@ -67,7 +67,7 @@ class AgentRecord:
         since: When it came into its state, in Unix seconds.
         log: What has happened to it.
         usage: What its model has cost so far.
-        lost: The connections that it has not at the moment: to its `model`, to its `channel`.
+        lost: The connections that it has not at the moment: to its `model`, its `channel`, its `ear`.
         load: How its worker keeps up, as it last told; and `load_before` that, so that what grows can be counted.
         ended: Why it ended, once it has.
         pid: The process it runs in, or ran in.
@@ -80,7 +80,7 @@ class AgentRecord:
     state: State = State.STARTING
     since: float = field(default_factory=time.time)
     usage: TotalUsage = field(default_factory=TotalUsage)
-    lost: set[Literal["model", "channel"]] = field(default_factory=set)
+    lost: set[Literal["model", "channel", "ear"]] = field(default_factory=set)
     load: Load | None = None
     load_before: Load | None = None
     ended: Ended | None = None

@@ -27,7 +27,7 @@ from realtime_agent.realtime.events import (
 )
 from realtime_agent.realtime.handshake import Connector, connect
 from realtime_agent.realtime.renewal import Renewal
-from realtime_agent.realtime.session import Unheard, Utterance
+from realtime_agent.realtime.session import Lost, Restored, Utterance
 from realtime_agent.realtime.types import ServerVad, TranscriptionSessionConfig
 
 __all__ = ["RealtimeEar"]
@@ -61,7 +61,8 @@ class RealtimeEar:
         self._silence_ms = _silence_ms(config)
         self._renewal = renewal or Renewal(rotate_s=_ROTATE_S, reconnect_timeout_s=math.inf)
         self._connection: Connection | None = None
-        self._is_missed = False
+        # Since when there is none.
+        self._lost_at: float | None = None
         # Positions are bytes of all audio that ever came.
         self._end = 0
         self._waiting = bytearray()
@@ -92,8 +93,8 @@ class RealtimeEar:
         if self._connection is not None:
             self._connection.send(InputAudioBufferClear())
 
-    async def run(self, handle: Callable[[Utterance | Unheard], None]) -> None:
-        """Pass on each utterance that has words, and that there is no connection; keep one, until cancelled.
+    async def run(self, handle: Callable[[Utterance | Lost | Restored], None]) -> None:
+        """Pass on each utterance that has words, and each outage; keep a connection, until cancelled.
 
         Nothing that the server does ends it; what `handle` raises does.
         """
@@ -102,6 +103,9 @@ class RealtimeEar:
                 connection = await connect(self._connector, self._config)
                 try:
                     self._use(connection)
+                    if self._lost_at is not None:
+                        handle(Restored(_now() - self._lost_at))
+                        self._lost_at = None
                     await self._hear(connection, handle)
                 finally:
                     self._connection = None
@@ -116,9 +120,6 @@ class RealtimeEar:
         self._turns.clear()
         self._ends.clear()
         self._send()
-        if self._is_missed:
-            self._is_missed = False
-            logger.info("the user's words are heard again")
 
     async def _hear(self, connection: Connection, handle: Callable[[Utterance], None]) -> None:
         """Pass on what comes over one connection, until it has grown old and nobody is in the middle of a turn.
@@ -168,12 +169,11 @@ class RealtimeEar:
     def _ms_ago(self, position: int) -> int:
         return max(0, self._end - position) // BYTES_PER_MS
 
-    async def _miss(self, error: SessionError, handle: Callable[[Unheard], None]) -> None:
+    async def _miss(self, error: SessionError, handle: Callable[[Lost], None]) -> None:
         """There is no connection: say so once, and wait until it is time for another try."""
-        if not self._is_missed:
-            self._is_missed = True
-            logger.warning("the user's words are not heard for now: %s", error)
-            handle(Unheard(str(error)))
+        if self._lost_at is None:
+            self._lost_at = _now()
+            handle(Lost(str(error)))
         delay = self._renewal.lost(_now())
         assert delay is not None, "it never gives up"
         await asyncio.sleep(delay)

@@ -30,7 +30,6 @@ __all__ = [
     "Spent",
     "Transcribed",
     "Transcript",
-    "Unheard",
     "UserSpeech",
     "Utterance",
 ]
@@ -331,13 +330,6 @@ class Utterance:
     silence_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Unheard:
-    """For now nobody understands what the user says, and so no phrase."""
-
-    cause: str
-
-
 class Ear(Protocol):
     """Understands a user's words beside the model, and does nothing else."""
 
@@ -349,6 +341,6 @@ class Ear(Protocol):
         """Forget what was heard since the last turn ended."""
         ...
 
-    async def run(self, handle: Callable[[Utterance | Unheard], None]) -> None:
-        """Pass on each utterance that has words, until cancelled; no failure of its own ends it, each is told once."""
+    async def run(self, handle: Callable[[Utterance | Lost | Restored], None]) -> None:
+        """Pass on each utterance that has words, until cancelled; no failure of its own ends it, each is told."""
         ...

@@ -128,7 +128,7 @@ class AgentInfo(BaseModel):
     generation: int = Field(description="Which agent of this server it is, counted from 1.")
     state: State
     since: float = Field(description="When it came into its state, in Unix seconds.")
-    lost: list[Literal["model", "channel"]] = Field(description="What it has no connection to at the moment.")
+    lost: list[Literal["model", "channel", "ear"]] = Field(description="What it has no connection to at the moment.")
     reason: EndReason | None = Field(description="Why it ended.")
     cause: str | None = Field(description="What failed, in words.")
     usage: TotalUsage = Field(description="What its model has cost so far.")

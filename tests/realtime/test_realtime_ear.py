@@ -23,7 +23,7 @@ from realtime_agent.realtime.events import SpeechStarted, TranscriptionCompleted
 from realtime_agent.realtime.handshake import Connector
 from realtime_agent.realtime.realtime_ear import RealtimeEar
 from realtime_agent.realtime.renewal import Renewal
-from realtime_agent.realtime.session import Unheard, Utterance
+from realtime_agent.realtime.session import Lost, Restored, Utterance
 from realtime_agent.realtime.types import (
     AudioInput,
     ServerVad,
@@ -58,13 +58,13 @@ class Hearing:
     def __init__(self, ear: RealtimeEar) -> None:
         self.ear = ear
         self.utterances: list[Utterance] = []
-        self.misses: list[Unheard] = []
+        self.outages: list[Lost | Restored] = []
 
-    def handle(self, event: Utterance | Unheard) -> None:
-        if isinstance(event, Unheard):
-            self.misses.append(event)
-        else:
+    def handle(self, event: Utterance | Lost | Restored) -> None:
+        if isinstance(event, Utterance):
             self.utterances.append(event)
+        else:
+            self.outages.append(event)
 
     @property
     def words(self) -> list[str]:
@@ -229,10 +229,9 @@ FAULTS: list[Fault] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
-async def test_whatever_the_server_does_it_is_asked_again_and_that_is_told_once(
-    script: ScriptedServer, fault: Fault, caplog: pytest.LogCaptureFixture
+async def test_whatever_the_server_does_it_is_asked_again_and_each_outage_is_told_once(
+    script: ScriptedServer, fault: Fault
 ) -> None:
-    caplog.set_level(logging.INFO, "realtime_agent.realtime.realtime_ear")
     script.fail(fault, times=3)
     # One that takes the settings and hangs up was a connection; the others never were.
     came = isinstance(fault, HangUp | Cut) and not fault.at_once
@@ -245,9 +244,7 @@ async def test_whatever_the_server_does_it_is_asked_again_and_that_is_told_once(
         await script.hear(STOP)
         await it.until(lambda: it.utterances)
     assert it.words == [STOP]
-    levels = [record.levelno for record in caplog.records if record.name == "realtime_agent.realtime.realtime_ear"]
-    assert levels == [logging.WARNING, logging.INFO] * (3 if came else 1)
-    assert len(it.misses) == (3 if came else 1)
+    assert [type(event) for event in it.outages] == [Lost, Restored] * (3 if came else 1)
 
 
 async def test_after_a_loss_turns_are_counted_anew(script: ScriptedServer) -> None:
@@ -377,7 +374,7 @@ async def test_audio_that_a_slow_server_was_not_sent_counts_all_the_same() -> No
     assert ear._take(TranscriptionCompleted(item_id="a", transcript=STOP)) == Utterance(STOP, 500, 0)
 
 
-def test_a_server_that_is_gone_is_asked_every_few_seconds_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_is_gone_is_asked_every_few_seconds_for_ever() -> None:
     class Nowhere:
         timeout = 5.0
         tries = 0
@@ -387,23 +384,22 @@ def test_a_server_that_is_gone_is_asked_every_few_seconds_for_ever(caplog: pytes
             raise SessionLost("nobody is there")
 
     nowhere = Nowhere()
+    told: list[object] = []
 
     async def a_day() -> None:
         ear = RealtimeEar(nowhere, CONFIG)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(86_400):
-                await ear.run(lambda _: None)
+                await ear.run(told.append)
         assert not ear.is_connected
 
     run_in_virtual_time(a_day())
     assert 86_400 / 5 <= nowhere.tries <= 86_400 / 2
-    assert [record.getMessage() for record in caplog.records] == [
-        "the user's words are not heard for now: nobody is there"
-    ]
+    assert told == [Lost("nobody is there")]
 
 
 async def test_what_its_owner_does_wrong_is_not_hidden(script: ScriptedServer) -> None:
-    def handle(_: Utterance | Unheard) -> None:
+    def handle(_: Utterance | Lost | Restored) -> None:
         raise ZeroDivisionError
 
     task = asyncio.create_task(RealtimeEar(at(script.url), CONFIG).run(handle))

@@ -87,7 +87,7 @@ def test_what_is_counted_apart_is_there_before_it_happens(fleet: Fleet) -> None:
     }  # fmt: skip
     assert {label for name, label in found if name == "dropped_audio_seconds_total"} == {"uplink", "downlink"}
     assert {label for name, label in found if name == "errors_total"} >= {"othermodel", "otherrecording", "otherstream"}
-    assert len([label for name, label in found if name == "connections_total"]) == 6
+    assert len([label for name, label in found if name == "connections_total"]) == 9
     commands = {label for name, label in found if name == "commands_total"}
     assert {"saydone", "sayrefused", "saynot_taken", "sayunanswered", "update_sessiondone"} < commands
     assert len(commands) == 12 * 4
