@@ -97,8 +97,9 @@ class FakeSession:
     def remark(self, config: ResponseConfig) -> None:
         self.asked.append(("remark", config.to_dict()))
 
-    async def update(self, config: SessionConfig) -> None:
+    async def update(self, config: SessionConfig) -> SessionConfig:
         self._take("update", config.to_dict())
+        return config
 
     async def tell(self, text: str) -> str:
         self._take("tell", text)

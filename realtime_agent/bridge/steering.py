@@ -98,8 +98,8 @@ class Steering:
         return CommandResult(state=self._agent.state)
 
     async def _change(self, config: SessionConfig) -> CommandResult:
-        await self._session.update(config)
-        return CommandResult(session=config.to_dict())
+        changed = await self._session.update(config)
+        return CommandResult(session=changed.to_dict())
 
     async def _update(self, command: commands.UpdateSession) -> CommandResult:
         config = command.session()

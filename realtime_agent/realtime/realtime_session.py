@@ -18,7 +18,7 @@ from realtime_agent.errors import ModelConflict, ModelRefused, QueueFull, Sessio
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.conversation import Conversation
-from realtime_agent.realtime.conversation.actions import Action, Answer, Send, SendAudio
+from realtime_agent.realtime.conversation.actions import Action, Answer, Outcome, Send, SendAudio
 from realtime_agent.realtime.events import ErrorEvent, ServerEvent
 from realtime_agent.realtime.handshake import EXPIRED, FINAL, Connector, connect
 from realtime_agent.realtime.renewal import Renewal
@@ -192,9 +192,11 @@ class RealtimeSession:
         """Ask for the words that open the conversation."""
         self._perform(self._conversation.remark(config))
 
-    async def update(self, config: SessionConfig) -> None:
+    async def update(self, config: SessionConfig) -> SessionConfig:
         """Change settings."""
-        await self._ask(lambda command: self._conversation.update(command, config))
+        changed = await self._ask(lambda command: self._conversation.update(command, config))
+        assert isinstance(changed, SessionConfig), "it is what was changed"
+        return changed
 
     async def tell(self, text: str) -> str:
         """Add a text message of the system."""
@@ -212,7 +214,7 @@ class RealtimeSession:
         """Make what the user said so far a message."""
         return str(await self._ask(self._conversation.commit))
 
-    async def _ask(self, ask: Callable[[int], list[Action]]) -> str | bool | None:
+    async def _ask(self, ask: Callable[[int], list[Action]]) -> Outcome | None:
         """Let the conversation carry out a command, and wait for what comes of it."""
         if self._conversation.commands_waiting >= _MAX_COMMANDS:
             raise QueueFull(f"the model has not answered the last {_MAX_COMMANDS} commands")

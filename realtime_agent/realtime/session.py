@@ -281,8 +281,11 @@ class Session(Protocol):
         """Ask for words that nobody asked for, such as a greeting; they are dropped when the user speaks first."""
         ...
 
-    async def update(self, config: SessionConfig) -> None:
-        """Change what is set in `config`.
+    async def update(self, config: SessionConfig) -> SessionConfig:
+        """Change what is set in `config`; of a transcription without a model, only its language.
+
+        Returns:
+            What was changed, in full.
 
         Raises:
             ModelConflict: the model does not accept it as things stand; nothing has changed.

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from realtime_agent.realtime.events import ClientEvent
 from realtime_agent.realtime.session import SessionEvent
-from realtime_agent.realtime.types import ErrorDetail
+from realtime_agent.realtime.types import ErrorDetail, SessionConfig
 
-__all__ = ["Action", "Answer", "Send", "SendAudio"]
+__all__ = ["Action", "Answer", "Outcome", "Send", "SendAudio"]
+
+Outcome = SessionConfig | str | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,12 @@ class SendAudio:
 class Answer:
     """Tell whoever gave the command of this number what came of it: the model accepted it, or why not.
 
-    `outcome` is the id of the item that was made, or whether the response that was asked for has begun.
+    `outcome` is what was changed, the id of the item that was made, or whether the response that was asked for has begun.
     """
 
     command: int
     error: ErrorDetail | None = None
-    outcome: str | bool | None = None
+    outcome: Outcome | None = None
 
 
 Action = Send | SendAudio | Answer | SessionEvent

@@ -476,4 +476,5 @@ class Conversation:
 
 
 def _answer(change: Change, error: ErrorDetail | None = None) -> list[Action]:
-    return [Answer(change.command, error)] if change.command is not None else []
+    outcome = change.config if error is None else None
+    return [Answer(change.command, error, outcome)] if change.command is not None else []

@@ -274,7 +274,7 @@ def test_a_change_is_answered_when_the_model_has_agreed(conversation: Conversati
     assert [update.session for update in sent(actions, ev.SessionUpdate)] == [SING]
     assert answers(actions) == []
     assert conversation.config.instructions == "Be brief."
-    assert conversation.handle(ev.SessionUpdated(session={})) == [Answer(1)]
+    assert conversation.handle(ev.SessionUpdated(session={})) == [Answer(1, outcome=SING)]
     assert conversation.config.instructions == "Sing."
     assert conversation.handle(ev.SessionUpdated(session={})) == []
 
