@@ -31,7 +31,7 @@ class SendAudio:
 class Answer:
     """Tell whoever gave the command of this number what came of it: the model accepted it, or why not.
 
-    `outcome` is what was changed, the id of the item that was made, or whether the response that was asked for has begun.
+    `outcome` is what was changed, the id of the item that was made, or whether the response asked for has begun.
     """
 
     command: int
