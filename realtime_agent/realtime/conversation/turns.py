@@ -213,7 +213,7 @@ class Turns:
             entry = self._history.put(event.item_id, "user")
             entry.text, entry.audio, entry.is_whole = words, b"", True
             # Models begin to answer before they have written down what they heard: this one does not by itself.
-            self._responses.await_no_longer()
+            self._await_no_longer()
             actions = [Transcript("user", event.item_id, words, final=True)]
         return [*actions, Transcribed(event.usage)] if event.usage is not None else actions
 
@@ -222,7 +222,7 @@ class Turns:
         if event.item_id in self._overheard:
             return self._forget_overheard(event.item_id)
         self._history.put(event.item_id, "user").is_whole = True
-        self._responses.await_no_longer()
+        self._await_no_longer()
         return [Transcript("user", event.item_id, "", final=True)]
 
     def resume(self, *, anew: bool) -> list[Action]:
@@ -257,10 +257,14 @@ class Turns:
         return [] if is_awaited else self._forget(entry)
 
     def _forget_overheard(self, item_id: str) -> list[Action]:
-        if not self._is_behind:
-            self._responses.await_no_longer()
+        self._await_no_longer()
         entry = self._history.get(item_id)
         return self._forget(entry) if entry is not None else []
+
+    def _await_no_longer(self) -> None:
+        """What the user said is known, so that nothing waits for it any more, but for the end of a pause."""
+        if not self._is_behind:
+            self._responses.await_no_longer()
 
     def _forget(self, entry: Entry) -> list[Action]:
         return [self._items.forget(entry.id)] if not entry.is_gone else []

@@ -187,6 +187,15 @@ def test_nothing_is_answered_before_the_model_has_forgotten_what_was_said_in_the
     assert (told(answered), asked(answered)) == (["user: What did I just say?"], [None])
 
 
+def test_late_words_from_before_the_pause_let_nothing_be_answered_earlier(conversation: Conversation) -> None:
+    drive(conversation, [started(), stopped(), committed()])
+    conversation.pause()
+    conversation.resume(anew=True)
+    conversation.say(1, "What did I just say?")
+    assert kinds(conversation.handle(spoke("u1", "Go forward."))) == ["Transcript"]
+    assert asked(conversation.handle(ev.InputAudioBufferCleared())) == [None]
+
+
 @pytest.mark.parametrize("tells", ["cleared", "refused", "settings"])
 def test_a_model_that_knows_of_the_resumption_hears_again(conversation: Conversation, tells: str) -> None:
     conversation.pause()
