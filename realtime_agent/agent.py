@@ -155,8 +155,9 @@ class Agent:
         await self._is_ready.wait()
         try:
             result = await self._steering.carry_out(command)
-        except RealtimeAgentError as error:
-            self._reporter.command(command.command, str(error))
+        except Exception as error:
+            is_ours = not isinstance(error, RealtimeAgentError)
+            self._reporter.command(command.command, "an error in the agent; see its log" if is_ours else str(error))
             raise
         self._reporter.command(command.command)
         return result
@@ -347,7 +348,7 @@ class Agent:
     def _user_speaks(self, speech: model.UserSpeech) -> None:
         if speech.speaking is not self._lifetime.user_speaking:
             self._reporter.notify(events.SpeechChanged(role="user", speaking=speech.speaking))
-            if speech.speaking or self._lifetime.is_paused:
+            if speech.speaking or speech.is_forgotten or self._lifetime.is_paused:
                 self._turn_timer.forget()
             else:
                 self._turn_timer.user_stopped(self._clock(), speech.silence_ms, speech.late_ms)
@@ -368,7 +369,7 @@ class Agent:
         self._session.user_left()
         self._cut()
         self._hearing.forget()
-        self._spotter.disregard_earlier()
+        self._spotter.user_left()
         self._turn_timer.forget()
         self._greeted = self._voice.position > 0
         if self._audience.user is not None:

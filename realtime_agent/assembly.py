@@ -152,9 +152,9 @@ def _channel(spec: AgentSpec, settings: Settings) -> Channel:
 
 
 def _recorder(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent], None]) -> Recorder | None:
-    kept = Kept(spec.record, settings.write_rtc_pcm, settings.write_agent_pcm)
-    is_spared = bool(settings.record_dir) and not spec.record
-    if is_spared or not any(kept):
+    is_kept = bool(settings.record_dir) if spec.record is None else spec.record
+    kept = Kept(is_kept, settings.write_rtc_pcm, settings.write_agent_pcm)
+    if spec.record is False or not any(kept):
         return None
     return Recorder(
         Path(settings.record_dir or _RECORDINGS),

@@ -21,6 +21,7 @@ RealtimeAgentError
 ├── SessionError           the model refused, failed or was lost
 │   ├── SessionLost        the connection to the model broke; another one may do
 │   │   └── SessionTimeout the model did not answer in time
+│   ├── ModelBusy          the model has not answered too many commands
 │   └── ModelRefused       the model answered with an error
 │       └── ModelConflict  the model can't do it as things stand
 └── InvalidEvent           a message is no event of the Realtime protocol
@@ -44,6 +45,7 @@ __all__ = [
     "Forbidden",
     "InvalidEvent",
     "InvalidRequest",
+    "ModelBusy",
     "ModelConflict",
     "ModelRefused",
     "NotReady",
@@ -170,6 +172,10 @@ class ModelRefused(SessionError):
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ModelBusy(SessionError):
+    """The model has not answered too many commands before."""
 
 
 class ModelConflict(ModelRefused):

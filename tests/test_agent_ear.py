@@ -222,3 +222,19 @@ async def test_that_no_phrase_is_heard_is_told() -> None:
             ConnectionChanged(to="ear", status="restored", after_s=2.5),
         ]
         assert here.agent.state is State.PAUSED
+
+
+@in_virtual_time
+async def test_what_somebody_said_who_has_left_pauses_nobody() -> None:
+    ear = FakeEar()
+    async with scene(ear=ear) as here:
+        first = await here.user_joins()
+        async with open_microphone(first):
+            await asyncio.sleep(3)
+        await first.leave()
+        await here.until(lambda: here.agent.state is State.WAITING)
+        await here.user_joins(OTHER)
+        await here.until(lambda: here.agent.state is State.ACTIVE)
+        ear.understands("Hey agent, stop.")
+        await asyncio.sleep(1)
+        assert here.agent.state is State.ACTIVE

@@ -252,6 +252,27 @@ async def test_what_is_said_or_committed_in_a_pause_is_no_turn() -> None:
 
 
 @in_virtual_time
+async def test_what_was_taken_back_is_no_turn() -> None:
+    async with scene() as here:
+        await here.user_joins()
+        here.session.does(UserSpeech(True), UserSpeech(False, is_forgotten=True))
+        await asyncio.sleep(1)
+        here.session.does(LONG)
+        await asyncio.sleep(1)
+        assert here.of(TurnMeasured) == []
+
+
+@in_virtual_time
+async def test_a_command_that_ends_by_an_error_of_the_agent_s_own_is_told_too() -> None:
+    async with scene() as here:
+        await here.user_joins()
+        here.session.refusal = RuntimeError("a bug")
+        with pytest.raises(RuntimeError):
+            await here.agent.control(command("say", input_text="Hi"))
+        assert [event.error for event in here.of(CommandDone)] == ["an error in the agent; see its log"]
+
+
+@in_virtual_time
 async def test_an_interruption_says_whether_it_cut_what_had_not_begun_to_be_heard() -> None:
     async with scene() as here:
         await here.user_joins()

@@ -131,3 +131,17 @@ async def test_it_stays_until_a_long_goodbye_was_heard() -> None:
         assert here.ended is None
         await asyncio.sleep(3)
         assert here.ended == Ended(reason=EndReason.IDLE)
+
+
+@in_virtual_time
+async def test_a_question_whose_response_is_done_late_does_not_end_the_silence() -> None:
+    async with scene(idle_prompt="Still there?", idle_prompt_s=30, idle_timeout_s=60) as here:
+        await here.user_joins()
+        await asyncio.sleep(30.5)
+        here.session.is_responding = True
+        says(here, "i1")
+        await asyncio.sleep(2)
+        here.session.is_responding = False
+        await asyncio.sleep(35)
+        assert remarks(here) == ["Still there?"]
+        assert here.ended == Ended(reason=EndReason.IDLE)

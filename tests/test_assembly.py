@@ -145,10 +145,13 @@ async def test_playout_has_the_channel_s_frames_and_the_settings_lead() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "is_recorded", "kept"),
-    [("calls", False, None), ("calls", True, (True, True, False)), ("", False, (False, True, False))],
-)
+    [
+        ("calls", False, None), ("calls", True, (True, True, False)), ("calls", None, (True, True, False)),
+        ("", False, None), ("", True, (True, True, False)), ("", None, (False, True, False)),
+    ],
+)  # fmt: skip
 async def test_who_is_spared_a_recording_is_spared_the_raw_audio_too(
-    folder: str, is_recorded: bool, kept: tuple[bool, ...] | None
+    folder: str, is_recorded: bool | None, kept: tuple[bool, ...] | None
 ) -> None:
     settings = Settings(record_dir=folder, write_rtc_pcm=True)
     agent, _ = assemble(agent_spec(record=is_recorded), settings, notify=lambda event: None)

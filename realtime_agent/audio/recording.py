@@ -26,8 +26,8 @@ _SLACK = SAMPLE_RATE // 100
 _STALL = SAMPLE_RATE
 """Reports that are late for no longer move nothing."""
 
-_APART = SAMPLE_RATE // 50
-"""Reports that are nearer to one another tell no more."""
+_APART = SAMPLE_RATE // 12
+"""Reports that are nearer to one another tell no more, and cost as much."""
 
 _MAX_FRAMES = 6000
 """Frames of one side that may wait to be placed, as while a disk hangs: a minute of 10 ms ones. The oldest give way."""

@@ -104,7 +104,7 @@ class Lifetime:
         while True:
             self._changed.clear()
             if self._is_responding():
-                self._life.agent_speaks(self._clock())
+                self._life.agent_responds(self._clock())
             deadline = self._life.deadline()
             delay = deadline[0] - self._clock() if deadline is not None else None
             if deadline is None or delay is None or delay > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from realtime_agent.control.phrases import Phrase, Phrases
 from realtime_agent.realtime.session import Ear, Lost, Restored, Transcript, Utterance
@@ -44,7 +45,8 @@ class PhraseSpotter:
         self._ear_heard_ms = ear_heard_ms
         # When the user's items became such, by what the ear had heard.
         self._items: Recent[str, int] = Recent(_MAX_ITEMS)
-        self._resumes_from = 0
+        # What was said before does nothing.
+        self._pauses_from = self._resumes_from = -inf
 
     async def run(self) -> None:
         """Listen, if that is not the model's work, until cancelled."""
@@ -64,8 +66,12 @@ class PhraseSpotter:
             self._resume(0)
 
     def disregard_earlier(self) -> None:
-        """Nothing that was said so far lets the agent resume: it was paused since, or it was said by somebody else."""
+        """Nothing that was said so far lets the agent resume: it was paused since."""
         self._resumes_from = self._ear_heard_ms()
+
+    def user_left(self) -> None:
+        """Nothing that was said so far does anything: it was said by somebody else."""
+        self._pauses_from = self._resumes_from = self._ear_heard_ms()
 
     def _handle(self, event: Utterance | Lost | Restored) -> None:
         if isinstance(event, Utterance):
@@ -76,7 +82,7 @@ class PhraseSpotter:
     def _understand(self, utterance: Utterance) -> None:
         now = self._ear_heard_ms()
         match self._spot(utterance.text):
-            case Phrase.STOP:
+            case Phrase.STOP if now - utterance.began_ms_ago >= self._pauses_from:
                 silent_since = now - utterance.ended_ms_ago - utterance.silence_ms
                 # The model may have made an item of it already. An earlier one is of what was said before.
                 items = (item_id for item_id, since in self._items.items() if since >= silent_since)

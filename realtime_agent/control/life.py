@@ -78,6 +78,7 @@ class Life:
         # Whether it has asked into this silence, and until when what it says is that: it is no end of the silence.
         self._has_prompted = False
         self._prompts_until: float | None = None
+        self._prompted_at: float | None = None
         # Until when it waits for its goodbye to be heard, and until when at the most.
         self._leaves_at: float | None = None
         self._leaves_by = 0.0
@@ -126,7 +127,7 @@ class Life:
         self._converse(now)
 
     def agent_speaks(self, now: float) -> None:
-        """The agent is speaking, or about to."""
+        """A frame of the agent's speech was given out."""
         if self._leaves_at is not None:
             self._leaves_at = min(now + _BEGIN_S, self._leaves_by)
         elif self._prompts_until is None or now > self._prompts_until:
@@ -134,8 +135,15 @@ class Life:
         else:
             self._prompts_until = now + _BEGIN_S
 
+    def agent_responds(self, now: float) -> None:
+        """The agent is about to speak, or may have spoken and its model has not said that this was all."""
+        if self._prompted_at is None or now - self._prompted_at > _BEGIN_S:
+            self.agent_speaks(now)
+
     def agent_stopped(self, now: float) -> None:
         """The agent has given out all that it had to say."""
+        if self._prompts_until is not None:
+            self._prompted_at = now
         self._prompts_until = None
         if self._leaves_at is not None:
             self._leaves_at = min(self._leaves_at, now + _HEARD_S)
@@ -189,7 +197,7 @@ class Life:
         """Somebody speaks, or is there to: a silence is over."""
         self._last_speech = now
         self._has_prompted = False
-        self._prompts_until = self._leaves_at = None
+        self._prompts_until = self._prompted_at = self._leaves_at = None
 
 
 def _after(since: float, limit: float, what: EndReason | Remark) -> Iterator[tuple[float, EndReason | Remark]]:

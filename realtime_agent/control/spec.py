@@ -65,7 +65,7 @@ class AgentSpec(BaseModel):
         greeting: What it says first when its user comes; empty lets the user begin.
         idle_prompt: What it says when nobody has spoken for a while; empty is nothing.
         goodbye: What it says before it leaves since nobody speaks; empty is nothing.
-        record: Whether the conversation is recorded.
+        record: Whether the conversation is recorded; `None` is where the deployment records.
         session: What its model is told when the session begins, but for the functions. What is not set is not sent.
         tools: The functions of AGENT_TOOLS that its model may call, by name; `None` is all of them.
     """
@@ -78,7 +78,7 @@ class AgentSpec(BaseModel):
     greeting: str
     idle_prompt: str
     goodbye: str
-    record: bool
+    record: bool | None
     session: SessionConfig
     tools: tuple[str, ...] | None
     limits: Limits

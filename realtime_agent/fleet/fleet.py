@@ -226,7 +226,10 @@ class Fleet:
                 await self._launch(agent)
                 await agent.ready.wait()
             if agent.ended is not None:
-                raise _not_ready(agent.ended)
+                failure = _not_ready(agent.ended)
+                if isinstance(failure, StartStopped | FleetClosed):
+                    outcome = "stopped"
+                raise failure
             outcome = "ready"
         except TimeoutError:
             state = agent.ended.cause if agent.ended else agent.state
@@ -238,6 +241,7 @@ class Fleet:
             raise StartFailed(f"the agent's worker could not be started: {error or type(error).__name__}") from error
         except asyncio.CancelledError:
             # Nobody will hear that it runs; an agent that nobody knows of must not stay.
+            outcome = "stopped"
             self._begin_end(agent)
             raise
         finally:

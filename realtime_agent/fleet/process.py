@@ -25,6 +25,7 @@ from realtime_agent.errors import (
     AgentNotFound,
     ChannelError,
     ControlTimeout,
+    ModelBusy,
     ModelConflict,
     ModelRefused,
     QueueFull,
@@ -128,7 +129,8 @@ def _kill_fork_server() -> None:
 
 
 _COMMAND_ERRORS: Mapping[str, Callable[[str], RealtimeAgentError]] = {
-    error.__name__: error for error in (QueueFull, ModelConflict, ModelRefused, SessionTimeout, RealtimeAgentError)
+    error.__name__: error
+    for error in (QueueFull, ModelBusy, ModelConflict, ModelRefused, SessionTimeout, RealtimeAgentError)
 }
 """What a worker's answer to a command can be, but for an error of its model that has no name of its own."""
 

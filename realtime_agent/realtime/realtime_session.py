@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from realtime_agent.errors import ModelConflict, ModelRefused, QueueFull, SessionError, SessionLost, SessionTimeout
+from realtime_agent.errors import ModelBusy, ModelConflict, ModelRefused, SessionError, SessionLost, SessionTimeout
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.conversation import Conversation
@@ -90,6 +90,7 @@ class RealtimeSession:
         self._command_timeout_s = command_timeout_s
         # All that are open: the one in use, perhaps a spare one, and those that hang up.
         self._open: set[Connection] = set()
+        self._first: _Spare | None = None
         self._connection: Connection | None = None
         self._spare: _Spare | None = None
         self._spare_is_gone = asyncio.Event()
@@ -124,15 +125,14 @@ class RealtimeSession:
 
     async def open(self) -> None:
         """Connect, and wait until the model has taken the settings."""
-        self._connection = (await self._connect()).connection
+        self._first = await self._connect()
         self._renewal.opened(_now())
 
     async def run(self, handle: Callable[[SessionEvent], None]) -> None:
         """Pass on what the model does, and keep a connection, until cancelled."""
-        assert self._connection is not None, "it is open"
         self._handle = handle
         async with asyncio.TaskGroup() as self._readers:
-            self._use(self._connection)
+            self._use(self._take_first())
             self._readers.create_task(self._rotate())
             conversation, watch = self._conversation, self._watch
             self._readers.create_task(watch(lambda: conversation.asking, conversation.give_up_asking, _BEGIN_S))
@@ -217,7 +217,7 @@ class RealtimeSession:
     async def _ask(self, ask: Callable[[int], list[Action]]) -> Outcome | None:
         """Let the conversation carry out a command, and wait for what comes of it."""
         if self._conversation.commands_waiting >= _MAX_COMMANDS:
-            raise QueueFull(f"the model has not answered the last {_MAX_COMMANDS} commands")
+            raise ModelBusy(f"the model has not answered the last {_MAX_COMMANDS} commands")
         command = next(self._numbers)
         expected: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[command] = expected
@@ -273,13 +273,19 @@ class RealtimeSession:
             audio = base64.b64encode(pcm[at : at + _MAX_APPEND]).decode("ascii")
             connection.send_json('{"type":"input_audio_buffer.append","audio":"' + audio + '"}')
 
-    def _use(self, connection: Connection) -> None:
+    def _take_first(self) -> _Spare:
+        """The connection that was opened; nobody else keeps it."""
+        first, self._first = self._first, None
+        assert first is not None, "it is open"
+        return first
+
+    def _use(self, spare: _Spare) -> None:
         """Go on with this connection."""
         assert self._readers is not None, "it runs"
-        self._connection = connection
-        self._readers.create_task(self._read(connection))
-        self._readers.create_task(self._confirm(connection))
-        self._perform(self._conversation.connected())
+        self._connection = spare.connection
+        self._readers.create_task(self._read(spare.connection))
+        self._readers.create_task(self._confirm(spare.connection))
+        self._perform(self._conversation.connected(spare.config))
 
     async def _read(self, connection: Connection) -> None:
         """Take in what comes over one connection, until another one takes its place."""
@@ -349,7 +355,7 @@ class RealtimeSession:
                         self._report("settings_reverted", str(refused))
                         self._perform(self._conversation.revert(self._proven))
         self._renewal.opened(_now(), age=_now() - spare.opened)
-        self._use(spare.connection)
+        self._use(spare)
         self._handle(Restored(_now() - began))
 
     async def _rotate(self) -> None:
@@ -382,7 +388,7 @@ class RealtimeSession:
         self._perform(conversation.disconnected())
         self._let_go(old)
         self._renewal.opened(_now(), age=_now() - spare.opened)
-        self._use(spare.connection)
+        self._use(spare)
         self._handle(Rotated())
 
     def _offer(self, spare: _Spare) -> None:

@@ -69,11 +69,13 @@ class UserSpeech:
     Attributes:
         silence_ms: The silence behind their last word that turn detection waited for, if known.
         late_ms: So much of their audio was sent behind that until it was told.
+        is_forgotten: Whether they stopped without having ended a turn: what they said was taken back.
     """
 
     speaking: bool
     silence_ms: int = 0
     late_ms: int = 0
+    is_forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +292,7 @@ class Session(Protocol):
         Raises:
             ModelConflict: the model does not accept it as things stand; nothing has changed.
             ModelRefused: it does not accept it; nothing has changed.
-            QueueFull: it has not answered too many before.
+            ModelBusy: it has not answered too many before.
             SessionTimeout: it did not answer in time. Where it was not even told, since it is away, it will not be.
         """
         ...

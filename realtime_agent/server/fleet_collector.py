@@ -61,7 +61,7 @@ class FleetCollector(Collector):
         )
         ends = {reason.value: fleet.ends[reason] for reason in EndReason}
         yield _counters("ends", "Agents that ended, by reason.", "reason", ends)
-        starts = {outcome: fleet.starts[outcome] for outcome in ("ready", "failed")}
+        starts = {outcome: fleet.starts[outcome] for outcome in ("ready", "failed", "stopped")}
         yield _counters("starts", "Agents that were started, by what came of it.", "outcome", starts)
         waiting_events, lost_events = self._of_webhook()
         yield _gauge("webhook_waiting_events", "Events that wait to be posted.", waiting_events)

@@ -82,7 +82,7 @@ class StartAgent(SessionFields, _Agent):
             # As in Agora, 0 is nobody in particular.
             user_uid=self.user_uid or None,
             **{name: getattr(settings, name) if (said := getattr(self, name)) is None else said for name in _REMARKS},
-            record=bool(settings.record_dir) if self.record is None else self.record,
+            record=self.record,
             session=self._session_of_agent(settings),
             tools=self.functions,
             limits=Limits(**limits | self._given(*limits)),

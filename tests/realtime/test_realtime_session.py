@@ -234,7 +234,7 @@ async def test_what_the_user_says_meanwhile_is_heard_afterwards(script: Scripted
         session.append(b"\1" * 960)
         await script.expect("input_audio_buffer.append")
         script.cut()
-        await ear.until(lambda: UserSpeech(False) in ear.events)
+        await ear.until(lambda: UserSpeech(False, is_forgotten=True) in ear.events)
         session.append(b"\2" * 960)
         second = await script.connected(2)
         sent = await second.expect("input_audio_buffer.append")
@@ -248,7 +248,7 @@ async def test_a_command_that_comes_meanwhile_is_carried_out_afterwards(script: 
         await script.send("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1")
         await ear.until(lambda: ear.of_type(UserSpeech))
         script.cut()
-        await ear.until(lambda: UserSpeech(False) in ear.events)
+        await ear.until(lambda: UserSpeech(False, is_forgotten=True) in ear.events)
         async with asyncio.timeout(TIMEOUT_S):
             await asyncio.gather(session.tell("It rains."), session.update(SessionConfig(instructions="Sing.")))
         kinds = [event["type"] for event in (await script.connected(2)).received]

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from realtime_agent.errors import QueueFull, SessionError, SessionLost, SessionTimeout
+from realtime_agent.errors import ModelBusy, SessionError, SessionLost, SessionTimeout
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime import events as ev
 from realtime_agent.realtime.connection import Connection
@@ -838,7 +838,7 @@ def test_a_model_that_answers_no_command_is_asked_no_more() -> None:
             commands = [it.session.update(SING) for _ in range(8)]
             for refused in await asyncio.gather(*commands, return_exceptions=True):
                 assert isinstance(refused, SessionTimeout)
-        with pytest.raises(QueueFull, match="has not answered the last 64 commands"):
+        with pytest.raises(ModelBusy, match="has not answered the last 64 commands"):
             await it.session.tell("It rains.")
         # Once it answers, commands are taken again.
         it.connector.model = take

@@ -27,6 +27,7 @@ class Active:
         is_wanted: Whether anybody may hear it.
         is_cut: Whether somebody has cut it, other than by speaking, and so what it was about to lead to.
         may_answer_turn: Whether it may not answer our request but the user's turn, since a server does not tell.
+        is_stopped: Whether a pause has cut it, so that it calls no functions.
         passed_over: Our request that it is not taken to answer, though the server may mean it to.
         covers_request: Whether it answers our request all the same then.
     """
@@ -38,6 +39,7 @@ class Active:
     events: int = 0
     is_wanted: bool = True
     is_cut: bool = False
+    is_stopped: bool = False
     may_answer_turn: bool = False
     passed_over: Request | None = None
     covers_request: bool = False

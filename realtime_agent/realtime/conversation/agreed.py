@@ -156,9 +156,9 @@ class Agreed:
             self._changes.remove(change)
         return not change.is_sent
 
-    def connected(self) -> None:
-        """A connection has begun with `opening`."""
-        self._is_silent = self.is_paused
+    def connected(self, opening: SessionConfig) -> None:
+        """A connection has begun with these settings."""
+        self._is_silent = opening != self.config and opening == _muted(self.config)
         self._refusals = 0
 
     def disconnected(self) -> None:

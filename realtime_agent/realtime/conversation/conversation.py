@@ -183,10 +183,14 @@ class Conversation:
 
     # The connection.
 
-    def connected(self) -> list[Action]:
-        """There is a connection, and the model has taken `config`: tell it all that came before."""
+    def connected(self, opening: SessionConfig | None = None) -> list[Action]:
+        """There is a connection, and the model has taken what it is to begin with: tell it all that came before.
+
+        Args:
+            opening: What it has taken, if `opening` may have changed since.
+        """
         self._outgoing.connected()
-        self._agreed.connected()
+        self._agreed.connected(opening or self.opening)
         self._responses.connected()
         if self.uplink.holds_turn:
             self._responses.await_turn()
@@ -225,7 +229,7 @@ class Conversation:
 
     def user_left(self) -> list[Action]:
         """Nobody is there: cancel and forget what was asked for, and ask for nothing until somebody comes."""
-        actions: list[Action] = [UserSpeech(False)] if self._responses.user_speaking else []
+        actions: list[Action] = [UserSpeech(False, is_forgotten=True)] if self._responses.user_speaking else []
         self._calls.disown()
         self._responses.user_left()
         return [*actions, *self._cancel()]
@@ -245,7 +249,7 @@ class Conversation:
         """Cut what the model says or is to say; what waits has its turn then."""
         self._calls.disown()
         self._responses.cut()
-        return [*self._cancel(), Interrupt()]
+        return [*self._cancel(), Interrupt(), *self._requests.next()]
 
     def pause(self, item_id: str | None = None, *, is_private: bool = False) -> list[Action]:
         """Say nothing until `resume`, and let what the user says meanwhile be no part of the conversation.
@@ -325,7 +329,8 @@ class Conversation:
         return [self._requests.cancel(active.id), *self.handle(broken_off)]
 
     def give_up_waiting(self) -> list[Action]:
-        """The user's turn is not answered, or was none: let the next request have its turn."""
+        """The user's turn is not answered, or was none, or is not forgotten: let the next request have its turn."""
+        self._turns.caught_up()
         self._responses.await_no_longer()
         return self._requests.next()
 
@@ -384,7 +389,7 @@ class Conversation:
         is_heard = self._responses.is_heard(response_id)
         actions += self._items.end(item_ids) if is_heard else self._items.forget_unheard(item_ids)
         if active is not None and response.status in (None, "completed"):
-            make = self._calls.skip if self._responses.is_paused else self._calls.make
+            make = self._calls.skip if active.is_stopped else self._calls.make
             actions += make(active, output)
         return actions
 

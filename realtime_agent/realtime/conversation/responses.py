@@ -45,6 +45,8 @@ class Responses:
         self._pending: deque[Request] = deque()
         # Whether the model is to answer the user's turn by itself, and whether what waits has its turn behind that.
         self._owed = self._awaited = False
+        # Whether what waits does so until the model knows that the agent has resumed.
+        self._is_held = False
         # Whether it is to answer the turn of somebody who has left since.
         self._owed_to_nobody = False
         # Whether the model makes a response that it has not told us of.
@@ -100,8 +102,8 @@ class Responses:
 
     @property
     def waiting(self) -> int | None:
-        """Which turn of the user is to be answered or heard before anything else, if one is."""
-        return self._waits if self._awaited else None
+        """Which turn of the user is to be answered or heard, or forgotten, before anything else, if one is."""
+        return self._waits if self._awaited or self._is_held else None
 
     @property
     def is_responding(self) -> bool:
@@ -112,7 +114,7 @@ class Responses:
     def is_quiet(self) -> bool:
         """Whether neither side speaks or is about to."""
         is_waiting = bool(self._pending) and not self._is_paused
-        return not (self.is_responding or self._user_speaking or self._awaited or is_waiting)
+        return not (self.is_responding or self._user_speaking or self._awaited or self._is_held or is_waiting)
 
     @property
     def is_interruptible(self) -> bool:
@@ -148,7 +150,7 @@ class Responses:
     @property
     def has_next(self) -> bool:
         """Whether it is the turn of one that waits."""
-        if not self._pending or not self.is_attended:
+        if not self._pending or not self.is_attended or self._is_held:
             return False
         return not (self.is_responding or self._user_speaking or self._awaited or self._blocked)
 
@@ -247,6 +249,15 @@ class Responses:
         self._awaited = True
         self._waits += 1
 
+    def hold(self) -> None:
+        """Let what waits do so until `let_go`: the model has yet to forget what it would answer too."""
+        self._is_held = True
+        self._waits += 1
+
+    def let_go(self) -> None:
+        """Let what waits have its turn."""
+        self._is_held = False
+
     def await_no_longer(self) -> None:
         """The model should have begun to answer the user's turn by now: nothing waits for that any more."""
         self._awaited = False
@@ -295,6 +306,8 @@ class Responses:
             request = active.request
             if request is not None and request.outlasts_pause and not active.may_answer_turn:
                 self._add_first(replace(request, id=new_id(), command=None))
+        if active is not None:
+            active.is_stopped = True
         self.cut()
         self.await_no_longer()
 
@@ -411,7 +424,7 @@ class Responses:
         if active is not None and self.is_heard(active.id) and not is_finished:
             self._add_again((active.request or Request("")).again(new_id(), can_go_on=can_go_on))
         self._active = self._asked = None
-        self._user_speaking = self._blocked = self._owed_to_nobody = False
+        self._user_speaking = self._blocked = self._owed_to_nobody = self._is_held = False
         self.owe_nothing()
         for memory in (self._dropped, self._unheard, self._ended):
             memory.clear()

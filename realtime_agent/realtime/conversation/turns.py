@@ -45,6 +45,8 @@ class Turns:
         self._overheard: Recent[str, bool] = Recent(_MAX_OVERHEARD)
         # Whether what the model tells of may still have been said before the agent resumed.
         self._is_behind = False
+        # How many clears the model has not answered.
+        self._clearing = 0
         # The commits that were asked for before it resumed.
         self._asked_before: frozenset[int] = frozenset()
         self.detect_anew()
@@ -84,7 +86,8 @@ class Turns:
             entry.is_gone = entry.is_gone or entry.is_overheard
         self._overheard.clear()
         self._is_behind = False
-        return [UserSpeech(False)] if self._responses.user_speaking else []
+        self._clearing = 0
+        return [UserSpeech(False, is_forgotten=True)] if self._responses.user_speaking else []
 
     def detect_anew(self) -> list[Action]:
         """What decides that a turn has ended is another thing from now on."""
@@ -118,12 +121,13 @@ class Turns:
         self._uplink.clear()
         if not self._outgoing.is_connected:
             return []
+        self._clearing += 1
         return [self._outgoing.send(ev.InputAudioBufferClear(), self._not_cleared)]
 
     def silence(self) -> list[Action]:
         """The user's speech was taken back, or nobody listens for its end."""
         self._responses.user_speaks(False)
-        return [UserSpeech(False)]
+        return [UserSpeech(False, is_forgotten=True)]
 
     def started(self, event: ev.SpeechStarted) -> list[Action]:
         """The user began to speak."""
@@ -186,18 +190,17 @@ class Turns:
 
     def cleared(self, _event: ev.InputAudioBufferCleared) -> list[Action]:
         """The server has forgotten what it heard."""
-        self.caught_up()
+        self._clear_answered()
         return self.silence()
 
     def caught_up(self) -> None:
         """The model knows that the agent has resumed: what it tells of from here on was said since."""
-        if self._is_behind:
-            self._is_behind = False
-            self._responses.await_no_longer()
+        self._is_behind = False
+        self._responses.let_go()
 
     def words(self, event: ev.TranscriptionDelta) -> list[Action]:
         """More of what the user said."""
-        if event.item_id in self._overheard:
+        if self._is_overheard(event.item_id):
             return []
         return [Transcript("user", event.item_id, event.delta)] if event.delta else []
 
@@ -205,24 +208,24 @@ class Turns:
         """All that the user said."""
         words = event.transcript.strip()
         actions: list[Action]
-        if event.item_id in self._overheard:
+        if self._is_overheard(event.item_id):
             actions = self._forget_overheard(event.item_id)
-            if self._overheard[event.item_id]:
+            if self._overheard.get(event.item_id):
                 actions.append(Overheard(words))
         else:
             entry = self._history.put(event.item_id, "user")
             entry.text, entry.audio, entry.is_whole = words, b"", True
             # Models begin to answer before they have written down what they heard: this one does not by itself.
-            self._await_no_longer()
+            self._responses.await_no_longer()
             actions = [Transcript("user", event.item_id, words, final=True)]
         return [*actions, Transcribed(event.usage)] if event.usage is not None else actions
 
     def no_words(self, event: ev.TranscriptionFailed) -> list[Action]:
         """What the user said could not be written down; on another connection it is told as they spoke it."""
-        if event.item_id in self._overheard:
+        if self._is_overheard(event.item_id):
             return self._forget_overheard(event.item_id)
         self._history.put(event.item_id, "user").is_whole = True
-        self._await_no_longer()
+        self._responses.await_no_longer()
         return [Transcript("user", event.item_id, "", final=True)]
 
     def resume(self, *, anew: bool) -> list[Action]:
@@ -240,14 +243,18 @@ class Turns:
         self._asked_before = frozenset(self._committing)
         if self._is_behind:
             # What is asked for now would be answered with what the model has yet to be told to forget.
-            self._responses.await_turn()
+            self._responses.hold()
         return [*actions, *self.clear()]
 
     def overhear(self, entries: Iterable[Entry]) -> list[Action]:
         """What of these the user has spoken counts as said while the agent is paused."""
         said = [entry for entry in entries if entry.kind == "user" and not entry.is_ours and not entry.is_gone]
-        forgotten = [action for entry in said if entry.is_whole for action in self._forget_overheard(entry.id)]
-        return [*forgotten, *(action for entry in said if not entry.is_whole for action in self._overhear(entry, True))]
+        actions: list[Action] = []
+        for entry in said:
+            actions += self._forget(entry) if entry.is_whole else self._overhear(entry, True)
+            # Who was told of it is told that it is nothing.
+            actions.append(Transcript("user", entry.id, "", final=True))
+        return actions
 
     def _overhear(self, entry: Entry, may_resume: bool) -> list[Action]:
         """This was said while the agent is paused: it stays until it is known what it was, where that may end it."""
@@ -256,15 +263,14 @@ class Turns:
         is_awaited = may_resume and self._agreed.config.transcription is not None
         return [] if is_awaited else self._forget(entry)
 
+    def _is_overheard(self, item_id: str) -> bool:
+        entry = self._history.get(item_id)
+        return item_id in self._overheard or (entry is not None and entry.is_overheard)
+
     def _forget_overheard(self, item_id: str) -> list[Action]:
-        self._await_no_longer()
+        self._responses.await_no_longer()
         entry = self._history.get(item_id)
         return self._forget(entry) if entry is not None else []
-
-    def _await_no_longer(self) -> None:
-        """What the user said is known, so that nothing waits for it any more, but for the end of a pause."""
-        if not self._is_behind:
-            self._responses.await_no_longer()
 
     def _forget(self, entry: Entry) -> list[Action]:
         return [self._items.forget(entry.id)] if not entry.is_gone else []
@@ -281,8 +287,14 @@ class Turns:
         return behind if 0 <= behind <= _MAX_BEHIND_MS else 0
 
     def _not_cleared(self, error: ErrorDetail) -> list[Action]:
-        self.caught_up()
+        self._clear_answered()
         return [Report(error)]
+
+    def _clear_answered(self) -> None:
+        """That of the resumption is the last, and of one that came before it nothing follows."""
+        self._clearing = max(0, self._clearing - 1)
+        if not self._clearing:
+            self.caught_up()
 
     def _end(self, item_id: str) -> None:
         """Turn detection has ended a turn, which it is about to commit."""

@@ -79,6 +79,12 @@ def test_an_error_about_nothing_in_particular_changes_nothing(conversation: Conv
     assert conversation.handle(ev.ErrorEvent(error=refusal)) == [Report(refusal)]
 
 
+def test_what_waits_behind_an_answer_that_is_cut_has_its_turn_at_once(conversation: Conversation) -> None:
+    drive(conversation, [started(), stopped(), committed()])
+    ask(conversation, "sing")
+    assert asked(conversation.interrupt()) == ["sing"]
+
+
 def test_the_answer_that_the_model_is_about_to_begin_is_cut(conversation: Conversation) -> None:
     drive(conversation, [started(), stopped(), committed()])
     assert not conversation.is_cut

@@ -187,6 +187,58 @@ def test_nothing_is_answered_before_the_model_has_forgotten_what_was_said_in_the
     assert (told(answered), asked(answered)) == (["user: What did I just say?"], [None])
 
 
+def test_neither_a_turn_nor_a_response_of_the_pause_lets_anything_be_answered_earlier(
+    conversation: Conversation,
+) -> None:
+    conversation.pause()
+    conversation.say(1, "Hello?")
+    drive(conversation, [started(), stopped(), committed()])
+    conversation.resume(anew=True)
+    late = drive(conversation, [created("r1"), cancelled("r1"), started("u2"), stopped("u2"), committed("u2")])
+    assert asked(late) == []
+    assert asked(conversation.handle(ev.InputAudioBufferCleared())) == [None]
+
+
+def test_a_model_that_never_tells_is_waited_for_for_a_while_only() -> None:
+    conversation = new_conversation(None)
+    conversation.pause()
+    conversation.say(1, "Hello?")
+    assert asked(conversation.resume(anew=True)) == []
+    assert conversation.waiting is not None
+    assert asked(conversation.give_up_waiting()) == [None]
+    assert Transcript("user", "u1", "Hello?", final=True) in drive(conversation, turn("u1", "Hello?"))
+
+
+@pytest.mark.parametrize("before", ["clear", "pause"])
+def test_the_answer_to_an_earlier_clear_is_none_to_that_of_the_resumption(
+    conversation: Conversation, before: str
+) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    if before == "clear":
+        conversation.clear()
+    else:
+        conversation.resume(anew=True)
+        conversation.pause()
+    conversation.resume(anew=True)
+    conversation.handle(ev.InputAudioBufferCleared())
+    assert forgotten(drive(conversation, [started(), stopped(), committed()])) == ["u1"]
+
+
+def test_of_ever_so_many_items_none_becomes_part_of_the_conversation(conversation: Conversation) -> None:
+    conversation.pause()
+    for number in range(70):
+        drive(conversation, [started(), stopped(), committed(f"u{number}")])
+    assert Transcript("user", "u0", "Psst.", final=True) not in conversation.handle(spoke("u0", "Psst."))
+
+
+def test_who_was_told_of_a_message_is_told_that_it_is_nothing(conversation: Conversation) -> None:
+    for item_id in ("u1", "u2"):
+        drive(conversation, [started(item_id), stopped(item_id), committed(item_id)])
+    conversation.handle(spoke("u1", "Hey agent, stop."))
+    assert Transcript("user", "u2", "", final=True) in conversation.pause("u1")
+
+
 def test_late_words_from_before_the_pause_let_nothing_be_answered_earlier(conversation: Conversation) -> None:
     drive(conversation, [started(), stopped(), committed()])
     conversation.pause()

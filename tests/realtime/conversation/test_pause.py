@@ -243,6 +243,14 @@ def test_a_function_that_a_cut_reply_wants_is_not_called_in_the_pause() -> None:
     assert conversation.is_idle
 
 
+def test_a_function_that_a_cut_reply_wants_is_not_called_after_the_pause_either() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Order it."), created("r1"), delta("r1")])
+    conversation.pause()
+    conversation.resume(anew=True)
+    assert kinds(conversation.handle(done("r1", CALL))) == ["conversation.item.create"]
+
+
 def test_a_text_that_the_model_was_told_is_answered_after_the_pause_as_one_that_waited(
     conversation: Conversation,
 ) -> None:

@@ -193,3 +193,16 @@ def test_where_the_model_answers_nothing_by_itself_it_does_not_after_a_pause() -
     conversation.pause()
     conversation.resume(anew=False)
     assert asked(drive(conversation, turn("u1", "Hello?"))) == []
+
+
+def test_a_pause_that_comes_as_a_connection_opens_is_told() -> None:
+    conversation = new_conversation()
+    opening = conversation.opening
+    conversation.disconnected()
+    conversation.pause()
+    assert (
+        detection_of(conversation.connected(opening))
+        == ServerVad(create_response=False, interrupt_response=False).model_dump()
+    )
+    conversation.disconnected()
+    assert sent(conversation.connected(), ev.SessionUpdate) == []

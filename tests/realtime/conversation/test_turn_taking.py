@@ -372,7 +372,7 @@ def test_a_commit_in_the_middle_of_speech_ends_the_speech(conversation: Conversa
     conversation.handle(started("u1"))
     conversation.commit(5)
     actions = conversation.handle(committed("u1"))
-    assert UserSpeech(False) in actions
+    assert UserSpeech(False, is_forgotten=True) in actions
     assert answers(actions) == [(5, None)]
 
 
@@ -520,7 +520,7 @@ def test_a_request_that_collides_with_the_answer_to_a_turn_keeps_its_instruction
 
 def test_the_agent_is_told_that_a_user_who_leaves_speaks_no_more(conversation: Conversation) -> None:
     conversation.handle(started("u1"))
-    assert conversation.user_left() == [UserSpeech(False)]
+    assert conversation.user_left() == [UserSpeech(False, is_forgotten=True)]
     assert conversation.user_left() == []
 
 

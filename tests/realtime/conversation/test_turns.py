@@ -97,7 +97,7 @@ def test_speech_whose_audio_was_cleared_holds_nothing_back(conversation: Convers
     conversation.handle(started())
     assert ask(conversation, "then") == []
     silence, *rest = conversation.handle(ev.InputAudioBufferCleared())
-    assert silence == UserSpeech(False)
+    assert silence == UserSpeech(False, is_forgotten=True)
     assert asked(rest) == ["then"]
 
 
@@ -128,7 +128,7 @@ def test_turning_turn_detection_off_ends_the_turn_that_was_being_spoken(conversa
     assert kinds(conversation.update(1, NO_TURNS)) == ["session.update"]
     answer, silence, *rest = conversation.handle(ev.SessionUpdated(session={}))
     assert answers([answer]) == [(1, None)]
-    assert silence == UserSpeech(False)
+    assert silence == UserSpeech(False, is_forgotten=True)
     assert asked(rest) == ["then"]
 
 
@@ -141,8 +141,8 @@ def test_turn_detection_is_what_it_was_until_the_model_has_agreed(conversation: 
 
 def test_with_a_lost_connection_the_user_s_speech_ends(conversation: Conversation) -> None:
     conversation.handle(started())
-    assert UserSpeech(False) in conversation.disconnected()
-    assert UserSpeech(False) not in conversation.disconnected()
+    assert UserSpeech(False, is_forgotten=True) in conversation.disconnected()
+    assert UserSpeech(False, is_forgotten=True) not in conversation.disconnected()
 
 
 # What they said.
