@@ -32,7 +32,7 @@ from realtime_agent.control.phrases import Phrases
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.control.turn_timer import TurnTimer
 from realtime_agent.control.usage import TotalUsage
-from realtime_agent.errors import ChannelError, RealtimeAgentError, SessionError
+from realtime_agent.errors import ChannelError, ModelRefused, RealtimeAgentError, SessionError
 from realtime_agent.realtime import session as model
 from realtime_agent.realtime.session import Ear, Session, SessionEvent
 from realtime_agent.rtc.channel import (
@@ -155,9 +155,12 @@ class Agent:
         await self._is_ready.wait()
         try:
             result = await self._steering.carry_out(command)
+        except RealtimeAgentError as error:
+            kind = error.code if isinstance(error, ModelRefused) else None
+            self._reporter.command(command.command, str(error), kind or type(error).__name__)
+            raise
         except Exception as error:
-            is_ours = not isinstance(error, RealtimeAgentError)
-            self._reporter.command(command.command, "an error in the agent; see its log" if is_ours else str(error))
+            self._reporter.command(command.command, "an error in the agent; see its log", type(error).__name__)
             raise
         self._reporter.command(command.command)
         return result

@@ -86,9 +86,9 @@ class Reporter:
             self._places[words.item_id] = self._last_place
         self.notify(events.AgentTranscript.model_validate(body | {"place": self._places[words.item_id]}))
 
-    def command(self, name: str, error: str | None = None) -> None:
-        """A command was carried out, or this is why not."""
-        outcome = "was not carried out" if error is not None else "is done"
+    def command(self, name: str, error: str | None = None, kind: str = "") -> None:
+        """A command was carried out, or this is why not: in words, and what kind of error it is."""
+        outcome = f"was not carried out: {kind}" if error is not None else "is done"
         logger.info("agent in %r: %s %s", self._channel_name, name, outcome)
         if error is not None:
             # A model's words may quote what was said.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from realtime_agent.config import Settings
 from realtime_agent.doctor.finding import Finding, ok, problem, warning
+from realtime_agent.doctor.folder import check_folder
 from realtime_agent.doctor.machine import is_there
-from realtime_agent.errors import ChannelError, ConfigError
+from realtime_agent.errors import ConfigError
 
 __all__ = ["check_channel"]
 
@@ -19,7 +18,7 @@ def check_channel(settings: Settings, wrong: Container[str] = ()) -> list[Findin
     """The channel that agents would join, where these settings are not `wrong` anyway."""
     if not settings.uses_agora and "AGORA_APP_ID" not in wrong:
         return [ok("channel", "the browser channel of this server, as there is no AGORA_APP_ID")]
-    from realtime_agent.rtc.agora import log_folder
+    from realtime_agent.rtc.agora import log_folder, make_log_folder
 
     found = []
     if "AGORA_APP_ID" not in wrong:
@@ -32,7 +31,7 @@ def check_channel(settings: Settings, wrong: Container[str] = ()) -> list[Findin
     return [
         *found,
         _check_packages(),
-        _check_log_dir(log_folder(settings.agora_log_dir).absolute()),
+        check_folder("AGORA_LOG_DIR", log_folder(settings.agora_log_dir).absolute(), make_log_folder),
         _check_web_sdk(Path(settings.agora_web_sdk).absolute()),
     ]
 
@@ -65,24 +64,6 @@ def _check_packages() -> Finding:
     except ConfigError as error:
         return problem("packages", error.what, error.remedy or "leave AGORA_APP_ID empty to use the browser channel")
     return ok("packages", "Agora's packages and its native library can be loaded")
-
-
-def _check_log_dir(folder: Path) -> Finding:
-    """Whether an agent can make it, and write there; what permissions say of that is not all."""
-    from realtime_agent.rtc.agora import make_log_folder
-
-    made = [each for each in (folder, *folder.parents) if not is_there(each)]
-    try:
-        make_log_folder(folder)
-        with TemporaryFile(dir=folder):
-            return ok("AGORA_LOG_DIR", f"{folder} can be written")
-    except (ChannelError, OSError) as error:
-        why = f"{folder} can't be written ({error.strerror})" if isinstance(error, OSError) else str(error)
-        return problem("AGORA_LOG_DIR", why.partition(":")[0], "name a folder of this user's own")
-    finally:
-        for each in made:
-            with suppress(OSError):
-                each.rmdir()
 
 
 def _check_web_sdk(path: Path) -> Finding:

@@ -22,6 +22,7 @@ from realtime_agent.doctor.configuration import (
     check_unknown,
 )
 from realtime_agent.doctor.finding import Finding, Section, problem, warning
+from realtime_agent.doctor.folder import check_recordings
 from realtime_agent.doctor.machine import check_authorities, check_capacity, check_python, check_sound, this_machine
 from realtime_agent.doctor.model import check_model
 from realtime_agent.doctor.phrases import check_phrases
@@ -96,6 +97,10 @@ async def _capacity(settings: Settings, _timeout: float) -> list[Finding]:
     return check_capacity(this_machine(), settings)
 
 
+async def _recordings(settings: Settings, _timeout: float) -> list[Finding]:
+    return check_recordings(settings)
+
+
 _MODEL = ("OPENAI_API_KEY", "REALTIME_API_BASE_URI", "REALTIME_API_AUTH", "REALTIME_API_HEADERS")
 
 
@@ -110,6 +115,7 @@ def _checks(faults: Container[str]) -> tuple[_Check, ...]:
         _Check("Channel", (), channel),
         _Check("Model", _MODEL, check_model),
         _Check("Phrases", ("VOICE_PHRASES", "VOICE_PHRASES_URI"), check_phrases),
+        _Check("Recordings", ("RECORD_DIR",), _recordings),
         _Check("Chat model", ("LOCAL_LLM_URL",), check_chat),
         _Check("Functions", ("AGENT_TOOLS",), check_tools),
     )

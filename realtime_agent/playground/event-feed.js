@@ -26,7 +26,7 @@ export function eventInWords(event) {
   const who = role === "user" ? "You" : "Agent";
   switch (type) {
     case "state": return `Agent is ${event.state}${event.by ? `, by ${event.by}` : ""}`;
-    case "speech": return `${who} ${event.speaking ? "began to speak" : "stopped"}`;
+    case "speech": return `${who} ${event.speaking ? "began to speak" : "stopped speaking"}`;
     case "transcript": return event.final && event.text ? `${who}: ${event.text}` : null;
     case "interrupted": return `Cut by ${event.by}${event.after_ms === undefined ? "" : ` after ${Math.round(event.after_ms)} ms`}`;
     case "turn": return `Answered ${Math.round(event.first_frame_ms)} ms after the last word (${Math.round(event.silence_ms)} ms of it silence)`;

@@ -269,7 +269,10 @@ class Webhook:
 
 def _one_connection() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=1), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        headers={"User-Agent": "realtime-agent"},
+        connector=aiohttp.TCPConnector(limit=1),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
     )
 
 

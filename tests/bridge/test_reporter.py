@@ -85,14 +85,14 @@ def test_no_words_are_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> 
 def test_commands_are_told_and_logged_by_name(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     scene.reporter.command("say")
-    scene.reporter.command("commit_audio_buffer", "too little audio")
+    scene.reporter.command("commit_audio_buffer", "too little audio", "input_audio_buffer_commit_empty")
     assert scene.told == [
         CommandDone(command="say"),
         CommandDone(command="commit_audio_buffer", error="too little audio"),
     ]
     assert [record.getMessage() for record in caplog.records] == [
         "agent in 'room': say is done",
-        "agent in 'room': commit_audio_buffer was not carried out",
+        "agent in 'room': commit_audio_buffer was not carried out: input_audio_buffer_commit_empty",
     ]
 
 

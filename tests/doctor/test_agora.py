@@ -121,7 +121,7 @@ def test_a_folder_that_can_t_be_written_is_told(tmp_path: Path, monkeypatch: pyt
     def refuse_file(dir: Path) -> None:  # noqa: A002 - as TemporaryFile has it
         raise PermissionError(13, "Permission denied", dir)
 
-    monkeypatch.setattr("realtime_agent.doctor.agora.TemporaryFile", refuse_file)
+    monkeypatch.setattr("realtime_agent.doctor.folder.TemporaryFile", refuse_file)
     found = check("AGORA_LOG_DIR", AGORA_LOG_DIR=str(tmp_path))
     assert (found.level, found.text) == (Level.PROBLEM, f"{tmp_path} can't be written (Permission denied)")
 
