@@ -175,3 +175,13 @@ def test_what_waits_is_bounded(log: TranscriptLog) -> None:
         log.note(words("user", place, None), 1)
         log.speaks(f"i{place}")
     assert (len(log._waiting), len(log._voiced)) == (1000, 256)
+
+
+def test_words_are_waited_for_from_when_the_message_was_last_being_spoken(log: TranscriptLog) -> None:
+    log.note(words("assistant", 1, None), 1)
+    log.speaks("i1")
+    assert not any(log.take(second, {"i1"}) for second in range(2, 60))
+    assert log.take(61, ()) == []
+    log.note(words("assistant", 1, "It was a long, dark night."), 62)
+    (line,) = log.take(62, ())
+    assert json.loads(line)["at_s"] == 1

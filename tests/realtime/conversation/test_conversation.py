@@ -266,6 +266,15 @@ def test_a_call_of_a_response_that_was_cut_is_made_by_the_response_that_is_asked
     assert asked(actions) == [None]
 
 
+def test_no_more_functions_run_at_a_time_than_may(with_tools: Conversation) -> None:
+    calls = [FunctionCall(f"call_{number}", "look_up", "{}") for number in range(70)]
+    drive(with_tools, [created("r1"), done("r1", *calls[:60])])
+    actions = drive(with_tools, [created("r2"), done("r2", *calls[60:])])
+    (made,) = [action for action in actions if isinstance(action, CallTools)]
+    assert [call.call_id for call in made.calls] == ["call_60", "call_61", "call_62", "call_63"]
+    assert len(told(actions)) == 6
+
+
 # Settings.
 
 

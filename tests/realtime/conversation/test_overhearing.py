@@ -342,6 +342,13 @@ def test_the_calls_by_which_the_model_answers_the_phrase_are_forgotten() -> None
     assert conversation.give_outputs([FunctionOutput("call_2", "stopped")]) == []
 
 
+def test_what_came_of_a_call_that_answers_the_phrase_is_forgotten_with_it() -> None:
+    conversation = new_conversation(tools=True)
+    drive(conversation, [*turn("u1", "Hey agent, stop."), created("r1"), done("r1", CALL)])
+    (told_of,) = sent(conversation.give_outputs(outputs("rain")), ev.ItemCreate)
+    assert forgotten(conversation.pause("u1")) == ["item_call_1", told_of.item.id, "u1"]
+
+
 def test_the_phrase_is_forgotten_by_the_name_that_it_has_on_another_connection(conversation: Conversation) -> None:
     drive(conversation, turn("u1", "Hey agent, stop."))
     conversation.disconnected()

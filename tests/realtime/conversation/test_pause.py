@@ -202,6 +202,27 @@ def test_what_the_model_had_begun_and_said_nothing_of_comes_after_the_pause(conv
     assert asked(resume(conversation)) == ["sing"]
 
 
+def test_what_was_cut_before_the_pause_does_not_come_after_it(conversation: Conversation) -> None:
+    only_asked = ask(conversation, "sing")
+    conversation.interrupt()
+    conversation.pause()
+    drive(conversation, [created("r1", request_of(only_asked)), cancelled("r1")])
+    assert asked(resume(conversation)) == []
+    begun = ask(conversation, "dance")
+    conversation.handle(created("r2", request_of(begun)))
+    conversation.interrupt()
+    conversation.pause()
+    conversation.handle(cancelled("r2"))
+    assert asked(resume(conversation)) == []
+
+
+def test_no_turn_of_before_the_pause_is_waited_for(conversation: Conversation) -> None:
+    drive(conversation, [started(), stopped()])
+    assert conversation.waiting is not None
+    conversation.pause()
+    assert conversation.waiting is None
+
+
 def test_what_was_partly_said_does_not_come_again(conversation: Conversation) -> None:
     first = ask(conversation, "sing")
     drive(conversation, [created("r1", request_of(first)), delta("r1")])

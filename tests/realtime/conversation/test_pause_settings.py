@@ -110,6 +110,16 @@ def test_while_it_has_not_taken_the_end_of_a_pause_turns_are_answered_by_us(conv
     assert asked(drive(conversation, [started(), stopped(), committed()])) == [None]
 
 
+def test_a_turn_that_is_left_to_us_is_not_answered_to_nobody(conversation: Conversation) -> None:
+    conversation.pause()
+    conversation.handle(TAKEN)
+    conversation.resume(anew=False)
+    drive(conversation, [started(), stopped()])
+    conversation.user_left()
+    conversation.handle(committed())
+    assert asked(conversation.user_joined()) == []
+
+
 @pytest.mark.parametrize("is_taken", [True, False])
 def test_a_change_that_is_not_settled_when_the_agent_resumes_does_not_keep_it_silent(
     conversation: Conversation, is_taken: bool
