@@ -60,6 +60,7 @@ def check_settings(settings: Settings) -> None:
     _check_agora(settings)
     warn_of_plain_key(settings)
     warn_of_distant_ear(settings)
+    _tell_what_is_kept(settings)
     functions = load_tools(settings).definitions
     if not functions:
         return
@@ -69,6 +70,13 @@ def check_settings(settings: Settings) -> None:
     for each in functions:
         if not each.description:
             logger.warning("function %s has no docstring: the model must guess from its name what it does", each.name)
+
+
+def _tell_what_is_kept(settings: Settings) -> None:
+    if settings.record_dir:
+        logger.info("conversations are recorded into %s", Path(settings.record_dir).absolute())
+    if settings.webhook_url:
+        logger.info("events are posted to %s", public_address(settings.webhook_url).partition("?")[0])
 
 
 def _check_agora(settings: Settings) -> None:

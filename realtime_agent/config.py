@@ -31,6 +31,7 @@ from pydantic_core import ErrorDetails
 from realtime_agent.errors import ConfigError
 from realtime_agent.phrase_setting import parse_phrases
 from realtime_agent.validation import in_words
+from realtime_agent.webhook_key import webhook_key
 
 __all__ = ["Settings", "emptied_names", "load_settings", "unknown_names", "usable_settings"]
 
@@ -231,6 +232,8 @@ class Settings(BaseModel):
     def _check_webhook(self) -> Settings:
         if self.webhook_url and not self.webhook_secret.get_secret_value():
             raise ValueError("WEBHOOK_URL is set, but WEBHOOK_SECRET is empty, by which it would be signed")
+        if self.webhook_url:
+            webhook_key(self.webhook_secret.get_secret_value())
         return self
 
     @property

@@ -257,6 +257,14 @@ def test_an_address_whose_host_no_name_can_be_is_refused(name: str, host: str) -
         load(**{name: f"https://{host}/hook", "WEBHOOK_SECRET": "s"})
 
 
+def test_a_secret_that_is_no_base64_is_refused_without_telling_it() -> None:
+    with pytest.raises(
+        ConfigError, match="WEBHOOK_SECRET begins with whsec_, but what follows is not base64"
+    ) as caught:
+        load(WEBHOOK_URL="https://hooks.example/", WEBHOOK_SECRET="whsec_s3cret!")
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("host", ["hooks.example.", "a_b.example", "[::1]:80", "10.0.0.1", "a" * 63])
 def test_an_address_s_host_may_be_any_other(host: str) -> None:
     assert load(LOCAL_LLM_URL=f"https://{host}/hook").local_llm_url == f"https://{host}/hook"

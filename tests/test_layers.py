@@ -25,6 +25,7 @@ FLOORS: list[set[str]] = [
         "text",
         "threads",
         "validation",
+        "webhook_key",
         "words",
     },
     {"config", "logs", "phrase_setting"},

@@ -135,6 +135,7 @@ class Recorder:
         try:
             self._opening = asyncio.ensure_future(asyncio.to_thread(_Files, self._folder, self._name(), self._kept))
             self._files = await asyncio.shield(self._opening)
+            logger.info("recording as %s", self._files.name)
             self._notify(RecordingBegun(file=self._files.name))
             while True:
                 await asyncio.sleep(_EVERY_S)

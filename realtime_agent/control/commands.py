@@ -104,7 +104,7 @@ class UpdateSession(SessionFields, _Command):
             self.functions is not None or self.language is not None or self.session().model_fields_set - {"type"}
         )
         if not says_something:
-            raise ValueError("give at least one setting, such as voice, speed or tools")
+            raise ValueError("give at least one setting, such as voice, speed or tools; a null is as if left out")
         return self
 
 

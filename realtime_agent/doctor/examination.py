@@ -29,6 +29,7 @@ from realtime_agent.doctor.phrases import check_phrases
 from realtime_agent.doctor.port import check_port
 from realtime_agent.doctor.secrecy import hidden, secrets_of
 from realtime_agent.doctor.tools import check_tools
+from realtime_agent.doctor.webhook import check_webhook
 from realtime_agent.errors import ConfigError
 
 __all__ = ["TIMEOUT_S", "examine"]
@@ -116,6 +117,7 @@ def _checks(faults: Container[str]) -> tuple[_Check, ...]:
         _Check("Model", _MODEL, check_model),
         _Check("Phrases", ("VOICE_PHRASES", "VOICE_PHRASES_URI"), check_phrases),
         _Check("Recordings", ("RECORD_DIR",), _recordings),
+        _Check("Webhook", ("WEBHOOK_URL", "WEBHOOK_SECRET"), check_webhook),
         _Check("Chat model", ("LOCAL_LLM_URL",), check_chat),
         _Check("Functions", ("AGENT_TOOLS",), check_tools),
     )

@@ -157,7 +157,7 @@ class Fleet:
         """Stop every agent, and start no more; harmless when repeated."""
         if not self._closing:
             self._closing = True
-            logger.info("ending; %d agents leave their channels", len(self._running))
+            logger.info("ending; agents that leave their channels: %d", len(self._running))
         ends = [self._end(agent, EndReason.DRAINED) for agent in self._running.values()]
         await asyncio.gather(*ends, return_exceptions=True)
         if self._tasks:

@@ -103,6 +103,11 @@ export class Call {
     this.microphone.mute(muted);
   }
 
+  /** The user has finished by letting go of a button. */
+  finished() {
+    this.turns.finished(performance.now());
+  }
+
   holdBack(isHeldBack) {
     this.microphone.holdBack(isHeldBack);
   }

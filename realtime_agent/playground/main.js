@@ -165,6 +165,7 @@ class Playground {
   async talk(isTalking) {
     if (!this.pushToTalk?.isOn) return;
     const done = isTalking ? this.pushToTalk.press() : this.pushToTalk.release();
+    if (!isTalking) this.call?.finished();
     this.showTalking();
     try {
       await done;
@@ -199,7 +200,8 @@ class Playground {
   get hindrance() {
     if (this.facts.trouble) return this.facts.trouble;
     if (!this.facts.heard) return "The agent listens to someone else in this channel.";
-    if (this.facts.state === "paused") return undefined; // what ends that comes first
+    // What ends a pause comes first.
+    if (this.facts.state === "paused") return this.pushToTalk?.isOn ? "Hold the button and say “Hey agent, start”, or press Resume." : undefined;
     if (this.pushToTalk?.isOn) return "Hold the button or the space bar while you talk.";
     return this.muted ? "You are muted." : undefined;
   }

@@ -20,6 +20,12 @@ export class TurnClock {
     this.spokeAt = now;
   }
 
+  /** The user has finished at `now`, by letting go of a button. */
+  finished(now) {
+    this.spokeAt = null;
+    this.endedAt = now;
+  }
+
   /** The agent began to sound at `now`; returns the turn's latency in ms, or null when it answered nothing. */
   answered(now) {
     // Who speaks again already is answered what came before.

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from realtime_agent.addresses import public_address
-from realtime_agent.errors import ConfigError
+from realtime_agent.webhook_key import webhook_key
 
 __all__ = ["Webhook"]
 
@@ -54,9 +54,6 @@ _MAX_ANSWER = 64 * 1024
 
 _PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 """The refusals that may be otherwise next time; so may every 5xx."""
-
-_BASE64 = "whsec_"
-"""What a key in base64 begins with."""
 
 
 class _Batch(NamedTuple):
@@ -96,7 +93,7 @@ class Webhook:
         dropped: How many were lost.
 
     Raises:
-        ConfigError: the secret is none.
+        ValueError: the secret is none.
     """
 
     def __init__(
@@ -114,7 +111,7 @@ class Webhook:
         self.dropped = 0
         self._url = url
         self._address = urlsplit(public_address(url))._replace(query="", fragment="").geturl()
-        self._key = _key(secret)
+        self._key = webhook_key(secret)
         self._http = http or _one_connection
         self._clock = clock
         self._sleep = sleep
@@ -274,21 +271,6 @@ def _one_connection() -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     )
-
-
-def _key(secret: str) -> bytes:
-    try:
-        if secret.startswith(_BASE64):
-            text = secret.removeprefix(_BASE64)
-            key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        else:
-            key = secret.encode()
-    except ValueError:
-        key = b""
-    if not key:
-        # Anybody could sign with an empty one. The message must not quote it.
-        raise ConfigError(f"WEBHOOK_SECRET: must be {_BASE64} and base64, or any other text")
-    return key
 
 
 def _retry_after(value: str, now: float) -> float:

@@ -227,6 +227,10 @@ async def test_what_sounds_while_the_user_goes_on_speaking_answers_nothing(modul
     assert await latencies(modules, "speech(0, 1000); answered(1010);") == [None]
 
 
+async def test_a_turn_that_a_button_ends_is_measured_from_there(modules: Page) -> None:
+    assert await latencies(modules, "speech(0, 1000); clock.finished(9000); answered(9700);") == [700]
+
+
 async def assembled(page: Page, *parts: str) -> Any:
     """The messages that an assembler makes of parts; `{}` in base64 is `e30=`."""
     script = """async (parts) => {
