@@ -175,7 +175,7 @@ def _recorder(spec: AgentSpec, settings: Settings, notify: Callable[[AgentEvent]
 
 
 def _ear(spec: AgentSpec, settings: Settings) -> Ear:
-    spoken = spec.session.audio.input.transcription if spec.session.audio and spec.session.audio.input else None
+    spoken = spec.session.transcription
     transcription = Transcription(
         language=spoken.language if spoken else None,
         keywords=[settings.voice_phrases_name] if settings.voice_phrases_name else [],

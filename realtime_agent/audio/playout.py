@@ -181,11 +181,6 @@ class Playout:
         to_come = [(at, start) for at, start in self._hearing if at > now and start >= position]
         self._hearing = deque([(now, position), *to_come])
 
-    def is_heard(self, now: float) -> bool:
-        """Whether all of what came has been heard, and nothing more of it will come."""
-        position = self.heard_position(now)
-        return all(part.was_heard(position) for part in self._parts)
-
     def heard_position(self, now: float) -> int:
         """The position that the far end is hearing now."""
         end = self._position

@@ -60,7 +60,7 @@ class Voice:
     @property
     def is_silent(self) -> bool:
         """Whether all that it had to say was heard."""
-        return self._playout.is_heard(self._clock())
+        return not self.unheard()
 
     @property
     def end(self) -> int:
