@@ -1,4 +1,4 @@
-"""The user's side of a channel in memory: gives frames, and notes when the agent's come and how much of them was heard."""
+"""The user's side of a channel in memory: gives frames, and notes when the agent's come and how much was heard."""
 
 from __future__ import annotations
 

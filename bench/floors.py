@@ -1,7 +1,7 @@
 """The least that a client of a Realtime model can do in Python: encode and send, receive and decode. Nothing is kept.
 
-What a bridge costs is told beside them: one of the package that most use, with the standard library's codecs, and one of
-the fastest packages that there are.
+What a bridge costs is told beside them: one of the package that most use, with the standard library's codecs, and one
+of the fastest packages that there are.
 """
 
 from __future__ import annotations

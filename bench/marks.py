@@ -1,7 +1,7 @@
 """Marks in the audio: when a piece of it left, so that whoever gets it knows how long it took.
 
-All processes of a machine share the monotonic clock. A mark takes the first 18 bytes of a frame or a delta, which are 24
-characters of base64: it can be read and written without the rest.
+All processes of a machine share the monotonic clock. A mark takes the first 18 bytes of a frame or a delta, which are
+24 characters of base64: it can be read and written without the rest.
 """
 
 from __future__ import annotations

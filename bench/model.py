@@ -1,7 +1,7 @@
 """A scripted Realtime server in a process of its own, which tells how long marked audio took to it.
 
-It is as lean as it can be, so that it is not what saturates the machine: deltas are encoded once but for their marks, and
-of an append only the marks are read.
+It is as lean as it can be, so that it is not what saturates the machine: deltas are encoded once but for their marks,
+and of an append only the marks are read.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ _BARGE_S = 0.75
 
 _REPLY_TIMEOUT_S = 30
 _MAX_FRAME = 2**20
-_FRAME_LENGTHS = {size * BYTES_PER_MS * 4 // 3: size for size in (10, 20)}
-"""How many characters of base64 a frame has, and how many ms that is: both are whole, so that a mark is at its start."""
 
 
 @dataclass

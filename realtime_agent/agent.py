@@ -38,6 +38,7 @@ from realtime_agent.realtime.session import Ear, Session, SessionEvent
 from realtime_agent.rtc.channel import (
     AudioFrame,
     Channel,
+    ChannelEvent,
     ChannelLost,
     Played,
     Reconnected,
@@ -270,28 +271,32 @@ class Agent:
 
     async def _hear(self) -> None:
         """What happens in the channel."""
-        async for event in self._channel.events():
-            match event:
-                case AudioFrame(uid, pcm):
-                    if uid == self._audience.user:
-                        self._hearing.hear(pcm)
-                        if self._recorder is not None:
-                            self._recorder.user_spoke(pcm)
-                case Played(uid, position):
-                    if uid == self._audience.user:
-                        self._voice.report_played(position)
-                case UserJoined(uid):
-                    self._user_joined(uid)
-                case UserLeft(uid):
-                    self._user_left(uid)
-                case Reconnecting(cause):
-                    self._voice.hold(True)
-                    self._reporter.channel_connection("lost", cause)
-                case Reconnected():
-                    self._voice.hold(False)
-                    self._reporter.channel_connection("restored")
-                case ChannelLost(cause):
-                    raise ChannelError(cause)
+        await self._channel.run(self._happens)
+
+    def _happens(self, event: ChannelEvent) -> None:
+        match event:
+            case AudioFrame(uid, pcm):
+                if uid == self._audience.user:
+                    self._hearing.hear(pcm)
+                    if self._recorder is not None:
+                        self._recorder.user_spoke(pcm)
+                # As good a moment as any, and a wake-up less.
+                self._voice.speak()
+            case Played(uid, position):
+                if uid == self._audience.user:
+                    self._voice.report_played(position)
+            case UserJoined(uid):
+                self._user_joined(uid)
+            case UserLeft(uid):
+                self._user_left(uid)
+            case Reconnecting(cause):
+                self._voice.hold(True)
+                self._reporter.channel_connection("lost", cause)
+            case Reconnected():
+                self._voice.hold(False)
+                self._reporter.channel_connection("restored")
+            case ChannelLost(cause):
+                raise ChannelError(cause)
 
     async def _fill_gaps(self) -> None:
         await self._hearing.fill_gaps(lambda: self._lifetime.user_speaking)

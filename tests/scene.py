@@ -227,11 +227,7 @@ async def listening(user: MemoryChannel) -> AsyncIterator[list[ChannelEvent]]:
     """What comes to a user meanwhile."""
     events: list[ChannelEvent] = []
 
-    async def listen() -> None:
-        async for event in user.events():
-            events.append(event)
-
-    task = asyncio.create_task(listen())
+    task = asyncio.create_task(user.run(events.append))
     try:
         yield events
     finally:

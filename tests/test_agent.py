@@ -476,5 +476,5 @@ async def test_users_are_told_why_it_ended() -> None:
         async with listening(user) as events:
             await here.until(lambda: here.states[-1] is State.ACTIVE)
             here.agent.stop()
-            await here.until(lambda: messages_of(events, "state")[-1]["state"] == "ended")
+            await here.until(lambda: [body["state"] for body in messages_of(events, "state")][-1:] == ["ended"])
         assert messages_of(events, "state")[-1] == {"type": "state", "state": "ended", "reason": "stopped"}

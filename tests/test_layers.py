@@ -17,6 +17,7 @@ FLOORS: list[set[str]] = [
         "__init__",
         "addresses",
         "descriptors",
+        "driven",
         "errors",
         "lenient",
         "loop_lag",

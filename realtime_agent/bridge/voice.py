@@ -9,12 +9,16 @@ from typing import Protocol
 
 from realtime_agent.audio.playout import Heard, Playout
 from realtime_agent.bridge.recorder import Recorder
+from realtime_agent.driven import Driven
 from realtime_agent.pcm import BYTES_PER_SAMPLE
 from realtime_agent.rtc.channel import Channel
 
 __all__ = ["Listener", "Voice"]
 
 logger = logging.getLogger(__name__)
+
+_SLACK_S = 0.02
+"""How much of playout's lead may be lost: so much later than due a frame is given out without an occasion."""
 
 
 class Listener(Protocol):
@@ -31,6 +35,9 @@ class Listener(Protocol):
 
 class Voice:
     """Gives a channel the frames of a playout when they are due.
+
+    To wake for each frame would cost more than all else that is done with it. So frames are given out on occasion, such
+    as when the user's come, and a timer sees to those for which there is none.
 
     Args:
         channel: Where it speaks; joined by the time that it runs.
@@ -55,7 +62,8 @@ class Voice:
         self._clock = clock
         self._is_held = False
         self._is_speaking = False
-        self._changed = asyncio.Event()
+        self._speaking = Driven()
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_silent(self) -> bool:
@@ -81,17 +89,17 @@ class Voice:
         if self._recorder is not None:
             self._recorder.speaks(item_id)
         self._playout.add(item_id, content_index, pcm)
-        self._changed.set()
+        self.speak()
 
     def finish(self, item_id: str, content_index: int) -> None:
         """No more of this part will come."""
         self._playout.finish(item_id, content_index)
-        self._changed.set()
+        self.speak()
 
     def hold(self, is_held: bool) -> None:
         """While nobody hears it, what is to be said waits."""
         self._is_held = is_held
-        self._changed.set()
+        self.speak()
 
     def report_played(self, position: int) -> None:
         """The far end says that it has played up to `position` samples."""
@@ -110,24 +118,29 @@ class Voice:
 
     async def run(self) -> None:
         """Speak, until cancelled."""
+        # At once, for what came before.
+        self._set_timer(self._clock() - _SLACK_S)
+        try:
+            await self._speaking.run()
+        finally:
+            self._set_timer(None)
+
+    def speak(self) -> None:
+        """Give out what is due. Call it whenever there is occasion; before `run`, nothing is."""
+        if self._is_held or not self._speaking.is_running:
+            return
         playout, clock = self._playout, self._clock
-        while True:
-            due = None if self._is_held else playout.next_due()
-            if due is None:
-                if playout.is_finished:
-                    self._tell(False)
-                self._changed.clear()
-                await self._changed.wait()
-                continue
-            if (delay := due - clock()) > 0:
-                await asyncio.sleep(delay)
-            while not self._is_held and (frame := playout.take(clock())) is not None:
-                self._channel.push(frame)
-                if self._recorder is not None:
-                    start = playout.position - len(frame) // BYTES_PER_SAMPLE
-                    self._recorder.agent_spoke(frame, start, playout.due(start))
-                self._tell(True)
-                self._listener.frame_given(clock())
+        while (frame := playout.take(clock())) is not None:
+            self._channel.push(frame)
+            if self._recorder is not None:
+                start = playout.position - len(frame) // BYTES_PER_SAMPLE
+                self._recorder.agent_spoke(frame, start, playout.due(start))
+            self._tell(True)
+            self._listener.frame_given(clock())
+        due = playout.next_due()
+        self._set_timer(due)
+        if due is None and playout.is_finished:
+            self._tell(False)
 
     def close(self) -> None:
         """Say in the log what was lost."""
@@ -140,3 +153,11 @@ class Voice:
         if speaking is not self._is_speaking:
             self._is_speaking = speaking
             self._listener.agent_speaks(speaking)
+
+    def _set_timer(self, due: float | None) -> None:
+        """Be woken for a frame that is due then; `None` is for none."""
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = None if due is None else due + _SLACK_S - self._clock()
+        loop = asyncio.get_running_loop()
+        self._timer = None if delay is None else loop.call_later(delay, self._speaking.do, self.speak)

@@ -5,7 +5,7 @@ A participant joins, reads `events()`, pushes paced frames of PCM (`pcm.py` says
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -118,8 +118,12 @@ class Channel(Protocol):
         """Leave the room and free everything; harmless when repeated."""
         ...
 
-    def events(self) -> AsyncIterator[ChannelEvent]:
-        """What happens in the room, in order, until `leave` or `ChannelLost`. One reader at a time."""
+    async def run(self, handle: Callable[[ChannelEvent], None]) -> None:
+        """Tell `handle` what happens in the room, in order, until `leave`: where it happens, so that it may not block.
+
+        Raises:
+            Exception: what `handle` raised.
+        """
         ...
 
     def push(self, frame: bytes) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+from realtime_agent.driven import Driven
 from realtime_agent.rtc.channel import AudioFrame, ChannelEvent, Message, Played
 
 __all__ = ["Inbox"]
@@ -21,7 +22,8 @@ _DROPPABLE = (AudioFrame, Played, Message)
 
 
 class Inbox:
-    """A bounded queue of channel events for one reader.
+    """Channel events for one reader, who is told of each where it happens; until they read, and if they read in their
+    own time, a bounded queue of them.
 
     Audio, positions and messages have a bound each, beyond which the oldest of the kind gives way: no flood of messages
     crowds out a voice. The first loss is logged, and at the end how much was lost. Joins and leaves stay.
@@ -32,12 +34,17 @@ class Inbox:
         self._events: deque[ChannelEvent] = deque()
         self._waiting: Counter[type[ChannelEvent]] = Counter()
         self._arrived = asyncio.Event()
+        self._handle: Callable[[ChannelEvent], None] | None = None
+        self._telling = Driven()
         self._closed = False
         self._dropped = 0
 
     def put(self, event: ChannelEvent) -> None:
         """Add an event; never blocks."""
         if self._closed:
+            return
+        if self._handle is not None and self._telling.is_running:
+            self._telling.do(self._handle, event)
             return
         kind = type(event)
         if kind in _DROPPABLE:
@@ -53,19 +60,36 @@ class Inbox:
             logger.warning("%d events from users were dropped, because the agent was behind", self._dropped)
         self._closed = True
         self._arrived.set()
+        self._telling.end()
+
+    async def run(self, handle: Callable[[ChannelEvent], None]) -> None:
+        """Tell `handle` every event, in order, until `close`: those that wait, and then each within its `put`.
+
+        Raises:
+            Exception: what `handle` raised; it is told nothing more.
+        """
+        while self._events:
+            handle(self._next())
+        if self._closed:
+            return
+        self._handle = handle
+        await self._telling.run()
 
     async def events(self) -> AsyncIterator[ChannelEvent]:
-        """Every event, in order, until `close`."""
+        """Every event, in order, until `close`, for a reader who takes their time."""
         while True:
             while self._events:
-                event = self._events.popleft()
-                if type(event) in _DROPPABLE:
-                    self._waiting[type(event)] -= 1
-                yield event
+                yield self._next()
             if self._closed:
                 return
             self._arrived.clear()
             await self._arrived.wait()
+
+    def _next(self) -> ChannelEvent:
+        event = self._events.popleft()
+        if type(event) in _DROPPABLE:
+            self._waiting[type(event)] -= 1
+        return event
 
     def _drop_oldest(self, kind: type[ChannelEvent]) -> None:
         index = next(i for i, event in enumerate(self._events) if type(event) is kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from realtime_agent.errors import ChannelError
@@ -49,7 +49,7 @@ class MemoryRoom:
     def tell(self, sender: MemoryChannel, event: ChannelEvent) -> None:
         """Bring an event to everyone but its sender, who must be there."""
         if self._members.get(sender.uid) is sender:
-            for member in self._members.values():
+            for member in tuple(self._members.values()):
                 if member is not sender:
                     member.receive(event)
 
@@ -62,7 +62,11 @@ class MemoryRoom:
 
 
 class MemoryChannel:
-    """One participant's presence in a `MemoryRoom`."""
+    """One participant's presence in a `MemoryRoom`.
+
+    Attributes:
+        inbox: What happened in the room and nobody was told yet.
+    """
 
     def __init__(self, room: MemoryRoom, uid: int, frame_ms: int) -> None:
         self.uid = uid
@@ -84,9 +88,9 @@ class MemoryChannel:
         self._room.exit(self)
         self.inbox.close()
 
-    def events(self) -> AsyncIterator[ChannelEvent]:
-        """What happens in the room."""
-        return self.inbox.events()
+    async def run(self, handle: Callable[[ChannelEvent], None]) -> None:
+        """Tell what happens in the room."""
+        await self.inbox.run(handle)
 
     def push(self, frame: bytes) -> None:
         """Let everyone hear a frame."""

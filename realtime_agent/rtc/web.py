@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,11 @@ class _User:
 
 
 class WebChannel:
-    """The agent's presence in an embedded channel."""
+    """The agent's presence in an embedded channel.
+
+    Attributes:
+        inbox: What users did and nobody was told yet.
+    """
 
     frame_ms = FRAME_MS
 
@@ -47,10 +51,10 @@ class WebChannel:
         self._channel_name = channel_name
         self._agent_uid = agent_uid
         self._heard: int | None = None
+        self.inbox = Inbox()
         self._users: dict[int, _User] = {}
         self._empty = asyncio.Event()
         self._empty.set()
-        self._inbox = Inbox()
         self._position = 0
         self._state: Mapping[str, Any] = {}
         self._watch: asyncio.TimerHandle | None = None
@@ -72,7 +76,7 @@ class WebChannel:
             self._watch.cancel()
         for user in self._users.values():
             user.websocket.close(CLOSE_ENDED, self._end_reason)
-        self._inbox.close()
+        self.inbox.close()
         # Each websocket cuts itself off a second after its goodbye, so that this wait ends.
         await self._empty.wait()
 
@@ -109,11 +113,11 @@ class WebChannel:
                 "state": self._state.get("state", "waiting"),
             },
         )
-        self._inbox.put(UserJoined(uid))
+        self.inbox.put(UserJoined(uid))
 
-    def events(self) -> AsyncIterator[ChannelEvent]:
-        """What the users do."""
-        return self._inbox.events()
+    async def run(self, handle: Callable[[ChannelEvent], None]) -> None:
+        """Tell what the users do."""
+        await self.inbox.run(handle)
 
     def push(self, frame: bytes) -> None:
         """Let every user hear a frame; a user whose connection is full misses it, and is told where to go on."""
@@ -145,7 +149,7 @@ class WebChannel:
             return
         if isinstance(message, bytes):
             if self._heard in (None, user.uid) and _is_audio(message):
-                self._inbox.put(AudioFrame(user.uid, message))
+                self.inbox.put(AudioFrame(user.uid, message))
             return
         body = parse_object(message)
         if body is None:
@@ -158,7 +162,7 @@ class WebChannel:
         user = self._user(websocket)
         if user is not None:
             del self._users[user.uid]
-            self._inbox.put(UserLeft(user.uid))
+            self.inbox.put(UserLeft(user.uid))
             if not self._users:
                 self._empty.set()
 
@@ -166,11 +170,11 @@ class WebChannel:
         match body:
             case {"type": "played", "position": value} if (position := natural(value)) is not None:
                 if self._heard in (None, user.uid):
-                    self._inbox.put(Played(user.uid, position))
+                    self.inbox.put(Played(user.uid, position))
             case {"type": "leave"}:
                 user.websocket.close(CLOSE_LEFT, "left")
             case _:
-                self._inbox.put(Message(user.uid, body))
+                self.inbox.put(Message(user.uid, body))
 
     def _user(self, websocket: WebSocket) -> _User | None:
         return next((user for user in self._users.values() if user.websocket is websocket), None)

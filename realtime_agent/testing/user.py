@@ -108,5 +108,4 @@ class User:
 
     async def listen(self) -> None:
         """Take in what happens in the channel, until they have left it."""
-        async for event in self._channel.events():
-            self.events.append(event)
+        await self._channel.run(self.events.append)

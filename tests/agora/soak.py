@@ -70,7 +70,7 @@ async def stay_often(engine: AgoraEngine, network: LoopbackNetwork, rounds: int)
     async def stay() -> None:
         agent, user = channel_of(engine, token=token), channel_of(engine, 5, token=token)
         async with staying(agent, user):
-            events = agent.events()
+            events = agent.inbox.events()
             await next_of(events, UserJoined)
             await network.met(5, 7)
             user.push(b"\1\0" * 480)
@@ -116,7 +116,7 @@ class Stay:
             await everyone_is_here.wait()
             self.session.does(Play("i", 0, b"\1\0" * _SAMPLES), EndPart("i", 0))
             heard = 0
-            async for event in self.user.events():
+            async for event in self.user.inbox.events():
                 if isinstance(event, AudioFrame):
                     heard += len(event.pcm) // 2
                 if heard >= _SAMPLES:

@@ -90,7 +90,7 @@ async def test_whoever_is_told_twice_that_it_is_connected_has_joined_once(
     monkeypatch.setenv("AGORA_LOOPBACK_CONNECT", "twice")
     agent, user = channel_of(engine), channel_of(engine, 5)
     async with staying(agent, user):
-        assert await next_of(agent.events(), UserJoined) == UserJoined(5)
+        assert await next_of(agent.inbox.events(), UserJoined) == UserJoined(5)
 
 
 async def test_a_service_that_does_not_begin_is_an_error_and_may_begin_later(
@@ -135,7 +135,7 @@ async def test_only_our_own_tasks_run_while_we_stay(engine: AgoraEngine) -> None
 async def test_the_second_with_a_uid_takes_the_first_one_s_place(engine: AgoraEngine) -> None:
     first, second = channel_of(engine), channel_of(engine)
     async with staying(first, second):
-        lost = await next_of(first.events(), ChannelLost)
+        lost = await next_of(first.inbox.events(), ChannelLost)
         assert lost == ChannelLost("another participant joined with the same uid")
 
 
@@ -145,7 +145,7 @@ async def test_the_second_with_a_uid_takes_the_first_one_s_place(engine: AgoraEn
 async def test_leaving_before_joining_ends_the_events(engine: AgoraEngine) -> None:
     channel = channel_of(engine)
     await channel.leave()
-    assert [event async for event in channel.events()] == []
+    assert [event async for event in channel.inbox.events()] == []
 
 
 @pytest.mark.parametrize("how", ["silent", "noisy"])
@@ -158,7 +158,7 @@ async def test_leaving_ends_whatever_the_library_says_of_it(
     await user.join()
     async with asyncio.timeout(TIMEOUT_S):
         await user.leave()
-        events = agent.events()
+        events = agent.inbox.events()
         assert [await anext(events), await anext(events)] == [UserJoined(5), UserLeft(5)]
         await agent.leave()
         assert [event async for event in events] == []
@@ -228,7 +228,7 @@ async def test_an_interruption_right_after_the_beginning_is_told(engine: AgoraEn
     network.tell(7, "away")
     time.sleep(0.2)  # noqa: ASYNC251 - the loop is held up, so that all of it is told at once
     await joining
-    events = channel.events()
+    events = channel.inbox.events()
     assert await next_of(events, Reconnecting) == Reconnecting("the connection was interrupted")
     assert isinstance(await next_of(events, ChannelLost), ChannelLost)
     await channel.leave()
@@ -244,7 +244,7 @@ async def test_only_who_is_to_be_heard_is_subscribed_to_and_heard(
         assert network.ask(7)["heard"] == "5,"
         network.tell(7, "frames 9 24000 1")  # on its way already
         network.tell(7, "frames 5 24000 1")
-        events = [await anext(agent.events()) for _ in range(3)]
+        events = [await anext(agent.inbox.events()) for _ in range(3)]
         assert [each.uid for each in events if isinstance(each, AudioFrame)] == [5]
 
 
@@ -254,7 +254,7 @@ async def test_a_voice_that_was_refused_is_asked_for_again(
     monkeypatch.setenv("AGORA_LOOPBACK_SUBSCRIBE", "-8")
     agent = channel_of(engine)
     async with staying(agent, channel_of(engine, 5)):
-        assert await next_of(agent.events(), UserJoined) == UserJoined(5)
+        assert await next_of(agent.inbox.events(), UserJoined) == UserJoined(5)
         monkeypatch.delenv("AGORA_LOOPBACK_SUBSCRIBE")
         await network.until(7, lambda now: "5," in now["heard"], "the agent to hear the user")
 
@@ -269,7 +269,7 @@ async def test_the_last_message_comes_before_those_that_would_take_too_long(
         agent.send({"type": "transcript", "role": "user", "item_id": "i", "text": "x" * 20_000, "final": True})
         agent.send({"type": "state", "state": "ended", "reason": "idle"})
         await agent.leave()
-        events = user.events()
+        events = user.inbox.events()
         assert await next_of(events, UserJoined) == UserJoined(7)
         assert await next_of(events, Message) == Message(7, {"type": "state", "state": "ended", "reason": "idle"})
 
@@ -281,7 +281,7 @@ async def test_a_message_that_is_no_text_is_dropped_without_a_word(
     async with staying(channel):
         network.tell(7, "message 5 \udcff\udcfe")
         network.tell(7, "joined", 5)
-        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+        assert await next_of(channel.inbox.events(), UserJoined) == UserJoined(5)
     assert capfd.readouterr().err == ""
 
 
@@ -394,11 +394,11 @@ async def test_the_last_words_are_sent_before_leaving(engine: AgoraEngine) -> No
     agent, user = channel_of(engine), channel_of(engine, 5)
     async with staying(user):
         await agent.join()
-        assert await next_of(agent.events(), UserJoined) == UserJoined(5)
+        assert await next_of(agent.inbox.events(), UserJoined) == UserJoined(5)
         for number in range(5):
             agent.send({"type": "word", "number": number})
         await agent.leave()
-        events = user.events()
+        events = user.inbox.events()
         assert await next_of(events, UserJoined) == UserJoined(7)
         words = [await next_of(events, Message) for _ in range(5)]
         assert [event.body["number"] for event in words if isinstance(event, Message)] == [0, 1, 2, 3, 4]
@@ -415,7 +415,7 @@ async def test_what_the_library_tells_afterwards_is_not_heard(engine: AgoraEngin
     tasks = asyncio.all_tasks()
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == tasks
-    assert [event async for event in channel.events()] == []
+    assert [event async for event in channel.inbox.events()] == []
 
 
 def test_what_the_library_tells_when_the_loop_is_closed_does_no_harm(tmp_path: Path) -> None:
@@ -437,7 +437,7 @@ async def test_frames_that_come_before_a_subscription_are_heard(engine: AgoraEng
     channel = channel_of(engine)
     async with staying(channel):
         network.tell(7, "frames", 5, 24_000, 2)
-        events = channel.events()
+        events = channel.inbox.events()
         heard = [await next_of(events, AudioFrame), await next_of(events, AudioFrame)]
         assert heard == [AudioFrame(5, b"\1" * 480), AudioFrame(5, b"\2" * 480)]
 
@@ -447,7 +447,7 @@ async def test_what_is_told_twice_counts_once(engine: AgoraEngine, network: Loop
     async with staying(channel):
         for words in ("joined 5", "joined 5", "left 6", "left 5", "left 5", "joined 5"):
             network.tell(7, words)
-        events = channel.events()
+        events = channel.inbox.events()
         told = [await anext(events) for _ in range(3)]
         assert told == [UserJoined(5), UserLeft(5), UserJoined(5)]
 
@@ -458,7 +458,7 @@ async def test_participants_without_a_number_are_nobody(engine: AgoraEngine, net
         for words in ("joined somebody", "frames somebody 24000 1", "message somebody a|1|1|e30=", "left somebody"):
             network.tell(7, words)
         network.tell(7, "joined", 5)
-        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+        assert await next_of(channel.inbox.events(), UserJoined) == UserJoined(5)
 
 
 async def test_another_s_subscription_says_nothing_of_ours(engine: AgoraEngine, network: LoopbackNetwork) -> None:
@@ -467,7 +467,7 @@ async def test_another_s_subscription_says_nothing_of_ours(engine: AgoraEngine, 
         for state in (0, 1, 2, 3):
             network.tell(7, "subscribed", 9, state)
         network.tell(7, "joined", 5)
-        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+        assert await next_of(channel.inbox.events(), UserJoined) == UserJoined(5)
         assert network.ask(7)["heard"] == "5,"
 
 
@@ -478,7 +478,7 @@ async def test_a_voice_that_can_t_be_had_is_told_and_asked_for_again(
     channel = channel_of(engine)
     async with staying(channel):
         network.tell(7, "joined", 5)
-        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+        assert await next_of(channel.inbox.events(), UserJoined) == UserJoined(5)
         assert warnings(caplog) == ["uid 5 can't be heard in 'room': Agora answers -2"]
         monkeypatch.delenv("AGORA_LOOPBACK_SUBSCRIBE")
         channel.hear(5)
@@ -490,7 +490,7 @@ async def test_audio_in_another_format_is_not_passed_on(engine: AgoraEngine, net
     async with staying(channel):
         network.tell(7, "frames", 5, 16_000, 1)
         network.tell(7, "joined", 5)
-        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+        assert await next_of(channel.inbox.events(), UserJoined) == UserJoined(5)
 
 
 async def test_a_process_that_stood_still_skips_what_was_said_first(
@@ -502,7 +502,7 @@ async def test_a_process_that_stood_still_skips_what_was_said_first(
         network.tell(7, "joined", 5)
         while channel._mailbox.dropped < 150:
             time.sleep(0.01)  # noqa: ASYNC251 - the loop stands still
-        events = channel.events()
+        events = channel.inbox.events()
         heard = [await anext(events) for _ in range(101)]
         assert heard == [AudioFrame(5, bytes([number + 1]) * 480) for number in range(150, 250)] + [UserJoined(5)]
     assert "'room': 150 frames and messages from Agora were dropped, because this process was behind" in warnings(
@@ -535,7 +535,7 @@ async def test_lost_and_late_frames_arrive_as_the_rest_of_the_voice(
         await network.met(5, 7)
         network.tell(5, "loss", 4)
         network.tell(7, "delay", 30)
-        events = agent.events()
+        events = agent.inbox.events()
         assert await next_of(events, UserJoined) == UserJoined(5)
         for level in range(1, 5):
             user.push(bytes([level]) * 960)
@@ -568,7 +568,7 @@ async def test_a_library_without_data_streams_is_told_of_and_the_voice_goes_on(
         await network.met(5, 7)
         agent.send({"type": "state", "state": "active"})
         agent.push(FRAME)
-        events = user.events()
+        events = user.inbox.events()
         assert await next_of(events, UserJoined) == UserJoined(7)
         assert await next_of(events, AudioFrame) == AudioFrame(7, FRAME[:480])
     assert warnings(caplog) == ["Agora's library gave no data stream: there will be no transcripts"] * 2
@@ -579,7 +579,7 @@ async def test_whoever_comes_is_told_the_state(engine: AgoraEngine) -> None:
     async with staying(agent):
         agent.send({"type": "state", "state": "waiting", "reason": None})
         async with staying(user):
-            events = user.events()
+            events = user.inbox.events()
             assert await next_of(events, UserJoined) == UserJoined(7)
             assert await next_of(events, Message) == Message(7, {"type": "state", "state": "waiting", "reason": None})
 
@@ -590,7 +590,7 @@ async def test_broken_messages_are_ignored(engine: AgoraEngine, network: Loopbac
         for part in ("", "x", "a|1|1|", "a|0|1|e30=", "a|2|1|e30=", "a|1|1|W10=", "a|1|1|e30"):
             network.tell(7, "message", 5, part)
         network.tell(7, "message", 5, "a|1|1|e30=")
-        assert await next_of(channel.events(), Message) == Message(5, {})
+        assert await next_of(channel.inbox.events(), Message) == Message(5, {})
 
 
 # --- the connection
@@ -604,7 +604,7 @@ async def test_an_interruption_is_told_and_so_is_its_end(engine: AgoraEngine, ne
         for words in ("away", "away", "lost", "back", "back"):
             network.tell(7, words)
         network.tell(7, "joined", 6)
-        events = channel.events()
+        events = channel.inbox.events()
         told = [await anext(events) for _ in range(4)]
         assert told == [UserJoined(5), Reconnecting("the connection was interrupted"), Reconnected(), UserJoined(6)]
         await network.until(7, lambda now: now["heard"] == "5,6,", "both to be heard")
@@ -614,7 +614,7 @@ async def test_a_connection_that_does_not_come_back_is_lost(engine: AgoraEngine,
     channel = channel_of(engine, reconnect_timeout_s=0.1)
     async with staying(channel):
         network.tell(7, "away")
-        events = channel.events()
+        events = channel.inbox.events()
         assert await next_of(events, Reconnecting) == Reconnecting("the connection was interrupted")
         cause = "Agora was gone for 0.1 s: the connection was interrupted"
         assert await next_of(events, ChannelLost) == ChannelLost(cause)
@@ -625,7 +625,7 @@ async def test_a_connection_that_came_back_in_time_is_not_lost(engine: AgoraEngi
     async with staying(channel):
         network.tell(7, "away")
         network.tell(7, "back")
-        events = channel.events()
+        events = channel.inbox.events()
         assert await next_of(events, Reconnecting) == Reconnecting("the connection was interrupted")
         assert await next_of(events, Reconnected) == Reconnected()
         await asyncio.sleep(0.4)
@@ -636,7 +636,7 @@ async def test_a_connection_that_came_back_in_time_is_not_lost(engine: AgoraEngi
 async def test_messages_wait_while_the_connection_is_interrupted(engine: AgoraEngine, network: LoopbackNetwork) -> None:
     agent, user = channel_of(engine), channel_of(engine, 5)
     async with staying(agent, user):
-        events, heard = agent.events(), user.events()
+        events, heard = agent.inbox.events(), user.inbox.events()
         assert await next_of(events, UserJoined) == UserJoined(5)
         assert await next_of(heard, UserJoined) == UserJoined(7)
         network.tell(7, "away")
@@ -668,7 +668,7 @@ async def test_an_end_from_outside_says_why_and_no_goodbye_is_waited_for(
     channel = channel_of(engine)
     async with staying(channel):
         network.tell(7, words)
-        assert [event async for event in channel.events()] == [ChannelLost(cause)]
+        assert [event async for event in channel.inbox.events()] == [ChannelLost(cause)]
     assert warnings(caplog) == []
 
 
@@ -679,7 +679,7 @@ async def test_an_error_of_the_library_is_logged(
     async with staying(channel):
         network.tell(7, "error", 17)
         network.tell(7, "joined", 5)
-        assert await next_of(channel.events(), UserJoined) == UserJoined(5)
+        assert await next_of(channel.inbox.events(), UserJoined) == UserJoined(5)
     assert warnings(caplog) == ["Agora's library reports error 17 in 'room': an error"]
 
 

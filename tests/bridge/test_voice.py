@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import pytest
+
 from realtime_agent.audio.playout import Playout
 from realtime_agent.bridge.recorder import Recorder
 from realtime_agent.bridge.voice import Voice
@@ -65,6 +67,7 @@ async def speaking() -> AsyncIterator[tuple[Voice, Heard]]:
     clock = asyncio.get_running_loop().time
     voice = Voice(cast("Channel", heard), playout, heard, clock, cast("Recorder", heard))
     running = asyncio.create_task(voice.run())
+    await asyncio.sleep(0)
     try:
         yield voice, heard
     finally:
@@ -144,3 +147,49 @@ async def test_an_item_is_unheard_until_the_far_end_has_played_all_of_it() -> No
         assert voice.unheard() == {"i3"}
         voice.cut()
         assert voice.unheard() == set()
+
+
+@in_virtual_time
+async def test_frames_are_given_out_when_there_is_occasion_or_a_little_later() -> None:
+    async with speaking() as (voice, heard):
+        voice.add("i1", 0, HALF_A_SECOND)
+        # Those of the lead, at once.
+        assert heard.frames == 4
+        await asyncio.sleep(0.03)
+        assert heard.frames == 4
+        voice.speak()
+        assert heard.frames == 5
+        await asyncio.sleep(0.029)
+        assert heard.frames == 5
+        await asyncio.sleep(0.002)
+        assert heard.frames == 7
+
+
+@in_virtual_time
+async def test_what_came_before_it_runs_is_said_then() -> None:
+    heard = Heard()
+    voice = Voice(cast("Channel", heard), Playout(), heard, asyncio.get_running_loop().time)
+    voice.add("i1", 0, HALF_A_SECOND)
+    voice.speak()
+    assert heard.frames == 0
+    running = asyncio.create_task(voice.run())
+    await asyncio.sleep(0.001)
+    assert heard.frames == 4
+    running.cancel()
+    await asyncio.sleep(1)
+    voice.speak()
+    assert heard.frames == 4
+
+
+@in_virtual_time
+async def test_a_channel_that_fails_ends_it() -> None:
+    class Broken(Heard):
+        def push(self, frame: bytes) -> None:
+            raise OSError("no channel")
+
+    heard = Broken()
+    voice = Voice(cast("Channel", heard), Playout(), heard, asyncio.get_running_loop().time)
+    running = asyncio.create_task(voice.run())
+    voice.add("i1", 0, HALF_A_SECOND)
+    with pytest.raises(OSError, match="no channel"):
+        await running

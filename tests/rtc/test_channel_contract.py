@@ -101,7 +101,7 @@ class MemoryUser(User):
         super().__init__()
         self._room = room
         self._channel = channel
-        self._events = channel.events()
+        self._events = channel.inbox.events()
 
     async def say(self, pcm: bytes) -> None:
         self._channel.push(pcm)
@@ -206,7 +206,7 @@ class AgoraUser(User):
         self._network = network
         self._uid = uid
         self._channel = channel
-        self._events = channel.events()
+        self._events = channel.inbox.events()
 
     async def say(self, pcm: bytes) -> None:
         self._channel.push(pcm)
@@ -281,10 +281,16 @@ def frame(level: int) -> bytes:
     return level.to_bytes(2, "little") * (20 * BYTES_PER_MS // 2)
 
 
+def events_of(channel: Channel) -> AsyncIterator[ChannelEvent]:
+    """What happens in a channel, for a reader who takes their time."""
+    assert isinstance(channel, MemoryChannel | WebChannel | AgoraChannel)
+    return channel.inbox.events()
+
+
 async def bring(room: Room, *wanted: ChannelEvent) -> None:
     """See that these events come next, and no others; audio may come in smaller frames."""
     came: list[ChannelEvent] = []
-    reader = room.agent.events()
+    reader = events_of(room.agent)
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             while came != list(wanted) and len(came) <= len(wanted):
@@ -418,7 +424,7 @@ async def test_a_channel_that_is_lost_says_so_and_ends(room: Room) -> None:
     await bring(room, UserJoined(5))
     await room.lose_agent()
     async with asyncio.timeout(_TIMEOUT_S):
-        events = [event async for event in room.agent.events()]
+        events = [event async for event in events_of(room.agent)]
     assert [type(event) for event in events] == [ChannelLost]
     room.agent.push(frame(1))
 
@@ -426,7 +432,7 @@ async def test_a_channel_that_is_lost_says_so_and_ends(room: Room) -> None:
 async def test_the_events_end_when_the_agent_leaves(room: Room) -> None:
     await room.agent.leave()
     async with asyncio.timeout(_TIMEOUT_S):
-        assert [event async for event in room.agent.events()] == []
+        assert [event async for event in events_of(room.agent)] == []
     await room.agent.leave()
     room.agent.push(frame(1))
     room.agent.flush(0)

@@ -109,3 +109,65 @@ async def test_closing_ends_a_waiting_reader_and_takes_no_more() -> None:
         inbox.close()
         inbox.put(frame(1))
     assert reading.result() == []
+
+
+async def test_a_handler_is_told_what_waited_and_then_each_event_where_it_happens() -> None:
+    inbox = Inbox()
+    inbox.put(frame(1))
+    told: list[ChannelEvent] = []
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(inbox.run(told.append))
+        await asyncio.sleep(0)
+        assert told == [frame(1)]
+        inbox.put(frame(2))
+        assert told == [frame(1), frame(2)]
+        inbox.close()
+    inbox.put(frame(3))
+    assert told == [frame(1), frame(2)]
+
+
+async def test_what_happens_while_a_handler_is_told_of_something_comes_after_it() -> None:
+    inbox = Inbox()
+    told: list[ChannelEvent] = []
+
+    def handle(event: ChannelEvent) -> None:
+        if event == frame(1):
+            inbox.put(frame(2))
+        told.append(event)
+        if event == frame(2):
+            inbox.close()
+
+    inbox.put(frame(1))
+    async with asyncio.timeout(30):
+        await inbox.run(handle)
+    assert told == [frame(1), frame(2)]
+
+
+async def test_what_a_handler_raises_ends_it_and_nobody_else() -> None:
+    inbox = Inbox()
+    told: list[ChannelEvent] = []
+
+    def handle(event: ChannelEvent) -> None:
+        told.append(event)
+        if event == frame(2):
+            raise ValueError("no more")
+
+    async with asyncio.timeout(30):
+        running = asyncio.create_task(inbox.run(handle))
+        await asyncio.sleep(0)
+        for number in (1, 2, 3):
+            inbox.put(frame(number))
+        with pytest.raises(ValueError, match="no more"):
+            await running
+    assert told == [frame(1), frame(2)]
+    assert await read_all(inbox) == [frame(3)]
+
+
+async def test_a_handler_that_gives_up_leaves_the_rest_to_the_next() -> None:
+    inbox = Inbox()
+    running = asyncio.create_task(inbox.run(lambda _: None))
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    inbox.put(frame(1))
+    assert await read_all(inbox) == [frame(1)]

@@ -9,7 +9,7 @@ from realtime_agent.rtc.memory import MemoryChannel, MemoryRoom
 
 async def gather(channel: MemoryChannel) -> list[ChannelEvent]:
     channel.inbox.close()
-    return [event async for event in channel.events()]
+    return [event async for event in channel.inbox.events()]
 
 
 async def test_who_joins_is_told_who_is_there() -> None:
@@ -52,7 +52,7 @@ async def test_a_lost_connection_is_the_last_event() -> None:
     await first.join()
     await second.join()
     room.lose(1, "no network")
-    assert [event async for event in first.events()] == [UserJoined(2), ChannelLost("no network")]
+    assert [event async for event in first.inbox.events()] == [UserJoined(2), ChannelLost("no network")]
     first.send({"type": "too late"})
     await first.leave()
     assert await gather(second) == [UserJoined(1), UserLeft(1)]

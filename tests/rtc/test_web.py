@@ -30,7 +30,7 @@ async def channel() -> AsyncIterator[WebChannel]:
 
 
 async def next_events(channel: WebChannel, count: int) -> list[ChannelEvent]:
-    events = channel.events()
+    events = channel.inbox.events()
     async with asyncio.timeout(30):
         return [await anext(events) for _ in range(count)]
 
@@ -169,7 +169,7 @@ async def test_who_comes_while_the_agent_leaves_is_sent_away(channel: WebChannel
     await channel.leave()
     page = await WirePage.join(channel, 5)
     assert await page.receive() == (4002, "stopped")
-    assert [event async for event in channel.events()] == []
+    assert [event async for event in channel.inbox.events()] == []
     page.hang_up()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from realtime_agent.errors import ChannelError, ConfigError
@@ -64,6 +64,9 @@ class AgoraChannel:
         token: Gives a new token; called to join, and whenever one is about to expire.
         timeout_s: How long joining may take.
         reconnect_timeout_s: How long an interrupted connection is waited for.
+
+    Attributes:
+        inbox: What happened in the channel and nobody was told yet.
     """
 
     frame_ms = _FRAME_MS
@@ -88,7 +91,7 @@ class AgoraChannel:
         self._mailbox: Mailbox[NativeEvent] = Mailbox(
             self._take, droppable=(AudioFrame, Received), max_waiting=_MAX_WAITING
         )
-        self._inbox = Inbox()
+        self.inbox = Inbox()
         self._messages = MessageSender(self._send_part)
         self._assembler = Assembler()
         self._connection: NativeConnection | None = None
@@ -165,7 +168,7 @@ class AgoraChannel:
             if was_open is not None:
                 await self._wait_for_goodbye()
         self._mailbox.close()
-        self._inbox.close()
+        self.inbox.close()
         self._tell_losses()
         if connection is not None:
             # What can't be freed, or takes too long, keeps the service: that may not end before it.
@@ -174,9 +177,9 @@ class AgoraChannel:
             self._has_engine = False
             await self._engine.close()
 
-    def events(self) -> AsyncIterator[ChannelEvent]:
-        """What happens in the channel."""
-        return self._inbox.events()
+    async def run(self, handle: Callable[[ChannelEvent], None]) -> None:
+        """Tell what happens in the channel."""
+        await self.inbox.run(handle)
 
     def push(self, frame: bytes) -> None:
         """Hand over a frame; the library keeps what is early, so that only a paced one is heard at once."""
@@ -202,11 +205,11 @@ class AgoraChannel:
         match event:
             case AudioFrame(uid):
                 if self._heard in (None, uid):
-                    self._inbox.put(event)
+                    self.inbox.put(event)
             case Received(uid, part):
                 body = self._assembler.add(uid, part)
                 if body is not None:
-                    self._inbox.put(Message(uid, from_event(body)))
+                    self.inbox.put(Message(uid, from_event(body)))
             case UserJoined(uid):
                 self._user_joined(uid)
             case UserLeft(uid):
@@ -223,7 +226,7 @@ class AgoraChannel:
         if uid in self._users:
             return
         self._users[uid] = None
-        self._inbox.put(UserJoined(uid))
+        self.inbox.put(UserJoined(uid))
         self._subscribe()
         if self._state is not None:
             self.send(self._state)
@@ -234,7 +237,7 @@ class AgoraChannel:
         del self._users[uid]
         self._subscribed.discard(uid)
         self._assembler.forget(uid)
-        self._inbox.put(UserLeft(uid))
+        self.inbox.put(UserLeft(uid))
 
     def _connection_changed(self, state: int, reason: int) -> None:
         if state == ConnectionState.CONNECTED:
@@ -262,7 +265,7 @@ class AgoraChannel:
     def _go_away(self, cause: str) -> None:
         self._is_away = True
         self._messages.close()
-        self._inbox.put(Reconnecting(cause))
+        self.inbox.put(Reconnecting(cause))
         self._giving_up = self._loop.call_later(
             self._reconnect_timeout_s, self._lose, f"Agora was gone for {self._reconnect_timeout_s:g} s: {cause}"
         )
@@ -271,14 +274,14 @@ class AgoraChannel:
         self._is_away = False
         if self._giving_up is not None:
             self._giving_up.cancel()
-        self._inbox.put(Reconnected())
+        self.inbox.put(Reconnected())
         self._subscribed.clear()
         self._subscribe()
         self._send_messages()
 
     def _lose(self, cause: str) -> None:
-        self._inbox.put(ChannelLost(cause))
-        self._inbox.close()
+        self.inbox.put(ChannelLost(cause))
+        self.inbox.close()
 
     def _subscribe(self) -> None:
         """Ask for the voices of those who are there and to be heard, and for no others any more."""

@@ -45,7 +45,7 @@ class AgoraUser:
         self._left = False
         self._timeout_s = timeout_s
         self._channel = AgoraChannel(engine, token.channel_name, token.uid, self._take_token, timeout_s=timeout_s)
-        self._events = self._channel.events()
+        self._events = self._channel.inbox.events()
 
     @property
     def uid(self) -> int:

@@ -108,7 +108,7 @@ async def test_the_agent_hears_the_user(engine: AgoraEngine, server: Server, net
         await network.met(5, 7)
         user.push(b"\1\0" * 480)
         user.report_played(480)
-        events = agent.events()
+        events = agent.inbox.events()
         await anext(events)
         assert await next_of(events, AudioFrame) == AudioFrame(5, b"\1\0" * 240)
 
