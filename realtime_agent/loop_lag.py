@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
+import time
 from collections import deque
+from collections.abc import Callable
 
-__all__ = ["LoopLag"]
+__all__ = ["LoopLag", "WatchedLoop", "running_lag"]
 
-_BEAT_S = 0.5
-
-_STEPS = 5
-"""Of a beat. What blocks the loop for no longer than one, 100 ms, may not be seen; shorter ones would cost too much."""
-
-_LATELY = 120
-"""Beats, which are a minute: several scrapes see how late the loop was, whoever else asks."""
+_STEP_S = 1.0
+_LATELY = 60
+"""Steps, which are a minute: several scrapes see how late the loop was, whoever else asks."""
 
 
 class LoopLag:
-    """Measures the loop that it runs in."""
+    """How late one event loop was.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._longest_s = 0.0
-        self._beats: deque[float] = deque(maxlen=_LATELY)
+        # Of each step that had any, when it began and the longest.
+        self._steps: deque[tuple[float, float]] = deque(maxlen=_LATELY)
 
-    async def beat(self) -> None:
-        """Sleep for half a second in short steps, and note how much longer any of them was."""
-        now = asyncio.get_running_loop().time
-        self._beats.append(0.0)
-        for _ in range(_STEPS):
-            due = now() + _BEAT_S / _STEPS
-            await asyncio.sleep(_BEAT_S / _STEPS)
-            late_s = now() - due
-            self._longest_s = max(self._longest_s, late_s)
-            self._beats[-1] = max(self._beats[-1], late_s)
+    def note(self, late_s: float) -> None:
+        """The loop was so late just now."""
+        self._longest_s = max(self._longest_s, late_s)
+        now = self._clock()
+        began, longest_s = self._steps[-1] if self._steps else (float("-inf"), 0.0)
+        if now - began < _STEP_S:
+            self._steps[-1] = began, max(longest_s, late_s)
+        else:
+            self._steps.append((now, late_s))
 
     def take(self) -> float:
         """The longest that the loop was late since this was last asked, in seconds."""
@@ -41,4 +45,42 @@ class LoopLag:
 
     def lately(self) -> float:
         """The longest that the loop was late in the last minute, in seconds."""
-        return max(self._beats, default=0.0)
+        since = self._clock() - _LATELY * _STEP_S
+        return max((longest_s for began, longest_s in self._steps if began >= since), default=0.0)
+
+
+class _WatchedSelector(selectors.DefaultSelector):
+    """Waits for a loop, and sees without a timer of its own when it is late.
+
+    It is where the loop comes by whenever it has nothing to do. How long it did not is how long everybody waited, and
+    so is by how much longer it slept than it was asked to.
+    """
+
+    def __init__(self, lag: LoopLag) -> None:
+        super().__init__()
+        self._lag = lag
+        self._woken: float | None = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        asked = time.monotonic()
+        if self._woken is not None:
+            self._lag.note(asked - self._woken)
+        events = super().select(timeout)
+        self._woken = time.monotonic()
+        if timeout and not events:
+            self._lag.note(self._woken - asked - timeout)
+        return events
+
+
+class WatchedLoop(asyncio.SelectorEventLoop):
+    """An event loop that sees how late it is."""
+
+    def __init__(self) -> None:
+        self.lag = LoopLag()
+        super().__init__(_WatchedSelector(self.lag))
+
+
+def running_lag() -> LoopLag:
+    """How late the running loop is; nobody knows of one that is not watched."""
+    loop = asyncio.get_running_loop()
+    return loop.lag if isinstance(loop, WatchedLoop) else LoopLag()

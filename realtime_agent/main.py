@@ -18,6 +18,7 @@ from realtime_agent.descriptors import allow_many_descriptors
 from realtime_agent.doctor.examination import TIMEOUT_S as DOCTOR_TIMEOUT_S
 from realtime_agent.errors import ConfigError, InvalidRequest, RealtimeAgentError
 from realtime_agent.logs import configure_logging
+from realtime_agent.loop_lag import WatchedLoop
 
 __all__ = ["main", "parser"]
 
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = options.load_settings()
         configure_logging(settings.log_level)
         allow_many_descriptors()
-        return asyncio.run(_until_signal(program(options, settings)))
+        with asyncio.Runner(loop_factory=WatchedLoop) as runner:
+            return runner.run(_until_signal(program(options, settings)))
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from realtime_agent.audio.playout import Playout
 from realtime_agent.control.events import Load
-from realtime_agent.loop_lag import LoopLag
+from realtime_agent.loop_lag import running_lag
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.session import Session
 
 __all__ = ["Pulse"]
 
-_BEATS = 10
-"""So many of the loop's make a report."""
+_EVERY_S = 5.0
 
 
 class Pulse:
@@ -32,11 +32,10 @@ class Pulse:
 
     async def run(self) -> None:
         """Beat."""
-        lag = LoopLag()
+        lag = running_lag()
         try:
             while True:
-                for _ in range(_BEATS):
-                    await lag.beat()
+                await asyncio.sleep(_EVERY_S)
                 self._notify(self._load(lag.take()))
         finally:
             self._notify(self._load(lag.take()))

@@ -37,7 +37,7 @@ from realtime_agent.errors import (
     TokenInvalid,
 )
 from realtime_agent.fleet.fleet import Fleet
-from realtime_agent.loop_lag import LoopLag
+from realtime_agent.loop_lag import running_lag
 from realtime_agent.server.guard import guard
 from realtime_agent.server.metrics import Metrics
 from realtime_agent.server.openapi import openapi
@@ -88,11 +88,10 @@ _STATUS: dict[type[RealtimeAgentError], int] = {
 def create_app(settings: Settings, fleet: Fleet) -> web.Application:
     """The HTTP service over a fleet, which it opens and closes."""
     app = web.Application(middlewares=[_log, _answer_errors, guard(settings)], client_max_size=_MAX_BODY)
-    lag, tools = LoopLag(), load_tools(settings)
-    metrics = Metrics(fleet, lag.lately, tools.names)
+    tools = load_tools(settings)
+    metrics = Metrics(fleet, lambda: running_lag().lately(), tools.names)
     app[services] = Services(settings, fleet, TokenSigner(settings.token_ttl_s), metrics, tools)
     app.cleanup_ctx.append(_open_fleet)
-    app.cleanup_ctx.append(_watch_loop(lag))
     if settings.webhook_url:
         app.cleanup_ctx.append(_post_events(settings))
     app.on_shutdown.append(_drain)
@@ -124,20 +123,6 @@ async def _open_fleet(app: web.Application) -> AsyncIterator[None]:
     await fleet.open()
     yield
     await fleet.close()
-
-
-def _watch_loop(lag: LoopLag) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def beat() -> None:
-        while True:
-            await lag.beat()
-
-    async def watch(_app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(beat(), name="loop lag")
-        yield
-        task.cancel()
-        await asyncio.wait([task])
-
-    return watch
 
 
 async def _drain(app: web.Application) -> None:
