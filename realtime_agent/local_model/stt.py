@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import soxr
-from faster_whisper import WhisperModel
 
 from realtime_agent.errors import ConfigError
+from realtime_agent.local_model.brief_whisper import BriefWhisper
 from realtime_agent.local_model.packages import package_folder
 from realtime_agent.pcm import BYTES_PER_MS, SAMPLE_RATE
 
@@ -45,7 +45,7 @@ class Whisper:
         path = Path(folder) if folder else _packaged_model()
         if not (path / "model.bin").is_file():
             raise ConfigError(f"LOCAL_STT_MODEL: no model.bin in {path}")
-        self._model = WhisperModel(
+        self._model = BriefWhisper(
             str(path), device="cpu", compute_type="int8", cpu_threads=1, num_workers=_WORKERS, local_files_only=True
         )
         self._pool = ThreadPoolExecutor(_WORKERS, "stt")

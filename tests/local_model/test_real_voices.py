@@ -254,7 +254,8 @@ def test_an_unknown_voice_is_named() -> None:
 
 
 def test_without_the_local_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "realtime_agent.local_model.stt", raising=False)
+    for module in ("stt", "brief_whisper"):
+        monkeypatch.delitem(sys.modules, f"realtime_agent.local_model.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     with pytest.raises(ConfigError, match=r"pip install '\.\[local\]'"):
         load_parts(Settings())
