@@ -23,6 +23,7 @@ from realtime_agent.config import Settings
 from realtime_agent.control.events import AgentEvent, StateChanged
 from realtime_agent.control.life import State
 from realtime_agent.control.phrases import Phrases
+from realtime_agent.loop_lag import WatchedLoop
 from realtime_agent.realtime.conversation import Conversation
 from realtime_agent.realtime.endpoint import realtime_endpoint
 from realtime_agent.realtime.realtime_session import RealtimeSession
@@ -132,7 +133,8 @@ def running_subjects(
 def _main(setup: Setup, pipe: Connection) -> None:
     # The product's workers do so too.
     gc.freeze()
-    asyncio.run(_run(setup, pipe))
+    with asyncio.Runner(loop_factory=WatchedLoop) as runner:
+        runner.run(_run(setup, pipe))
 
 
 async def _run(setup: Setup, pipe: Connection) -> None:

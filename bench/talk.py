@@ -10,7 +10,7 @@ from bench.far_end import Noted
 from bench.model import Model
 from bench.subjects import Kind, Subject, running_subjects
 
-__all__ = ["Figures", "interrupt", "talk"]
+__all__ = ["Figures", "interrupt", "spread", "talk"]
 
 Figures = dict[str, float]
 
@@ -35,9 +35,9 @@ def talk(model: Model, kind: Kind, count: int, *, seconds: float, frame_ms: int 
         "model_cpu": heard.cpu_s / count / seconds * 60,
         "frames": len(heard.uplink_ns) / count / seconds,
         "appends": heard.appends / count / seconds,
-        **_spread("uplink", heard.uplink_ns),
-        **_spread("downlink", [ns for each in noted for ns in each.downlink_ns]),
-        **_spread("first", [ns for each in noted for ns in each.first_ns]),
+        **spread("uplink", heard.uplink_ns),
+        **spread("downlink", [ns for each in noted for ns in each.downlink_ns]),
+        **spread("first", [ns for each in noted for ns in each.first_ns]),
     }
 
 
@@ -66,7 +66,7 @@ def interrupt(model: Model, kind: Kind, count: int, *, seconds: float, delay_ms:
             took.append(flushed - sent)
             if item in told:
                 wrong.append(told[item] - heard_ms)
-    figures = _spread("barge", took) | {"cuts": float(len(took)), "asked": float(sum(map(len, heard.cuts.values())))}
+    figures = spread("barge", took) | {"cuts": float(len(took)), "asked": float(sum(map(len, heard.cuts.values())))}
     if wrong:
         figures |= {"truncate_median": statistics.median(wrong), "truncate_worst": max(map(abs, wrong))}
     return figures
@@ -85,7 +85,8 @@ def _collect(subjects: Sequence[Subject]) -> list[Noted]:
     return [subject.answer() for subject in subjects]
 
 
-def _spread(name: str, values_ns: list[int]) -> Figures:
+def spread(name: str, values_ns: list[int]) -> Figures:
+    """The median and the 99th percentile of some times, in ms; nothing of none."""
     if not values_ns:
         return {}
     ordered = sorted(values_ns)
