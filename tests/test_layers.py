@@ -69,7 +69,15 @@ ALLOWED = {
         "local_model.chat",
     },
     "prometheus_client": {"server"},
-    "websockets": {"server", "doctor.probe", "realtime.connection", "rtc.websocket", "local_model", "testing"},
+    "websockets": {
+        "server",
+        "doctor.probe",
+        "realtime.opening",
+        "realtime.websocket",
+        "rtc.websocket",
+        "local_model",
+        "testing",
+    },
     "agora": {"rtc.agora.sdk"},
     "agora_realtime_ai_api": {"rtc.agora.sdk"},
 }

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import socket
-import ssl
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import broadcast
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidMessage,
-    InvalidProxy,
-    InvalidProxyStatus,
-    InvalidStatus,
-    InvalidURI,
-    ProxyError,
-    WebSocketException,
-)
-from websockets.protocol import State
+import pybase64
 
-from realtime_agent.addresses import is_loopback
-from realtime_agent.errors import InvalidEvent, SessionError, SessionLost, SessionTimeout
+from realtime_agent.errors import InvalidEvent, SessionError, SessionLost
 from realtime_agent.realtime.events import ClientEvent, ErrorEvent, ServerEvent, UnknownEvent, parse_server_event
-from realtime_agent.realtime.failures import closed, refused, without_secrets
+from realtime_agent.realtime.failures import closed, without_secrets
+from realtime_agent.realtime.opening import open_transport
+from realtime_agent.realtime.websocket import WebSocket
 from realtime_agent.text import one_line
 
 __all__ = ["Connection"]
 
 logger = logging.getLogger(__name__)
-
-_MAX_MESSAGE = 16 * 2**20
-"""Bytes: above the 15 MiB that the Realtime API allows for one event."""
 
 _MAX_UNSENT = 16 * 2**20
 """Bytes that may wait to be sent: one event of any size. A server that leaves more than that has stopped to read."""
@@ -44,11 +29,10 @@ _MAX_UNSENT = 16 * 2**20
 _BEHIND = 64 * 2**10
 """Bytes: more than a second of audio."""
 
-_CLOSE_TIMEOUT_S = 1.0
+_MAX_WAITING = 16
+"""Messages that may wait for whoever takes them; further ones wait in the network."""
 
-_PING_S = 5.0
-_PONG_TIMEOUT_S = 9.0
-"""With the ping and the close timeout: a dead network is known within 15 s."""
+_APPEND = b'{"type":"input_audio_buffer.append","audio":"%b"}'
 
 _MAX_WORDS = 500
 """Characters of an error that are passed on."""
@@ -68,20 +52,28 @@ _OTHER_TYPES = "…"
 class Connection:
     """An open websocket; `open` makes one.
 
-    What is sent waits in the transport's own buffer, which the event loop empties: no task has to be woken for it.
+    Events are handled as they come, in the callback of the socket, and what is sent waits in the transport's own
+    buffer, which the event loop empties: no task has to be woken for either.
 
     Attributes:
         unknown: How many events came of each type that this version does not know, or that lacked what they must have.
         malformed: How many messages came that are no event at all.
     """
 
-    def __init__(self, websocket: ClientConnection, secrets: Collection[str] = ()) -> None:
+    def __init__(self, transport: asyncio.Transport, received: bytes = b"", secrets: Collection[str] = ()) -> None:
         self.unknown: Counter[str] = Counter()
         self.malformed = 0
-        self._websocket = websocket
         self._secrets = secrets
         self._overflowed = False
         self._is_closed = False
+        self._has_ended = False
+        # What came before somebody took it, as it came, and whether it was text.
+        self._waiting: deque[tuple[bytes, bool]] = deque()
+        self._handle: Callable[[ServerEvent], None] | None = None
+        # Whoever waits for a message, or for the end.
+        self._taker: asyncio.Future[None] | None = None
+        self._websocket = WebSocket(self, transport)
+        self._websocket.begin(received)
 
     @classmethod
     async def open(cls, url: str, headers: Mapping[str, str], *, timeout: float) -> Self:
@@ -92,81 +84,46 @@ class Connection:
             SessionError: it refused, its certificate is not trusted, or the address is none.
         """
         secrets = _secrets(url, headers)
-        try:
-            websocket = await _Connect(
-                url,
-                additional_headers=dict(headers),
-                # Base64 of audio hardly shrinks, and compressing it costs more than all the rest.
-                compression=None,
-                max_size=_MAX_MESSAGE,
-                # Never reached: above it the library's pings and its goodbye would first wait for the server to read,
-                # and their timeouts begin only then.
-                write_limit=2 * _MAX_UNSENT,
-                # No proxy reaches this machine for us, whatever the environment says.
-                proxy=None if is_loopback(urlsplit(url).hostname or "") else True,
-                open_timeout=timeout,
-                close_timeout=_CLOSE_TIMEOUT_S,
-                ping_interval=_PING_S,
-                ping_timeout=_PONG_TIMEOUT_S,
-            )
-        except TimeoutError:
-            raise SessionTimeout(f"the model did not accept the connection within {timeout:g} s") from None
-        except socket.gaierror as error:
-            # Its words name no host.
-            raise SessionLost(f"the model can't be reached at {urlsplit(url).hostname}: {error.strerror}") from None
-        except (OSError, ValueError, ImportError, WebSocketException) as error:
-            raise _not_opened(error, secrets) from None
-        return cls(websocket, secrets)
+        return cls(*await open_transport(url, headers, secrets, timeout=timeout), secrets)
 
     async def close(self) -> None:
         """Send what waits and hang up, which takes a second at most; harmless when repeated."""
         if not self._is_closed:
             self._is_closed = True
             self._log_ignored()
-        try:
-            await self._websocket.close()
-        finally:
-            # Where the close was cancelled.
-            self._websocket.transport.abort()
+        self._waiting.clear()
+        await self._websocket.close()
 
     @property
     def is_open(self) -> bool:
         """Whether nobody has hung up yet, as far as is known."""
-        return self._websocket.state is State.OPEN
+        return self._websocket.is_open
 
     @property
     def is_behind(self) -> bool:
         """Whether so much waits to be sent that audio had better wait."""
-        return self._websocket.transport.get_write_buffer_size() > _BEHIND
+        return self._websocket.unsent > _BEHIND
 
     def send(self, event: ClientEvent) -> None:
-        """Send one event, after those before it. Once the connection is closed it is lost, which `receive` tells."""
+        """Send one event, after those before it. Once the connection is closed it is lost, which `run` tells."""
         self.send_json(event.to_json())
 
     def send_json(self, message: str) -> None:
-        """Send an event that is JSON already; for the hot path."""
-        transport = self._websocket.transport
-        if transport.is_closing():
-            return
-        data = message.encode("utf-8", "replace")
-        if len(data) + transport.get_write_buffer_size() > _MAX_UNSENT:
-            self._overflowed = True
-            transport.abort()
-        else:
-            # The library's way to send without waiting, to one as to many.
-            broadcast((self._websocket,), data, text=True)
+        """Send an event that is JSON already."""
+        self._send(message.encode("utf-8", "replace"))
+
+    def send_audio(self, pcm: bytes) -> None:
+        """Let the model hear more of the user."""
+        self._send(_APPEND % pybase64.b64encode(pcm))
 
     async def ping(self) -> None:
-        """Return when the other side has had all that was sent before; the library sees that it does not take for ever.
+        """Return when the other side has had all that was sent before; it is seen that it does not take for ever.
 
         Raises:
             SessionLost, SessionError: as `receive`.
         """
-        try:
-            pong = await self._websocket.ping()
-            await pong
-        except ConnectionClosed as error:
-            raise self._closed(error) from None
+        if not await self._websocket.ping():
+            raise self._closed()
 
     async def receive(self) -> ServerEvent:
         """The next event. What an error says is one line, without the key.
@@ -176,30 +133,105 @@ class Connection:
             SessionError: the server closed it, and would close another one.
         """
         while True:
-            try:
-                message = await self._websocket.recv(decode=False)
-            except ConnectionClosed as error:
-                raise self._closed(error) from None
-            try:
-                event = parse_server_event(message)
-            except InvalidEvent as error:
-                self._count_malformed(len(message), error)
-                continue
-            if isinstance(event, UnknownEvent):
-                self._count_unknown(event)
-            elif isinstance(event, ErrorEvent):
-                event.error.message = self._without_secrets(event.error.message)
-            return event
+            while self._waiting:
+                if (event := self._next_event()) is not None:
+                    return event
+            await self._more()
 
-    def _closed(self, error: ConnectionClosed) -> SessionError:
+    async def run(self, handle: Callable[[ServerEvent], None]) -> None:
+        """Pass on what waits, and then each event at the moment when it comes, until the connection ends.
+
+        Raises:
+            SessionLost, SessionError: as `receive`.
+            Exception: what `handle` raised; it gets no more.
+        """
+        while self._waiting:
+            if (event := self._next_event()) is not None:
+                handle(event)
+        self._handle = handle
+        try:
+            await self._more()
+        finally:
+            self._handle = None
+
+    def message_received(self, message: bytes, *, is_text: bool) -> None:
+        """The websocket has got a message."""
+        if self._handle is None:
+            self._waiting.append((message, is_text))
+            if len(self._waiting) > _MAX_WAITING:
+                self._websocket.pause_reading()
+            self._wake(None)
+            return
+        try:
+            event = self._read(message, is_text=is_text)
+            if event is not None:
+                self._handle(event)
+        except Exception as error:  # noqa: BLE001 - whoever runs it is told
+            self._handle = None
+            self._wake(error)
+
+    def ended(self) -> None:
+        """The websocket is at its end."""
+        self._has_ended = True
+        self._wake(self._closed())
+
+    def _send(self, message: bytes) -> None:
+        websocket = self._websocket
+        if len(message) + websocket.unsent <= _MAX_UNSENT:
+            websocket.send(message)
+        elif websocket.is_open:
+            self._overflowed = True
+            websocket.abort()
+
+    def _next_event(self) -> ServerEvent | None:
+        """What has waited longest, if it is an event."""
+        event = self._read(*self._waiting.popleft())
+        if len(self._waiting) == _MAX_WAITING:
+            self._websocket.resume_reading()
+        return event
+
+    async def _more(self) -> None:
+        """Wait until there is more to take. Raises as `run`."""
+        if self._has_ended:
+            raise self._closed()
+        self._taker = asyncio.get_running_loop().create_future()
+        try:
+            await self._taker
+        finally:
+            self._taker = None
+
+    def _wake(self, error: Exception | None) -> None:
+        if self._taker is None or self._taker.done():
+            return
+        if error is None:
+            self._taker.set_result(None)
+        else:
+            self._taker.set_exception(error)
+
+    def _read(self, message: bytes, is_text: bool) -> ServerEvent | None:
+        try:
+            event = parse_server_event(message)
+        except InvalidEvent as error:
+            if is_text and not _is_utf8(message):
+                self._websocket.fail(1007, "a text that is not UTF-8")
+            self._count_malformed(len(message), error)
+            return None
+        if isinstance(event, UnknownEvent):
+            self._count_unknown(event)
+        elif isinstance(event, ErrorEvent):
+            event.error.message = self._without_secrets(event.error.message)
+        return event
+
+    def _closed(self) -> SessionError:
         if self._overflowed:
             return SessionLost("the connection to the model was cut: the model does not read what it is sent")
         if self._is_closed:
             return SessionLost("the connection to the model is closed")
-        if error.rcvd is None:
-            # What the library gave up for: no pong, or a message that is none. A word of ours is never final.
-            return closed(None, error.sent.reason if error.sent else "")
-        return closed(error.rcvd.code, self._without_secrets(error.rcvd.reason))
+        if self._websocket.goodbye is None:
+            # Where it was given up here: a word of ours is never final.
+            return closed(None, self._websocket.failure)
+        code, reason = self._websocket.goodbye
+        return closed(code, self._without_secrets(reason))
 
     def _without_secrets(self, words: str) -> str:
         return one_line(without_secrets(words, self._secrets), _MAX_WORDS)
@@ -227,13 +259,6 @@ class Connection:
             )
 
 
-class _Connect(connect):
-    """A connect that follows no redirect: the library would take all headers but Authorization to another host."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
-
-
 def _secrets(url: str, headers: Mapping[str, str]) -> set[str]:
     """What no message may repeat: what the headers say, each whole and in words, and what an address has of a key."""
     told = {part for value in headers.values() for part in (value, *value.split()) if len(part) >= _SHORTEST_KEY}
@@ -244,27 +269,9 @@ def _secrets(url: str, headers: Mapping[str, str]) -> set[str]:
     return told
 
 
-def _not_opened(error: Exception, secrets: Collection[str]) -> SessionError:
-    """Why there is no connection."""
-    match error:
-        case InvalidStatus(response=response) | InvalidProxyStatus(response=response):
-            who = "model" if isinstance(error, InvalidStatus) else "proxy"
-            content_type = ", ".join(response.headers.get_all("Content-Type"))
-            return refused(who, response.status_code, content_type, bytes(response.body), secrets)
-        case ssl.SSLCertVerificationError():
-            return SessionError(f"the model's certificate is not trusted: {one_line(error.verify_message)}")
-        case InvalidURI():
-            # All of it would show the query, which may have a key in it.
-            words, kind = error.msg, SessionError
-        case InvalidProxy():
-            # The same of its password.
-            words, kind = f"the proxy's address is wrong: {error.msg}", SessionError
-        case ConnectionResetError():
-            words, kind = "it hung up; is it the right port, and the right one of ws:// and wss://?", SessionLost
-        case InvalidMessage() | ProxyError() | OSError():
-            # What took the connection hung up again, or nothing is there to take it.
-            words, kind = str(error), SessionLost
-        case _:
-            # A ValueError is a malformed address; an ImportError a proxy of a kind that needs another package.
-            words, kind = str(error), SessionError
-    return kind(f"the model can't be reached: {one_line(without_secrets(words, secrets))}")
+def _is_utf8(message: bytes) -> bool:
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

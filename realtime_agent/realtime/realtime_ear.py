@@ -7,10 +7,10 @@ nothing is to be remembered: another connection simply goes on with the audio th
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 
 from realtime_agent.errors import SessionError
 from realtime_agent.pcm import BYTES_PER_MS
@@ -127,18 +127,22 @@ class RealtimeEar:
         Raises:
             SessionError: it is lost.
         """
-        while True:
-            left = self._renewal.rotate_in(_now())
-            is_due = left is not None and left <= 0
-            if is_due and not self._turns:
-                return
-            try:
-                async with asyncio.timeout(None if is_due else left):
-                    event = await connection.receive()
-            except TimeoutError:
-                continue
+
+        def take(event: ServerEvent) -> None:
             if utterance := self._take(event):
                 handle(utterance)
+            if old.expired() and not self._turns:
+                raise _Quiet
+
+        with suppress(_Quiet):
+            try:
+                async with asyncio.timeout(self._renewal.rotate_in(_now())) as old:
+                    await connection.run(take)
+            except TimeoutError:
+                if not old.expired():
+                    raise
+            if self._turns:
+                await connection.run(take)
 
     def _take(self, event: ServerEvent) -> Utterance | None:
         match event:
@@ -182,12 +186,15 @@ class RealtimeEar:
         """Send what waits, if it can be; else drop what is too much."""
         connection = self._connection
         if self._waiting and connection is not None and connection.is_open and not connection.is_behind:
-            audio = base64.b64encode(self._waiting).decode("ascii")
+            connection.send_audio(bytes(self._waiting))
             self._waiting.clear()
-            connection.send_json('{"type":"input_audio_buffer.append","audio":"' + audio + '"}')
         elif (excess := len(self._waiting) - _MAX_WAITING) > 0:
             del self._waiting[:excess]
             self._start += excess
+
+
+class _Quiet(Exception):
+    """Nobody is in the middle of a turn."""
 
 
 def _silence_ms(config: TranscriptionSessionConfig) -> int:

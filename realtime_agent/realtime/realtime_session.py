@@ -7,7 +7,6 @@ time before the model would end it.
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -270,8 +269,7 @@ class RealtimeSession:
         pcm = self._conversation.uplink.take(command)
         # Not every server takes messages of any size.
         for at in range(0, len(pcm), _MAX_APPEND):
-            audio = base64.b64encode(pcm[at : at + _MAX_APPEND]).decode("ascii")
-            connection.send_json('{"type":"input_audio_buffer.append","audio":"' + audio + '"}')
+            connection.send_audio(pcm[at : at + _MAX_APPEND])
 
     def _take_first(self) -> _Spare:
         """The connection that was opened; nobody else keeps it."""
@@ -288,16 +286,17 @@ class RealtimeSession:
         self._perform(self._conversation.connected(spare.config))
 
     async def _read(self, connection: Connection) -> None:
-        """Take in what comes over one connection, until another one takes its place."""
-        try:
-            while connection is self._connection:
-                event = await connection.receive()
-                if connection is not self._connection:
-                    break
+        """Take in what comes over one connection, until it is lost, or closed since another one took its place."""
+
+        def take(event: ServerEvent) -> None:
+            if connection is self._connection:
                 _check_open(event)
                 self._perform(self._conversation.handle(event))
                 if self._spare is not None:
                     self._rotate_if_quiet(self._spare)
+
+        try:
+            await connection.run(take)
         except SessionError as error:
             # What another one has replaced may end as it likes.
             if connection is self._connection:

@@ -6,9 +6,9 @@ events; they are read as what they are.
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated, Literal
 
+import pybase64
 from pydantic import Field
 
 from realtime_agent.lenient import OrEmpty
@@ -138,7 +138,7 @@ class OutputAudioDelta(_ContentEvent):
         Raises:
             ValueError: it is not base64.
         """
-        return base64.b64decode(self.delta, validate=True)
+        return pybase64.b64decode(self.delta, validate=True)
 
 
 class OutputAudioDone(_ContentEvent):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.realtime.events import ServerEvent
@@ -19,14 +20,21 @@ class _Overheard(Connection):
     received: list[ServerEvent]
     sent: list[Event]
 
-    def send_json(self, message: str) -> None:
+    def _send(self, message: bytes) -> None:
         self.sent.append(json.loads(message))
-        super().send_json(message)
+        super()._send(message)
 
     async def receive(self) -> ServerEvent:
         event = await super().receive()
         self.received.append(event)
         return event
+
+    async def run(self, handle: Callable[[ServerEvent], None]) -> None:
+        def overhear(event: ServerEvent) -> None:
+            self.received.append(event)
+            handle(event)
+
+        await super().run(overhear)
 
 
 class Line:
@@ -56,7 +64,7 @@ class Line:
 
     def cut(self) -> None:
         """Break the newest connection, without a word to either side."""
-        self.newest._websocket.transport.abort()
+        self.newest._websocket.abort()
 
     def told(self) -> list[Event]:
         """The items that the model was told on the newest connection."""

@@ -58,8 +58,12 @@ class MemoryConnection(Connection):
         self.sent.append(event)
         self.model(self, event)
 
-    def send_json(self, message: str) -> None:
-        self.send(ev.parse_client_event(message))
+    def send_audio(self, pcm: bytes) -> None:
+        self.send(ev.InputAudioBufferAppend(audio=base64.b64encode(pcm).decode()))
+
+    async def run(self, handle: Callable[[ev.ServerEvent], None]) -> None:
+        while True:
+            handle(await self.receive())
 
     async def ping(self) -> None:
         while self.is_dead:

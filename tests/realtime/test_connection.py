@@ -7,7 +7,7 @@ import base64
 import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
 import pytest
@@ -15,8 +15,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from realtime_agent.errors import SessionError, SessionLost, SessionTimeout
-from realtime_agent.realtime import connection as module
 from realtime_agent.realtime import events as ev
+from realtime_agent.realtime import websocket as module
 from realtime_agent.realtime.connection import Connection
 from realtime_agent.testing import Refuse, ScriptedServer, Speech
 from tests.ports import dead_port
@@ -76,7 +76,7 @@ def fill(connection: Connection) -> None:
 
 
 def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.name == module.__name__]
+    return [record for record in caplog.records if record.name == "realtime_agent.realtime.connection"]
 
 
 async def send_audio(script: ScriptedServer, pcm: bytes) -> None:
@@ -437,3 +437,132 @@ async def test_a_proxy_is_not_asked_for_this_machine(script: ScriptedServer, mon
     monkeypatch.delenv("NO_PROXY", raising=False)
     async with connected(script, {}) as (connection, _):
         assert isinstance(await receive(connection), ev.SessionCreated)
+
+
+# Events as they come.
+
+
+async def test_what_waits_is_handled_first_and_the_rest_when_it_comes(script: ScriptedServer) -> None:
+    seen: list[str] = []
+    in_order = asyncio.Event()
+
+    def handle(event: ev.ServerEvent) -> None:
+        assert asyncio.current_task() is None, "nobody had to be woken"
+        take(event)
+
+    def take(event: ev.ServerEvent) -> None:
+        seen.append(event.type)
+        if event.type == "t19":
+            in_order.set()
+
+    async with connected(script) as (connection, _):
+        for number in range(10):
+            await script.send(f"t{number}")
+        await connection.ping()
+        waiting = asyncio.create_task(connection.run(take))
+        await asyncio.sleep(0)
+        assert seen == ["session.created", *(f"t{number}" for number in range(10))]
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        running = asyncio.create_task(connection.run(handle))
+        for number in range(10, 20):
+            await script.send(f"t{number}")
+        await asyncio.wait_for(in_order.wait(), TIMEOUT_S)
+        assert seen[11:] == [f"t{number}" for number in range(10, 20)]
+        await script.close(1001)
+        with pytest.raises(SessionLost, match="1001"):
+            await asyncio.wait_for(running, TIMEOUT_S)
+
+
+@pytest.mark.parametrize("is_waiting", [False, True])
+async def test_what_the_handler_raises_ends_the_run_and_it_gets_no_more(
+    script: ScriptedServer, is_waiting: bool
+) -> None:
+    seen: list[str] = []
+
+    def handle(event: ev.ServerEvent) -> None:
+        seen.append(event.type)
+        if event.type == "t1":
+            raise ZeroDivisionError
+
+    async with connected(script) as (connection, _):
+        if not is_waiting:
+            await receive(connection)
+        running = asyncio.create_task(connection.run(handle)) if not is_waiting else None
+        await asyncio.sleep(0)
+        await script.send_all([{"type": f"t{number}"} for number in range(4)])
+        await connection.ping()
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(running or connection.run(handle), TIMEOUT_S)
+        assert seen[-2:] == ["t0", "t1"]
+        # The connection is good still; the next one to take them goes on.
+        assert [(await receive(connection)).type for _ in range(2)] == ["t2", "t3"]
+
+
+async def test_to_close_it_ends_the_run_at_once(script: ScriptedServer) -> None:
+    async with connected(script) as (connection, _):
+        running = asyncio.create_task(connection.run(lambda _: None))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(connection.close())
+        with pytest.raises(SessionLost, match="is closed"):
+            await asyncio.wait_for(running, TIMEOUT_S)
+        await closing
+
+
+async def test_audio_is_sent_as_the_protocol_has_it(script: ScriptedServer) -> None:
+    script.silent_on("input_audio_buffer.append")
+    async with connected(script) as (connection, _):
+        for pcm in (b"", bytes(range(256)) * 4, bytes(200_000)):
+            connection.send_audio(pcm)
+            sent = await script.expect("input_audio_buffer.append")
+            assert sent == {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()}
+
+
+# How a connection is refused.
+
+
+@asynccontextmanager
+async def answering(*pieces: bytes) -> AsyncIterator[str]:
+    """The address of a server that answers a request with these bytes, each by itself, and hangs up."""
+    is_over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        is_over.set()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        await asyncio.wait_for(is_over.wait(), TIMEOUT_S)
+
+
+ANSWERS = {
+    "whose words come later": (
+        (b"HTTP/1.1 401 No\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\n", b"a wrong ", b"key"),
+        r"HTTP 401: a wrong$",
+    ),
+    "whose words come in chunks": (
+        (
+            b"HTTP/1.1 403 No\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b'15\r\n{"error": {"message":\r\n',
+            b'0a\r\n "paused"}\r\n',
+            b"01\r\n}\r\n0\r\n\r\n",
+        ),
+        r"HTTP 403: paused$",
+    ),
+    "with a status of somebody's own": ((b"HTTP/1.1 520 Odd\r\nContent-Length: 0\r\n\r\n",), r"HTTP 520$"),
+    "that ends in the middle": ((b"HTTP/1.1 101 Switching Protocols\r\nUpgr",), r"can't be reached"),
+    "that is none": ((b"",), r"can't be reached"),
+}
+
+
+@pytest.mark.parametrize(("pieces", "words"), ANSWERS.values(), ids=ANSWERS)
+async def test_an_answer_to_the_upgrade_is_told(pieces: tuple[bytes, ...], words: str) -> None:
+    async with answering(*pieces) as url:
+        with pytest.raises(SessionError, match=words):
+            await Connection.open(url, HEADERS, timeout=TIMEOUT_S)

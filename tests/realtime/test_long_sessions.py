@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -47,8 +48,12 @@ class _MemoryConnection(Connection):
         self.model.take(event)
         self._changed.set()
 
-    def send_json(self, message: str) -> None:
-        self.send(ev.parse_client_event(message))
+    def send_audio(self, pcm: bytes) -> None:
+        self.send(ev.InputAudioBufferAppend(audio=base64.b64encode(pcm).decode()))
+
+    async def run(self, handle: Callable[[ev.ServerEvent], None]) -> None:
+        while True:
+            handle(await self.receive())
 
     async def ping(self) -> None:
         await asyncio.sleep(0.1)

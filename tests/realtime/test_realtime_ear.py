@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
 import math
 from collections.abc import AsyncIterator, Callable
@@ -355,8 +354,8 @@ class Narrow(Connection):
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 
-    def send_json(self, message: str) -> None:
-        self.sent.append(base64.b64decode(json.loads(message)["audio"]))
+    def send_audio(self, pcm: bytes) -> None:
+        self.sent.append(pcm)
 
 
 async def test_audio_that_a_slow_server_was_not_sent_counts_all_the_same() -> None:
