@@ -59,7 +59,9 @@ class Watch:
         cores = os.cpu_count() or 1
         whole_s = (time.monotonic() - self._began) * cores
         now = _jiffies()
-        busy, stolen = ((after - before) / os.sysconf("SC_CLK_TCK") for before, after in zip(self._before, now))
+        busy, stolen = (
+            (after - before) / os.sysconf("SC_CLK_TCK") for before, after in zip(self._before, now, strict=True)
+        )
         ours = _tree_cpu_s() - self._ours
         return Quiet(stolen / whole_s, max(0.0, busy - ours) / whole_s)
 

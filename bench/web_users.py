@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
@@ -37,7 +38,7 @@ class Users:
         noted: list[Noted] = self.receive()
         return noted
 
-    def receive(self) -> object:
+    def receive(self) -> Any:
         """What they say next."""
         if not self._pipe.poll(_TIMEOUT_S):
             raise SystemExit("the users do not answer")

@@ -281,7 +281,8 @@ class Agent:
                     if self._recorder is not None:
                         self._recorder.user_spoke(pcm)
                 # As good a moment as any, and a wake-up less.
-                self._voice.speak()
+                if self._voice.has_more:
+                    self._voice.speak()
             case Played(uid, position):
                 if uid == self._audience.user:
                     self._voice.report_played(position)

@@ -44,5 +44,9 @@ class Driven:
         try:
             work(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - all of them are for whoever awaits `run`
-            if self._ended is not None and not self._ended.done():
-                self._ended.set_exception(error)
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Let `run` raise this; for work that is done so often that `do` would count."""
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)

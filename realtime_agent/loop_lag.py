@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 __all__ = ["LoopLag", "WatchedLoop", "running_lag"]
 
+_LEAST_S = 0.001
+"""What is shorter nobody would notice, and it is not noted."""
+
 _STEP_S = 1.0
 _LATELY = 60
 """Steps, which are a minute: several scrapes see how late the loop was, whoever else asks."""
@@ -59,16 +62,18 @@ class _WatchedSelector(selectors.DefaultSelector):
     def __init__(self, lag: LoopLag) -> None:
         super().__init__()
         self._lag = lag
-        self._woken: float | None = None
+        # When the loop is to come by again, or it is late.
+        self._due = float("inf")
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         asked = time.monotonic()
-        if self._woken is not None:
-            self._lag.note(asked - self._woken)
+        if asked > self._due:
+            self._lag.note(asked - self._due + _LEAST_S)
         events = super().select(timeout)
-        self._woken = time.monotonic()
-        if timeout and not events:
-            self._lag.note(self._woken - asked - timeout)
+        woken = time.monotonic()
+        if timeout and not events and woken > asked + timeout + _LEAST_S:
+            self._lag.note(woken - asked - timeout)
+        self._due = woken + _LEAST_S
         return events
 
 

@@ -54,7 +54,8 @@ class Hearing:
         """The user says more."""
         self._last_heard = self._clock()
         self._gaps = 0
-        self._tell_ear(pcm)
+        if self._ear is not None:
+            self._tell_ear(self._ear, pcm)
         if not self._is_private:
             self._session.append(pcm)
 
@@ -92,15 +93,13 @@ class Hearing:
                 continue
             silence = bytes(_GAP_MS * BYTES_PER_MS)
             self._gaps += 1
-            if self._gaps <= _SILENT_GAPS:
-                self._tell_ear(silence)
+            if self._gaps <= _SILENT_GAPS and self._ear is not None:
+                self._tell_ear(self._ear, silence)
             if is_speaking() and not self._is_private:
                 self._session.append(silence)
 
-    def _tell_ear(self, pcm: bytes) -> None:
-        if self._ear is None:
-            return
-        self._ear.append(pcm)
+    def _tell_ear(self, ear: Ear, pcm: bytes) -> None:
+        ear.append(pcm)
         self._ear_heard += len(pcm)
         if self._is_private:
             self._kept += pcm

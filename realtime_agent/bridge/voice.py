@@ -71,6 +71,11 @@ class Voice:
         return not self.unheard()
 
     @property
+    def has_more(self) -> bool:
+        """Whether there is something that it will give out."""
+        return self._timer is not None
+
+    @property
     def end(self) -> int:
         """Samples until that ends which it has to say, since the start."""
         return self._playout.end

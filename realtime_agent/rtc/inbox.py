@@ -41,10 +41,14 @@ class Inbox:
 
     def put(self, event: ChannelEvent) -> None:
         """Add an event; never blocks."""
-        if self._closed:
+        if self._handle is not None:
+            try:
+                self._handle(event)
+            except Exception as error:  # noqa: BLE001 - whoever awaits `run` gets it
+                self._handle = None
+                self._telling.fail(error)
             return
-        if self._handle is not None and self._telling.is_running:
-            self._telling.do(self._handle, event)
+        if self._closed:
             return
         kind = type(event)
         if kind in _DROPPABLE:
@@ -59,6 +63,7 @@ class Inbox:
         if self._dropped and not self._closed:
             logger.warning("%d events from users were dropped, because the agent was behind", self._dropped)
         self._closed = True
+        self._handle = None
         self._arrived.set()
         self._telling.end()
 
@@ -73,7 +78,10 @@ class Inbox:
         if self._closed:
             return
         self._handle = handle
-        await self._telling.run()
+        try:
+            await self._telling.run()
+        finally:
+            self._handle = None
 
     async def events(self) -> AsyncIterator[ChannelEvent]:
         """Every event, in order, until `close`, for a reader who takes their time."""
