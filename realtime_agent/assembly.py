@@ -41,7 +41,7 @@ from realtime_agent.rtc.channel import Channel
 from realtime_agent.rtc.web import WebChannel
 from realtime_agent.tools import Toolbox
 
-__all__ = ["assemble", "check_settings", "load_tools", "model_address"]
+__all__ = ["assemble", "check_settings", "get_ready", "load_tools", "model_address"]
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +137,19 @@ def load_tools(settings: Settings) -> Toolbox:
     if not settings.agent_tools:
         return Toolbox([])
     return Toolbox.load(settings.agent_tools, timeout_s=settings.tool_timeout_s)
+
+
+def get_ready(settings: Settings) -> None:
+    """Load what is loaded only when an agent is built, for one that will be built later in this process.
+
+    Raises:
+        ConfigError: the functions can't be had.
+    """
+    load_tools(settings)
+    if settings.uses_agora:
+        from realtime_agent.rtc.agora import load
+
+        load()
 
 
 def _channel(spec: AgentSpec, settings: Settings) -> Channel:

@@ -64,6 +64,7 @@ class Settings(BaseModel):
     server_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     allowed_hosts: tuple[str, ...] = ()
     max_agents: Annotated[int, Field(ge=1)] = 100
+    warm_workers: Annotated[int, Field(ge=0, le=100)] = 1
     event_buffer: Annotated[int, Field(ge=1, le=100_000)] = 500
     record_dir: str = ""
     write_rtc_pcm: bool = False

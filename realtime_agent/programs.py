@@ -45,7 +45,7 @@ async def serve(options: argparse.Namespace, settings: Settings) -> int:
     listener = bind(settings.server_host, settings.server_port if options.port is None else options.port)
     async with embedded_model(settings) as model:
         logger.info("agents talk to the model at %s", model_address(model.settings))
-        preload = ["realtime_agent.programs", *(["realtime_agent.rtc.agora"] if settings.uses_agora else [])]
+        preload = ["realtime_agent.rtc.agora"] if settings.uses_agora else []
         fleet = Fleet(ProcessLauncher(model.settings, preload=preload), settings, model)
         async with serving(create_app(settings, fleet), listener) as address:
             print(f"Ready. Open {address} and speak; its API is at {address}/docs. Ctrl-C ends it.", flush=True)

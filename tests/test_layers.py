@@ -58,7 +58,7 @@ WIRE = {"realtime.events", NOUNS}
 """All that `local_model` shares with the client of the same protocol."""
 
 ALLOWED = {
-    "multiprocessing": {"fleet"},
+    "multiprocessing": set(),
     "aiohttp": {
         "server",
         "main",

@@ -61,10 +61,16 @@ class Link:
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """Every message from the other side, until it is gone."""
+        while (message := await self.receive()) is not None:
+            yield message
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message from the other side; `None` once it is gone."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                length = int.from_bytes(await self._reader.readexactly(_LENGTH_BYTES))
-                yield json.loads(await self._reader.readexactly(length))
+            length = int.from_bytes(await self._reader.readexactly(_LENGTH_BYTES))
+            message: dict[str, Any] = json.loads(await self._reader.readexactly(length))
+            return message
+        return None
 
     async def close(self) -> None:
         """Close our end, once what was sent is on its way."""

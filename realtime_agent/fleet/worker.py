@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from realtime_agent.agent import Agent
-from realtime_agent.assembly import assemble
+from realtime_agent.assembly import assemble, get_ready
 from realtime_agent.config import Settings
 from realtime_agent.control.commands import MAX_COMMANDS, command_adapter
 from realtime_agent.control.events import AgentEvent, AgentTranscript, Ended, ErrorReported, Load, StateChanged
@@ -34,33 +33,52 @@ _ORPHAN_GRACE_S = 5.0
 """How long a worker whose server died may take to leave its channel."""
 
 
-def run_worker(spec: AgentSpec, settings: Settings, link: socket.socket, connections: socket.socket) -> None:
-    """The process's main function."""
+def run_worker(
+    settings: Settings, link: socket.socket, connections: socket.socket, lifeline: int, is_idle: bool
+) -> None:
+    """The process's main function: waits on the link for its agent, and runs it.
+
+    Args:
+        settings: The deployment's.
+        link: Our end of the link.
+        connections: Our end of the pair by which connections are handed over.
+        lifeline: A descriptor that can be read once the server is gone.
+        is_idle: Whether there is time to get ready before the agent comes; then the server is told when that is done.
+    """
     configure_logging(settings.log_level)
     # Ctrl-C reaches the whole process group; the server decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, name="lifeline", daemon=True).start()
-    asyncio.run(_Worker(spec, settings).run(link, connections))
+    threading.Thread(target=_die_with_server, args=(lifeline,), name="lifeline", daemon=True).start()
+    asyncio.run(_Worker(settings).run(link, connections, is_idle=is_idle))
 
 
-def _die_with_parent() -> None:
+def _die_with_server(lifeline: int) -> None:
     """End this process if the server is gone and the event loop did not manage to."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        time.sleep(_ORPHAN_GRACE_S)
-        os._exit(1)
+    os.read(lifeline, 1)
+    time.sleep(_ORPHAN_GRACE_S)
+    os._exit(1)
 
 
 class _Worker:
-    def __init__(self, spec: AgentSpec, settings: Settings) -> None:
-        self._spec = spec
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lost = 0
 
-    async def run(self, link_end: socket.socket, connections: socket.socket) -> None:
-        self._link = await Link.open(link_end)
-        agent, channel = assemble(self._spec, self._settings, self._notify)
+    async def run(self, link_end: socket.socket, connections: socket.socket, *, is_idle: bool = False) -> None:
+        with connections:
+            self._link = await Link.open(link_end)
+            if is_idle:
+                get_ready(self._settings)
+                self._link.send({"idle": True})
+            first = await self._link.receive()
+            # Without one the server has no use for it any more.
+            if first is not None and "spec" in first:
+                self._link.send({"taken": True})
+                await self._live(AgentSpec.model_validate_json(first["spec"]), connections)
+            await self._link.close()
+
+    async def _live(self, spec: AgentSpec, connections: socket.socket) -> None:
+        agent, channel = assemble(spec, self._settings, self._notify)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
         helpers: list[Coroutine[Any, Any, None]] = [self._read_queue(agent)]
         if isinstance(channel, WebChannel):
@@ -71,10 +89,9 @@ class _Worker:
                 await agent.run()
             except Exception:
                 # The agent has reported that it crashed; the reason is for whoever reads the log.
-                logger.exception("the agent in %r crashed", self._spec.channel_name)
+                logger.exception("the agent in %r crashed", spec.channel_name)
             for task in tasks:
                 task.cancel()
-        await self._link.close()
 
     def _notify(self, event: AgentEvent) -> None:
         """Tell the server; one that does not keep up loses words first, and learns how many events it has lost."""
@@ -150,4 +167,3 @@ async def _adopt_connections(pipe: socket.socket, channel: WebChannel) -> None:
                 logger.warning("a user's connection is lost: %s", error)
     finally:
         loop.remove_reader(pipe)
-        pipe.close()

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,6 @@ from realtime_agent.config import Settings
 from realtime_agent.control.commands import command_adapter
 from realtime_agent.control.events import Ended
 from realtime_agent.control.life import EndReason, State
-from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import (
     AgentNotFound,
     ChannelError,
@@ -38,11 +38,23 @@ from tests.web_user import WirePage, loopback
 
 
 @pytest.fixture
-async def fleet(scripted: Settings) -> AsyncIterator[Fleet]:
-    fleet = Fleet(ProcessLauncher(scripted), scripted)
+def scripted(scripted: Settings) -> Settings:
+    """Each agent is forked when it is asked for; tests/fleet/test_idle_workers.py has those that are there before."""
+    return scripted.model_copy(update={"warm_workers": 0})
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Fleet]:
+    fleet = Fleet(ProcessLauncher(settings), settings)
     await fleet.open()
     yield fleet
     await fleet.close()
+
+
+@pytest.fixture
+async def fleet(scripted: Settings) -> AsyncIterator[Fleet]:
+    async with running(scripted) as fleet:
+        yield fleet
 
 
 def pid_of(agent: AgentRecord) -> int:
@@ -244,7 +256,7 @@ async def test_a_fork_server_that_is_stuck_fails_the_start_and_leaves_nothing_be
 async def test_closing_ends_a_fork_server_that_hangs(
     scripted: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("realtime_agent.fleet.process._KILL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("realtime_agent.fleet.forks._END_TIMEOUT_S", 0.3)
     fleet = Fleet(ProcessLauncher(scripted), scripted)
     await fleet.open()
     agent = await fleet.start(agent_spec())
@@ -259,8 +271,8 @@ async def test_closing_ends_a_fork_server_that_hangs(
 async def test_an_agent_that_leaves_while_its_fork_server_hangs_has_still_left(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realtime_agent.fleet.process._EXIT_TIMEOUT_S", 0.2)
-    monkeypatch.setattr("realtime_agent.fleet.process._KILL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("realtime_agent.fleet.worker_process._EXIT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("realtime_agent.fleet.worker_process._KILL_TIMEOUT_S", 0.2)
     agent = await fleet.start(agent_spec())
     server = parent(pid_of(agent))
     os.kill(server, signal.SIGSTOP)
@@ -274,41 +286,51 @@ async def test_an_agent_that_leaves_while_its_fork_server_hangs_has_still_left(
 
 
 async def test_a_worker_that_lingers_is_killed_though_its_fork_server_has_died(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    scripted: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("realtime_agent.fleet.process.run_worker", orphaned_worker)
-    agent = await fleet.start(agent_spec())
-    pid = pid_of(agent)
-    os.kill(parent(pid), signal.SIGKILL)
-    async with asyncio.timeout(60):
-        await agent.gone.wait()
-    await until_dead(pid)
+    async with running(scripted) as fleet:
+        agent = await fleet.start(agent_spec())
+        pid = pid_of(agent)
+        os.kill(parent(pid), signal.SIGKILL)
+        async with asyncio.timeout(60):
+            await agent.gone.wait()
+        await until_dead(pid)
 
 
-def orphaned_worker(_spec: AgentSpec, _settings: Settings, link: socket.socket, _connections: socket.socket) -> None:
+def orphaned_worker(_settings: Settings, link: socket.socket, *_: object) -> None:
     """Hangs up when it is told to stop, and stays."""
     message = json.dumps({"event": {"type": "state", "state": "waiting"}}).encode()
     link.sendall(len(message).to_bytes(4, "big") + message)
-    link.recv(1)
+    read_until(b'"stop"', link)
     link.close()
     time.sleep(600)
 
 
+def read_until(word: bytes, link: socket.socket) -> None:
+    """Take what the server sends, until this has come."""
+    came = b""
+    while word not in came and (more := link.recv(1 << 16)):
+        came += more
+
+
 async def test_a_worker_that_does_not_end_after_its_last_word_is_killed_and_its_word_counts(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    scripted: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realtime_agent.fleet.process._EXIT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("realtime_agent.fleet.worker_process._EXIT_TIMEOUT_S", 0.2)
     monkeypatch.setattr("realtime_agent.fleet.process.run_worker", lingering_worker)
-    with pytest.raises(StartFailed, match="the model is silent"):
-        await fleet.start(agent_spec())
-    assert fleet.list() == []
-    await until_dead(pid_of(fleet.find("room")))
+    async with running(scripted) as fleet:
+        with pytest.raises(StartFailed, match="the model is silent"):
+            await fleet.start(agent_spec())
+        assert fleet.list() == []
+        await until_dead(pid_of(fleet.find("room")))
 
 
-def lingering_worker(_spec: AgentSpec, _settings: Settings, link: socket.socket, _connections: socket.socket) -> None:
+def lingering_worker(_settings: Settings, link: socket.socket, *_: object) -> None:
     """Says how its agent ended, and stays, as when a thread waits for a name server."""
     event = {"type": "ended", "reason": "model_failed", "cause": "the model is silent"}
     message = json.dumps({"event": event}).encode()
+    read_until(b'"spec"', link)
     link.sendall(len(message).to_bytes(4, "big") + message)
     link.close()
     time.sleep(600)

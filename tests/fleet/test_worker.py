@@ -61,10 +61,12 @@ async def server(scripted: Settings) -> AsyncIterator[Server]:
     link, link_theirs = socket.socketpair()
     connections, connections_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     connections.setblocking(False)
-    worker = _Worker(agent_spec(), scripted)
+    worker = _Worker(scripted)
     running = asyncio.create_task(worker.run(link_theirs, connections_theirs))
     with connections:
         server = Server(await Link.open(link), connections, running, worker)
+        server.link.send({"spec": agent_spec().model_dump_json(exclude_unset=True)})
+        assert await server.next() == {"taken": True}
         await server.until("waiting")
         yield server
         await server.link.close()

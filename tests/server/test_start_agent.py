@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 import pytest
@@ -31,7 +30,9 @@ def spec(settings: Settings | None = None, **body: Any) -> AgentSpec:
 
 def told(settings: Settings | None = None, **body: Any) -> dict[str, Any]:
     """What the model is told of a body, once it has come to the worker."""
-    travelled: AgentSpec = pickle.loads(pickle.dumps(spec(settings, **body)))
+    sent = spec(settings, **body)
+    travelled = AgentSpec.model_validate_json(sent.model_dump_json(exclude_unset=True))
+    assert travelled == sent
     return travelled.session.to_dict()
 
 
