@@ -11,7 +11,15 @@ from realtime_agent.local_model.context import Context
 from realtime_agent.local_model.items import Entry, new_id
 from realtime_agent.local_model.parts import Ears
 from realtime_agent.local_model.session import AnySettings
-from realtime_agent.local_model.turns import IdleTimeout, TurnEnded, TurnEvent, TurnPaused, Turns, TurnStarted
+from realtime_agent.local_model.turns import (
+    IdleTimeout,
+    TurnEnded,
+    TurnEvent,
+    TurnPaused,
+    TurnResumed,
+    Turns,
+    TurnStarted,
+)
 from realtime_agent.pcm import BYTES_PER_MS
 from realtime_agent.realtime.events import (
     InputAudioBufferCleared,
@@ -64,7 +72,7 @@ class Listener:
         self._turns = Turns(settings.input.turn_detection)
         self._buffer = InputBuffer()
         self._item_id = ""
-        self._early: tuple[int, asyncio.Task[str | None]] | None = None
+        self._early: asyncio.Task[str | None] | None = None
         self._pending: dict[Entry, asyncio.Task[None]] = {}
 
     def configure(self) -> None:
@@ -129,19 +137,22 @@ class Listener:
         emit = self._context.emit
         match event:
             case TurnStarted():
+                self._drop_early()  # of a turn that was given up, when detection was turned off
                 self._item_id = new_id("item")
                 emit(SpeechStarted(audio_start_ms=event.start_ms, item_id=self._item_id))
                 self._on_start()
             case TurnPaused():
                 # The user may be done: what is written down during the silence is ready when the turn ends.
-                self._drop_early()
                 if event.end_ms - event.start_ms <= _MAX_EARLY_MS:
                     speech = self._buffer.peek(event.start_ms, event.end_ms)
-                    self._early = event.end_ms, self._context.spawn(self._recognise(speech))
+                    self._early = self._context.spawn(self._recognise(speech))
+            case TurnResumed():
+                self._drop_early()
             case TurnEnded():
                 emit(SpeechStopped(audio_end_ms=event.end_ms, item_id=self._item_id))
                 pcm = self._buffer.take(event.start_ms, event.end_ms)
-                self._commit(self._item_id, pcm, self._take_early(event.speech_end_ms))
+                early, self._early = self._early, None
+                self._commit(self._item_id, pcm, early)
                 self._on_turn()
             case IdleTimeout():
                 item_id = new_id("item")
@@ -162,19 +173,10 @@ class Listener:
         self._context.add(entry)
         self._write_down(entry, text or self._context.spawn(self._recognise(pcm)))
 
-    def _take_early(self, speech_end_ms: int) -> asyncio.Task[str | None] | None:
-        """What was written down at the last pause, if the user said nothing after it."""
-        if self._early is None:
-            return None
-        (end_ms, task), self._early = self._early, None
-        if speech_end_ms <= end_ms:
-            return task
-        task.cancel()
-        return None
-
     def _drop_early(self) -> None:
+        """Forget what was written down at the last pause; if it still waits for its turn, nobody waits for it."""
         if self._early is not None:
-            self._early[1].cancel()
+            self._early.cancel()
             self._early = None
 
     def _write_down(self, entry: Entry, text: asyncio.Task[str | None], *, announce: bool = True) -> None:

@@ -43,12 +43,16 @@ class TurnPaused:
 
 
 @dataclass(frozen=True)
+class TurnResumed:
+    """The user goes on after a pause: the turn was not over."""
+
+
+@dataclass(frozen=True)
 class TurnEnded:
-    """The turn is the audio from `start_ms` to `end_ms`; its last speech was heard at `speech_end_ms`."""
+    """The turn is the audio from `start_ms` to `end_ms`."""
 
     start_ms: int
     end_ms: int
-    speech_end_ms: int
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class IdleTimeout:
     end_ms: int
 
 
-TurnEvent = TurnStarted | TurnPaused | TurnEnded | IdleTimeout
+TurnEvent = TurnStarted | TurnPaused | TurnResumed | TurnEnded | IdleTimeout
 
 
 @dataclass(frozen=True)
@@ -150,14 +154,17 @@ class Turns:
         self.reset()
         return event
 
-    def _follow(self, rules: _Rules, start_ms: int, probability: float) -> TurnPaused | TurnEnded | None:
+    def _follow(self, rules: _Rules, start_ms: int, probability: float) -> TurnPaused | TurnResumed | TurnEnded | None:
+        was_silent_ms = self.position_ms - WINDOW_MS - self._speech_end_ms
         if probability >= rules.threshold - _HYSTERESIS:
             self._speech_end_ms = self.position_ms
         silence_ms = self.position_ms - self._speech_end_ms
         too_long = self.position_ms - start_ms >= MAX_TURN_MS
         if too_long or (silence_ms and silence_ms >= rules.silence_ms):
             self.reset()
-            return TurnEnded(start_ms, self.position_ms, self._speech_end_ms)
+            return TurnEnded(start_ms, self.position_ms)
         if silence_ms == _PAUSE_MS:
             return TurnPaused(start_ms, self.position_ms)
+        if was_silent_ms >= _PAUSE_MS and not silence_ms:
+            return TurnResumed()
         return None

@@ -57,17 +57,25 @@ class FakeDetector:
         return [float(windows[i : i + _WINDOW].strip(b"\0") != b"") for i in range(0, whole, _WINDOW)]
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class FakeTranscriber:
     """Understands `text`, or nothing in silence; fails when `broken`. `heard` and `keywords` keep what it was given,
-    `most` how many utterances it had at a time.
+    `most` how many utterances it had at a time; it is not done before `may_end` is set.
     """
 
     text: str = "Hello."
     broken: bool = False
     working: int = 0
     most: int = 0
+    cancelled: int = 0
     closed: bool = False
+    may_end: asyncio.Event = field(default_factory=_set_event)
     heard: list[tuple[float, str | None]] = field(default_factory=list)
     keywords: list[Sequence[str]] = field(default_factory=list)
 
@@ -76,8 +84,14 @@ class FakeTranscriber:
         self.keywords.append(keywords)
         self.working += 1
         self.most = max(self.most, self.working)
-        await asyncio.sleep(0.001)
-        self.working -= 1
+        try:
+            await asyncio.sleep(0.001)
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.working -= 1
         if self.broken:
             raise RuntimeError("no ears")
         return self.text if pcm.strip(b"\0") else ""

@@ -83,10 +83,42 @@ async def test_audio_in_pieces_is_the_same_as_audio_at_once() -> None:
 async def test_what_is_said_after_a_pause_is_part_of_the_turn() -> None:
     voices = Voices()
     async with session(voices) as client:
-        await client.append(speech(1) + silence(0.35) + speech(1) + silence(1))
+        await transcribed(client)
+        await client.append(speech(1) + silence(0.45))
+        await client.settle()
+        voices.transcriber.text = "Hello again."
+        await client.append(speech(1) + silence(1))
         await client.response()
         assert client.types().count("input_audio_buffer.committed") == 1
-    assert [round(seconds, 1) for seconds, _ in voices.transcriber.heard] == [1.2, 2.6]
+        completed = [event for event in client.events if event["type"].endswith("transcription.completed")]
+    assert [event["transcript"] for event in completed] == ["Hello again."]
+    assert [round(seconds, 1) for seconds, _ in voices.transcriber.heard] == [1.2, 2.7]
+
+
+async def test_what_was_written_down_in_a_pause_is_dropped_as_soon_as_the_user_goes_on() -> None:
+    voices = Voices()
+    voices.transcriber.may_end.clear()
+    async with session(voices) as client:
+        await client.append(speech(1) + silence(0.45))
+        await client.settle()
+        assert (voices.transcriber.working, voices.transcriber.cancelled) == (1, 0)
+        await client.append(speech(0.2))
+        await client.settle()
+        assert (voices.transcriber.working, voices.transcriber.cancelled) == (0, 1)
+
+
+async def test_what_was_written_down_in_a_turn_that_was_given_up_is_not_of_the_next() -> None:
+    voices = Voices()
+    async with session(voices) as client:
+        await transcribed(client)
+        await client.append(speech(1) + silence(0.45))
+        await client.settle()
+        await client.configure(audio={"input": {"turn_detection": None}})
+        await transcribed(client)
+        voices.transcriber.text = "Goodbye."
+        await client.append(speech(0.5) + silence(0.1) + speech(0.5) + silence(1))
+        completed = await client.next("conversation.item.input_audio_transcription.completed")
+    assert completed["transcript"] == "Goodbye."
 
 
 async def test_a_long_turn_is_written_down_at_its_end_only() -> None:

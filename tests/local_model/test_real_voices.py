@@ -199,6 +199,33 @@ async def test_long_turns_keep_no_short_one_waiting(parts: Parts, monkeypatch: p
     assert await asyncio.gather(*long) == [""] * 3
 
 
+async def test_what_nobody_waits_for_any_more_is_not_written_down(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from realtime_agent.local_model.stt import Whisper
+
+    assert isinstance(parts.transcriber, Whisper)
+    may_end = threading.Event()
+    written: list[int] = []
+
+    def transcribe(samples: Sized, **_: object) -> tuple[list[Any], None]:
+        written.append(len(samples))
+        may_end.wait(TIMEOUT_S)
+        return [], None
+
+    monkeypatch.setattr(parts.transcriber._model, "transcribe", transcribe)
+    busy, dropped, wanted = (
+        [asyncio.create_task(parts.transcriber.transcribe(silence(seconds), None)) for _ in range(count)]
+        for seconds, count in ((1, 2), (2, 1), (3, 1))
+    )
+    await asyncio.sleep(0)
+    dropped[0].cancel()
+    await asyncio.wait(dropped)
+    may_end.set()
+    await asyncio.gather(*busy, *wanted)
+    assert sorted(written) == [16_000, 16_000, 48_000]
+
+
 def test_keywords_are_used_as_far_as_they_fit() -> None:
     from realtime_agent.local_model.stt import _joined
 
