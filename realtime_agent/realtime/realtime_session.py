@@ -149,9 +149,14 @@ class RealtimeSession:
 
     def append(self, pcm: bytes) -> None:
         """Let the model hear more of the user; while there is no connection, it is kept."""
-        self._conversation.uplink.append(pcm)
-        if self._catching_up is None:
-            self._catch_up()
+        uplink, connection = self._conversation.uplink, self._connection
+        if connection is None or connection.is_behind or uplink.unsent_bytes or len(pcm) > _MAX_APPEND:
+            uplink.append(pcm)
+            if self._catching_up is None:
+                self._catch_up()
+        else:
+            connection.send_audio(pcm)
+            uplink.pass_on(pcm)
 
     def clear(self) -> None:
         """Let the model forget what it heard since the last turn ended."""

@@ -28,6 +28,9 @@ _BUFFER = 64 * 2**10
 _MAX_UNANSWERED = 2**20
 """Bytes that may wait to be sent while pings are answered; who asks and does not read gets no more."""
 
+_MASKS = 1024
+"""Bytes of masks that the system is asked for at a time."""
+
 _CLOSE_TIMEOUT_S = 1.0
 
 _PING_S = 5.0
@@ -90,6 +93,7 @@ class WebSocket(asyncio.BufferedProtocol):
         # The beginning of a message of which more is to come, and whether it is text.
         self._fragments: bytearray | None = None
         self._fragments_are_text = False
+        self._masks, self._masked = b"", _MASKS
         self._is_over = False
         self._is_lost: asyncio.Future[None] = self._loop.create_future()
         # Those that wait for a pong, by what is in it; the oldest first.
@@ -125,7 +129,7 @@ class WebSocket(asyncio.BufferedProtocol):
 
     def send(self, message: bytes) -> None:
         """Send a text, after those before it; nothing once it is over."""
-        if self.is_open:
+        if not self._is_over and not self._transport.is_closing():
             self._send(_TEXT, message)
 
     async def ping(self) -> bool:
@@ -319,5 +323,8 @@ class WebSocket(asyncio.BufferedProtocol):
             header = _MEDIUM.pack(_FIN | opcode, _MASKED | 126, size)
         else:
             header = _LARGE.pack(_FIN | opcode, _MASKED | 127, size)
-        mask = os.urandom(4)
+        if self._masked == _MASKS:
+            self._masks, self._masked = os.urandom(_MASKS), 0
+        mask = self._masks[self._masked : self._masked + 4]
+        self._masked += 4
         self._transport.write(header + mask + apply_mask(payload, mask))

@@ -15,6 +15,9 @@ __all__ = ["Uplink"]
 _LISTENED_BACK_MS = 2000
 """What is kept of silence: a model tells that speech began only after it did."""
 
+_FORGOTTEN_MS = 1000
+"""So much at a time: what is no longer needed is forgotten when there is that much more."""
+
 _HEARD_AGAIN_MS = 3000
 """So much must be sent behind what is sent again until the model would have told what it heard in it."""
 
@@ -32,6 +35,8 @@ class Uplink:
     def __init__(self, *, max_kept_s: float = 30) -> None:
         self._max_kept = int(max_kept_s * 1000) * BYTES_PER_MS
         self._kept = bytearray()
+        # How long it may become until it is looked what of it is needed.
+        self._looked_at = 0
         # Where what is kept begins, how far it was sent, and how far the model is known to have it.
         self._start = 0
         self._sent = 0
@@ -60,6 +65,7 @@ class Uplink:
     def keep_all(self, keeps_all: bool) -> None:
         """Whether to keep everything since the last commit: without turn detection all of it may be the user's turn."""
         if keeps_all and not self._keeps_all:
+            self._forget()
             self._open = self._start
         self._keeps_all = keeps_all
 
@@ -76,7 +82,13 @@ class Uplink:
     def append(self, pcm: bytes) -> None:
         """Take more audio."""
         self._kept += pcm
-        self._forget()
+        if len(self._kept) > self._looked_at:
+            self._forget()
+
+    def pass_on(self, pcm: bytes) -> None:
+        """Take more audio, which has just been sent; nothing may wait in front of it."""
+        self._sent += len(pcm)
+        self.append(pcm)
 
     def take(self, command: int | None = None) -> bytes:
         """The audio that is to be sent now, or as much as this command commits; it counts as sent."""
@@ -91,6 +103,7 @@ class Uplink:
 
     def reconnected(self) -> None:
         """Another connection has been opened, which knows nothing of the audio that is kept here."""
+        self._forget()
         self._commits = {command: max(0, at - self._start) for command, at in self._commits.items()}
         self._start = self._sent = self._confirmed = self._open = 0
         self._heard_again = len(self._kept) + _HEARD_AGAIN_MS * BYTES_PER_MS
@@ -122,6 +135,7 @@ class Uplink:
         Returns:
             The turn's audio, which is no longer kept here.
         """
+        self._forget()
         end = self._commits.pop(command, None) if command is not None else self._turn_end
         if end is None:
             end = self._sent
@@ -148,12 +162,13 @@ class Uplink:
     def _forget(self) -> None:
         if self._turn is not None:
             needed = self._turn
-        elif self._keeps_all or self._sent < self._heard_again:
+        elif self._keeps_all or self._sent <= self._heard_again:
             needed = self._start
         else:
             needed = min(self._end, self._confirmed) - _LISTENED_BACK_MS * BYTES_PER_MS
         self._drop(min(needed, self._sent) - self._start)
         self._drop(len(self._kept) - self._max_kept)
+        self._looked_at = min(len(self._kept) + _FORGOTTEN_MS * BYTES_PER_MS, self._max_kept)
 
     def _drop(self, count: int) -> None:
         """Forget the first bytes. Those that were never sent have no position: the next ones take theirs."""

@@ -327,7 +327,7 @@ def test_with_turn_detection_silence_is_not_sent_again_until_it_is_turned_off(co
     conversation.uplink.append(audio(3000))
     conversation.disconnected()
     conversation.connected()
-    assert len(conversation.uplink.take()) == len(audio(3000 + 3000))
+    assert len(conversation.uplink.take()) == len(audio(2000 + 3000))
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["at first", "after another was refused"])

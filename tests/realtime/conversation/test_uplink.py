@@ -65,6 +65,22 @@ def test_of_silence_the_last_two_seconds_are_sent_again(uplink: Uplink) -> None:
     assert spans(uplink.take()) == list(range(3000, 5020))
 
 
+def test_what_was_sent_at_once_counts_as_what_was_taken(uplink: Uplink) -> None:
+    for first in range(0, 10_000, 20):
+        uplink.pass_on(audio(20, first))
+        uplink.confirm(uplink.sent)
+    assert (uplink.unsent_bytes, uplink.take()) == (0, b"")
+    uplink.reconnected()
+    assert spans(uplink.take()) == list(range(8000, 10_000))
+
+
+def test_little_more_than_what_is_needed_is_kept(uplink: Uplink) -> None:
+    for first in range(0, 60_000, 20):
+        uplink.pass_on(audio(20, first))
+        uplink.confirm(uplink.sent)
+        assert len(uplink._kept) <= len(audio(3040))
+
+
 def test_what_the_model_may_never_have_had_is_sent_again(uplink: Uplink) -> None:
     """What is sent into a dead network is not heard by anybody."""
     uplink.append(audio(3000))
