@@ -22,6 +22,7 @@ from realtime_agent.control.life import EndReason
 from realtime_agent.control.spec import AgentSpec
 from realtime_agent.errors import QueueFull, RealtimeAgentError
 from realtime_agent.fleet.link import Link, receive_connection
+from realtime_agent.fleet.rehearsal import rehearse
 from realtime_agent.logs import configure_logging
 from realtime_agent.rtc.web import WebChannel
 
@@ -69,6 +70,7 @@ class _Worker:
             self._link = await Link.open(link_end)
             if is_idle:
                 get_ready(self._settings)
+                await rehearse(self._settings)
                 self._link.send({"idle": True})
             first = await self._link.receive()
             # Without one the server has no use for it any more.

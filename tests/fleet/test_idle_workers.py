@@ -80,6 +80,12 @@ async def test_an_agent_gets_the_worker_that_waited_and_another_one_waits_for_th
         await until_dead(first)
 
 
+async def test_the_model_does_not_hear_of_a_worker_that_waits(scripted: Settings, script: ScriptedServer) -> None:
+    async with warm(scripted) as service:
+        await service.until_one_waits()
+        assert script.connections == []
+
+
 async def test_no_worker_waits_where_none_is_wanted(scripted: Settings) -> None:
     async with warm(scripted, warm_workers=0) as service:
         await service.start("a")
