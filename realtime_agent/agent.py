@@ -54,6 +54,9 @@ logger = logging.getLogger(__name__)
 
 _LEAVE_TIMEOUT_S = 3.0
 
+_NOTED_S = 0.1
+"""How often it is noted that the agent speaks; of each frame would cost more than that is worth."""
+
 
 class Agent:
     """One voice agent, from joining to leaving.
@@ -114,6 +117,7 @@ class Agent:
         )
         self._turn_timer = TurnTimer()
         self._audience = Audience(spec.user_uid)
+        self._noted_speech = float("-inf")
         self._greeted = False
         self._stopped = asyncio.Event()
         self._stop_reason: Ended | None = None
@@ -207,8 +211,10 @@ class Agent:
 
     def frame_given(self, now: float) -> None:
         """A frame was given to the channel."""
-        self._lifetime.agent_speaks(now)
-        if (measured := self._turn_timer.frame_given(self._voice.position, now)) is not None:
+        if now - self._noted_speech >= _NOTED_S:
+            self._noted_speech = now
+            self._lifetime.agent_speaks(now)
+        if self._turn_timer.has_answer and (measured := self._turn_timer.frame_given(self._voice.position, now)):
             self._reporter.notify(measured)
 
     def agent_speaks(self, speaking: bool) -> None:
@@ -227,7 +233,7 @@ class Agent:
         self._reporter.state(self.state)
         ended = await self._together(
             self._hear,
-            self._fill_gaps,
+            self._hearing.fill_gaps,
             self._listen,
             self._spotter.run,
             self._voice.run,
@@ -299,9 +305,6 @@ class Agent:
             case ChannelLost(cause):
                 raise ChannelError(cause)
 
-    async def _fill_gaps(self) -> None:
-        await self._hearing.fill_gaps(lambda: self._lifetime.user_speaking)
-
     async def _record(self) -> None:
         if self._recorder is not None:
             await self._recorder.run(self._voice.unheard)
@@ -362,6 +365,7 @@ class Agent:
             else:
                 self._turn_timer.user_stopped(self._clock(), speech.silence_ms, speech.late_ms)
         self._lifetime.user_speaks(speech.speaking)
+        self._hearing.user_speaks(speech.speaking)
 
     def _user_joined(self, uid: int) -> None:
         logger.info("uid %d joined %r", uid, self._spec.channel_name)

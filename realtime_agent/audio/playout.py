@@ -159,11 +159,13 @@ class Playout:
 
     def take(self, now: float) -> bytes | None:
         """The next frame if it is due. Call until `None`."""
-        due = self.next_due()
-        if due is None or due > now:
+        if len(self._waiting) < self._frame_bytes:
+            return None
+        heard = float("-inf") if self._stretch is None else self.due(self._position)
+        if heard - self._lead_s > now:
             return None
         # A new stretch begins at the start, and again after an underrun: what was late is not hurried after.
-        if self._stretch is None or due + self._lead_s < now - self._frame_s:
+        if heard < now - self._frame_s:
             self._stretch = (now, self._position)
             self._hearing.append((now + self._far_end_delay_s, self._position))
         frame = bytes(self._waiting[: self._frame_bytes])

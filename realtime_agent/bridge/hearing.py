@@ -36,6 +36,7 @@ class Hearing:
         self._last_heard = clock()
         self._gaps = 0
         self._is_private = False
+        self._speech = asyncio.Event()
         # While the model must not hear, what it may hear when the pause ends; not a sample other than the ear heard.
         self._kept = bytearray()
         self._ear_heard = 0
@@ -59,6 +60,13 @@ class Hearing:
         if not self._is_private:
             self._session.append(pcm)
 
+    def user_speaks(self, speaking: bool) -> None:
+        """The model takes the user to be in the middle of a turn, or no longer."""
+        if speaking:
+            self._speech.set()
+        else:
+            self._speech.clear()
+
     def pause(self) -> None:
         """Let only the ear hear from now on, if there is one, and the model forget what it has made no message of."""
         if self._ear is not None:
@@ -77,17 +85,16 @@ class Hearing:
     def forget(self) -> None:
         """The user has gone: what they said is no part of what the next one says."""
         self._kept.clear()
+        self._speech.clear()
         self._session.clear()
         if self._ear is not None:
             self._ear.clear()
 
-    async def fill_gaps(self, is_speaking: Callable[[], bool]) -> None:
-        """A voice that stops coming in the middle of a turn would never end it: let silence be heard instead.
-
-        Args:
-            is_speaking: Whether the model takes the user to be in the middle of a turn.
-        """
+    async def fill_gaps(self) -> None:
+        """A voice that stops coming in the middle of a turn would never end it: let silence be heard instead."""
         while True:
+            if self._ear is None:
+                await self._speech.wait()
             await asyncio.sleep(_GAP_MS / 1000)
             if self._clock() - self._last_heard <= _GAP_MS / 1000:
                 continue
@@ -95,7 +102,7 @@ class Hearing:
             self._gaps += 1
             if self._gaps <= _SILENT_GAPS and self._ear is not None:
                 self._tell_ear(self._ear, silence)
-            if is_speaking() and not self._is_private:
+            if self._speech.is_set() and not self._is_private:
                 self._session.append(silence)
 
     def _tell_ear(self, ear: Ear, pcm: bytes) -> None:

@@ -134,14 +134,15 @@ class Voice:
         """Give out what is due. Call it whenever there is occasion; before `run`, nothing is."""
         if self._is_held or not self._speaking.is_running:
             return
-        playout, clock = self._playout, self._clock
-        while (frame := playout.take(clock())) is not None:
+        playout, now = self._playout, self._clock()
+        while (frame := playout.take(now)) is not None:
             self._channel.push(frame)
             if self._recorder is not None:
                 start = playout.position - len(frame) // BYTES_PER_SAMPLE
                 self._recorder.agent_spoke(frame, start, playout.due(start))
-            self._tell(True)
-            self._listener.frame_given(clock())
+            if not self._is_speaking:
+                self._tell(True)
+            self._listener.frame_given(now)
         due = playout.next_due()
         self._set_timer(due)
         if due is None and playout.is_finished:

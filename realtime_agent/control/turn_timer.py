@@ -24,6 +24,11 @@ class TurnTimer:
         # When the answer's first audio came, and where it begins.
         self._answer: tuple[float, int] | None = None
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether the first audio of an answer has come, and no frame of it was given out."""
+        return self._answer is not None
+
     def user_stopped(self, now: float, silence_ms: int = 0, late_ms: int = 0) -> None:
         """The user's turn has ended: `late_ms` ago, after they had been silent for `silence_ms`."""
         self._silence_s = silence_ms / 1000

@@ -33,6 +33,9 @@ FORK, FORK_IDLE = b"fork", b"fork idle"
 _WIRES = 2
 
 
+Prepare = Callable[[Settings], None]
+"""What all workers share is made by it, before the first is forked; it may begin no thread."""
+
 Main = Callable[[Settings, socket.socket, socket.socket, int, bool], None]
 """What a worker does; `fleet.worker.run_worker` says with what."""
 
@@ -43,11 +46,13 @@ class ForkOrder:
 
     Attributes:
         preload: The modules that every worker finds loaded.
+        prepare: Makes what every worker finds made.
         run: What a worker does.
         settings: What it is given.
     """
 
     preload: Sequence[str]
+    prepare: Prepare
     run: Main
     settings: Settings
 
@@ -70,6 +75,7 @@ def main(order: BinaryIO, control_fd: int, lifeline: int) -> None:
     told: ForkOrder = pickle.load(order)  # noqa: S301 - the server's own
     for name in told.preload:
         importlib.import_module(name)
+    told.prepare(told.settings)
     gc.freeze()
     with socket.socket(fileno=control_fd) as control:
         _ForkServer(control, lifeline, told).run()

@@ -12,7 +12,7 @@ from realtime_agent.control.spec import AgentSpec
 from realtime_agent.fleet.fork_server import ForkOrder
 from realtime_agent.fleet.forks import Forks
 from realtime_agent.fleet.idle_workers import IdleWorkers
-from realtime_agent.fleet.worker import run_worker
+from realtime_agent.fleet.worker import prepare, run_worker
 from realtime_agent.fleet.worker_process import WorkerProcess
 
 __all__ = ["ProcessLauncher"]
@@ -37,7 +37,7 @@ class ProcessLauncher:
 
     async def open(self) -> None:
         """Start the fork server, and wait until it has loaded the worker's modules."""
-        self._forks = Forks(ForkOrder(self._preload, run_worker, self._settings))
+        self._forks = Forks(ForkOrder(self._preload, prepare, run_worker, self._settings))
         self._idle = IdleWorkers(
             self._settings.warm_workers,
             lambda: self._fork(is_idle=True),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from realtime_agent.agent import Agent
 from realtime_agent.assembly import assemble, get_ready
@@ -24,14 +25,25 @@ from realtime_agent.errors import QueueFull, RealtimeAgentError
 from realtime_agent.fleet.link import Link, receive_connection
 from realtime_agent.fleet.rehearsal import rehearse
 from realtime_agent.logs import configure_logging
+from realtime_agent.loop_lag import WatchedLoop
+from realtime_agent.realtime.endpoint import realtime_endpoint
+from realtime_agent.realtime.opening import tls_context
 from realtime_agent.rtc.web import WebChannel
 
-__all__ = ["run_worker"]
+__all__ = ["prepare", "run_worker"]
 
 logger = logging.getLogger(__name__)
 
 _ORPHAN_GRACE_S = 5.0
 """How long a worker whose server died may take to leave its channel."""
+
+
+def prepare(settings: Settings) -> None:
+    """Make what workers share, in the process that they are forked from."""
+    if urlsplit(realtime_endpoint(settings, "").url).scheme == "wss":
+        # Whoever can't read the certificates hears of it when they connect.
+        with suppress(OSError):
+            tls_context()
 
 
 def run_worker(
@@ -50,7 +62,8 @@ def run_worker(
     # Ctrl-C reaches the whole process group; the server decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_server, args=(lifeline,), name="lifeline", daemon=True).start()
-    asyncio.run(_Worker(settings).run(link, connections, is_idle=is_idle))
+    with asyncio.Runner(loop_factory=WatchedLoop) as runner:
+        runner.run(_Worker(settings).run(link, connections, is_idle=is_idle))
 
 
 def _die_with_server(lifeline: int) -> None:

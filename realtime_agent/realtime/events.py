@@ -37,7 +37,8 @@ KnownServerEvent = server_events.ConversationEvent | response_events.ResponseEve
 ServerEvent = KnownServerEvent | UnknownEvent
 
 _client = TypeAdapter[client_events.ClientEvent](Annotated[client_events.ClientEvent, Field(discriminator="type")])
-_server = TypeAdapter[KnownServerEvent](Annotated[KnownServerEvent, Field(discriminator="type")])
+# Without the adapter around it, which would look at its arguments for each event.
+_server = TypeAdapter[KnownServerEvent](Annotated[KnownServerEvent, Field(discriminator="type")]).validator
 _CLIENT_TYPES = frozenset(model.model_fields["type"].default for model in get_args(client_events.ClientEvent))
 
 
@@ -60,10 +61,11 @@ def parse_server_event(message: str | bytes) -> ServerEvent:
         InvalidEvent: the message is not a JSON object with a type.
     """
     try:
-        return _server.validate_json(message)
+        event: ServerEvent = _server.validate_json(message)
     except ValidationError:
         raw = _object(message)
         return UnknownEvent(type=raw["type"], raw=raw)
+    return event
 
 
 def _object(message: str | bytes) -> dict[str, Any]:

@@ -7,9 +7,11 @@ What comes behind the handshake is left to a `WebSocket`.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +32,17 @@ from realtime_agent.errors import SessionError, SessionLost, SessionTimeout
 from realtime_agent.realtime.failures import refused, without_secrets
 from realtime_agent.text import one_line
 
-__all__ = ["open_transport"]
+__all__ = ["open_transport", "tls_context"]
+
+
+def tls_context() -> ssl.SSLContext:
+    """The context of all connections of this process, whom it trusts above all: to read that blocks for 45 ms."""
+    return _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@lru_cache(maxsize=1)
+def _tls_context(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 async def open_transport(
@@ -56,6 +68,7 @@ async def open_transport(
             open_timeout=timeout,
             ping_interval=None,
             create_connection=_Opening,
+            ssl=tls_context() if urlsplit(url).scheme == "wss" else None,
         )
     except TimeoutError:
         raise SessionTimeout(f"the model did not accept the connection within {timeout:g} s") from None

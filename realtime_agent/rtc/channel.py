@@ -1,13 +1,14 @@
 """The interface of a channel: one participant's presence in a named room.
 
-A participant joins, reads `events()`, pushes paced frames of PCM (`pcm.py` says which), sends small messages, leaves.
+A participant joins, is told what happens, pushes paced frames of PCM (`pcm.py` says which), sends small messages,
+leaves.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 __all__ = [
     "AudioFrame",
@@ -39,9 +40,8 @@ class UserLeft:
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class AudioFrame:
-    """PCM heard from one participant."""
+class AudioFrame(NamedTuple):
+    """PCM heard from one participant; a tuple, as there are fifty a second."""
 
     uid: int
     pcm: bytes

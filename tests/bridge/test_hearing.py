@@ -92,13 +92,15 @@ async def test_what_one_pause_kept_is_not_heard_after_the_next() -> None:
 @in_virtual_time
 async def test_a_voice_that_stops_coming_is_followed_by_silence_in_the_middle_of_a_turn_only() -> None:
     hearing, session = new(None)
-    is_speaking = False
-    filling = asyncio.create_task(hearing.fill_gaps(lambda: is_speaking))
+    filling = asyncio.create_task(hearing.fill_gaps())
     hearing.hear(second(1))
     await asyncio.sleep(2)
     assert session.heard == second(1)
-    is_speaking = True
+    hearing.user_speaks(True)
     await asyncio.sleep(0.95)
+    assert session.heard == second(1) + bytes(900 * BYTES_PER_MS)
+    hearing.user_speaks(False)
+    await asyncio.sleep(5)
     assert session.heard == second(1) + bytes(900 * BYTES_PER_MS)
     filling.cancel()
 
@@ -108,7 +110,8 @@ async def test_an_ear_hears_enough_silence_to_end_any_utterance_and_no_more() ->
     ear = FakeEar()
     hearing, session = new(ear)
     hearing.pause()
-    filling = asyncio.create_task(hearing.fill_gaps(lambda: True))
+    hearing.user_speaks(True)
+    filling = asyncio.create_task(hearing.fill_gaps())
     for _ in range(2):
         hearing.hear(second(1))
         await asyncio.sleep(10)
@@ -122,7 +125,7 @@ async def test_where_the_voice_stops_behind_the_phrase_nothing_from_before_its_e
     ear = FakeEar()
     hearing, session = new(ear)
     hearing.pause()
-    filling = asyncio.create_task(hearing.fill_gaps(lambda: False))
+    filling = asyncio.create_task(hearing.fill_gaps())
     hearing.hear(second(7))
     hearing.hear(second(8))
     said = len(ear.heard)

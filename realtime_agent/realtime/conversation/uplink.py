@@ -72,7 +72,7 @@ class Uplink:
     @property
     def unsent_bytes(self) -> int:
         """How much waits to be sent."""
-        return self._end - self._sent
+        return self._start + len(self._kept) - self._sent
 
     @property
     def sent(self) -> int:
@@ -88,7 +88,9 @@ class Uplink:
     def pass_on(self, pcm: bytes) -> None:
         """Take more audio, which has just been sent; nothing may wait in front of it."""
         self._sent += len(pcm)
-        self.append(pcm)
+        self._kept += pcm
+        if len(self._kept) > self._looked_at:
+            self._forget()
 
     def take(self, command: int | None = None) -> bytes:
         """The audio that is to be sent now, or as much as this command commits; it counts as sent."""
