@@ -210,6 +210,7 @@ def _session(spec: AgentSpec, settings: Settings, tools: Toolbox) -> Session:
         realtime_endpoint(settings, config.model or ""),
         conversation,
         renewal,
+        frame_ms=settings.uplink_frame_ms,
         # A little less than the server waits, so that it hears why there is no answer.
         command_timeout_s=settings.control_timeout_s * 0.9,
     )

@@ -124,6 +124,7 @@ class Settings(BaseModel):
     tool_timeout_s: Timeout = 30
     local_model_load_timeout_s: Timeout = 120
 
+    uplink_frame_ms: Annotated[int, Field(ge=10, le=200)] = 20
     playout_lead_ms: Milliseconds = 60
     far_end_delay_ms: Milliseconds = 150
 

@@ -94,7 +94,8 @@ class Voice:
         if self._recorder is not None:
             self._recorder.speaks(item_id)
         self._playout.add(item_id, content_index, pcm)
-        self.speak()
+        if self._timer is None:
+            self.speak()
 
     def finish(self, item_id: str, content_index: int) -> None:
         """No more of this part will come."""

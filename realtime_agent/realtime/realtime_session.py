@@ -77,12 +77,20 @@ class RealtimeSession:
         connector: Opens its connections.
         conversation: What is said in it.
         renewal: When it gets another connection.
+        frame_ms: How much of the user's audio is sent at a time, at least; less waits for more.
         command_timeout_s: How long a command waits for the model's answer.
     """
 
     def __init__(
-        self, connector: Connector, conversation: Conversation, renewal: Renewal, *, command_timeout_s: float
+        self,
+        connector: Connector,
+        conversation: Conversation,
+        renewal: Renewal,
+        *,
+        frame_ms: int = 0,
+        command_timeout_s: float,
     ) -> None:
+        self._frame = frame_ms * BYTES_PER_MS
         self._connector = connector
         self._conversation = conversation
         self._renewal = renewal
@@ -150,13 +158,14 @@ class RealtimeSession:
     def append(self, pcm: bytes) -> None:
         """Let the model hear more of the user; while there is no connection, it is kept."""
         uplink, connection = self._conversation.uplink, self._connection
-        if connection is None or connection.is_behind or uplink.unsent_bytes or len(pcm) > _MAX_APPEND:
-            uplink.append(pcm)
-            if self._catching_up is None:
-                self._catch_up()
-        else:
+        is_sendable = self._frame <= len(pcm) <= _MAX_APPEND and not uplink.unsent_bytes
+        if is_sendable and connection is not None and not connection.is_behind:
             connection.send_audio(pcm)
             uplink.pass_on(pcm)
+        else:
+            uplink.append(pcm)
+            if uplink.unsent_bytes >= self._frame and self._catching_up is None:
+                self._catch_up()
 
     def clear(self) -> None:
         """Let the model forget what it heard since the last turn ended."""

@@ -67,7 +67,8 @@ async def speaking() -> AsyncIterator[tuple[Voice, Heard]]:
     clock = asyncio.get_running_loop().time
     voice = Voice(cast("Channel", heard), playout, heard, clock, cast("Recorder", heard))
     running = asyncio.create_task(voice.run())
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
     try:
         yield voice, heard
     finally:

@@ -109,11 +109,12 @@ def new_session(
     renewal: Renewal | None = None,
     patience_s: float = 20,
     command_timeout_s: float = TIMEOUT_S,
+    frame_ms: int = 0,
     **choices: Any,
 ) -> RealtimeSession:
     renewal = renewal or Renewal(rotate_s=0, reconnect_timeout_s=patience_s, jitter=lambda: 0)
     conversation = Conversation(config, **choices)
-    return RealtimeSession(connector, conversation, renewal, command_timeout_s=command_timeout_s)
+    return RealtimeSession(connector, conversation, renewal, frame_ms=frame_ms, command_timeout_s=command_timeout_s)
 
 
 @asynccontextmanager

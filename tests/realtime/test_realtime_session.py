@@ -40,6 +40,24 @@ async def test_audio_is_appended_as_base64(script: ScriptedServer) -> None:
         assert sent == {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()}
 
 
+async def test_short_frames_are_sent_together_and_longer_ones_as_they_are(script: ScriptedServer) -> None:
+    session = new_session(endpoint(script), frame_ms=20)
+    async with running(session):
+        session.append(bytes(960))
+        await script.expect("input_audio_buffer.append")
+        pieces = [bytes([number]) * size for number, size in enumerate((480, 480, 480, 960, 1920, 480))]
+        for pcm in pieces:
+            session.append(pcm)
+        for expected in (pieces[0] + pieces[1], pieces[2] + pieces[3], pieces[4]):
+            sent = await script.expect("input_audio_buffer.append")
+            assert base64.b64decode(sent["audio"]) == expected
+        # A commit is of all that was said.
+        asked = asyncio.create_task(session.commit())
+        sent = await script.expect("input_audio_buffer.append")
+        assert base64.b64decode(sent["audio"]) == pieces[5]
+        await asked
+
+
 async def test_what_the_model_says_is_passed_on_in_order(script: ScriptedServer) -> None:
     async with running(new_session(endpoint(script))) as ear:
         await script.speak("Good day.", bytes(range(200)) * 96)

@@ -142,7 +142,8 @@ class Turns:
             # The server cancels the response by itself; what it sent before it knew must not be heard.
             active = self._responses.active
             self._responses.interrupted(is_begun=active is not None and self._history.is_begun(active.items))
-            actions.append(Interrupt(since_ms=self._since(event.audio_start_ms)))
+            # First of all: what else is to be told can wait until the agent is silent.
+            actions.insert(0, Interrupt(since_ms=self._since(event.audio_start_ms)))
         return actions
 
     def stopped(self, event: ev.SpeechStopped) -> list[Action]:

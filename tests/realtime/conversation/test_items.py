@@ -72,7 +72,7 @@ def test_audio_that_is_not_base64_is_reported_and_the_rest_is_played(conversatio
 
 def test_speaking_over_a_reply_drops_what_is_left_of_it_and_never_the_next(conversation: Conversation) -> None:
     drive(conversation, [created("r1"), delta("r1")])
-    assert conversation.handle(started()) == [UserSpeech(True), Interrupt(since_ms=0)]
+    assert conversation.handle(started()) == [Interrupt(since_ms=0), UserSpeech(True)]
     assert drive(conversation, [delta("r1"), audio_done("r1"), cancelled("r1"), delta("r1")]) == []
     conversation.handle(created("r2"))
     assert conversation.handle(delta("r2", "i2")) == [Play("i2", 0, PCM)]
@@ -83,7 +83,7 @@ def test_speaking_after_a_reply_was_made_and_before_it_was_heard_interrupts_and_
     conversation: Conversation,
 ) -> None:
     drive(conversation, [created("r1"), done("r1")])
-    assert conversation.handle(started()) == [UserSpeech(True), Interrupt(since_ms=0)]
+    assert conversation.handle(started()) == [Interrupt(since_ms=0), UserSpeech(True)]
     conversation.handle(created("r2"))
     assert conversation.handle(delta("r2")) == [Play("i1", 0, PCM)]
 
@@ -106,7 +106,7 @@ def test_a_user_who_begins_before_the_next_response_does_not_silence_it(conversa
 def test_speech_interrupts_only_where_turn_detection_says_so(turn_detection: TurnDetection, interrupts: bool) -> None:
     conversation = new_conversation(turn_detection)
     conversation.handle(created("r1"))
-    expected = [UserSpeech(True), Interrupt(since_ms=0)] if interrupts else [UserSpeech(True)]
+    expected = [Interrupt(since_ms=0), UserSpeech(True)] if interrupts else [UserSpeech(True)]
     assert conversation.handle(started()) == expected
     assert bool(conversation.handle(delta("r1"))) is not interrupts
 

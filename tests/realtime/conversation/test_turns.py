@@ -56,7 +56,7 @@ def test_how_long_ago_a_turn_began_and_ended_is_counted_in_the_user_s_audio() ->
     conversation.handle(created("r1"))
     conversation.uplink.append(audio(5000))
     conversation.uplink.take()
-    assert conversation.handle(started(ms=3700)) == [UserSpeech(True), Interrupt(since_ms=1000)]
+    assert conversation.handle(started(ms=3700)) == [Interrupt(since_ms=1000), UserSpeech(True)]
     conversation.uplink.append(audio(3000))
     conversation.uplink.take()
     assert conversation.handle(stopped(ms=7000)) == [UserSpeech(False, silence_ms=500, late_ms=1000)]
@@ -67,12 +67,12 @@ def test_a_server_that_counts_from_elsewhere_is_not_believed(ms: int) -> None:
     conversation = new_conversation()
     conversation.uplink.append(audio(5000))
     conversation.uplink.take()
-    assert conversation.handle(started(ms=ms)) == [UserSpeech(True), Interrupt(since_ms=0)]
+    assert conversation.handle(started(ms=ms)) == [Interrupt(since_ms=0), UserSpeech(True)]
     assert conversation.handle(stopped(ms=ms)) == [UserSpeech(False, silence_ms=500)]
 
 
 def test_the_beginning_and_the_end_of_speech_are_told(conversation: Conversation) -> None:
-    assert conversation.handle(started()) == [UserSpeech(True), Interrupt(since_ms=0)]
+    assert conversation.handle(started()) == [Interrupt(since_ms=0), UserSpeech(True)]
     assert conversation.handle(stopped(ms=9)) == [UserSpeech(False, silence_ms=500)]
 
 
@@ -134,7 +134,7 @@ def test_turning_turn_detection_off_ends_the_turn_that_was_being_spoken(conversa
 
 def test_turn_detection_is_what_it_was_until_the_model_has_agreed(conversation: Conversation) -> None:
     conversation.update(1, NO_TURNS)
-    assert conversation.handle(started()) == [UserSpeech(True), Interrupt(since_ms=0)]
+    assert conversation.handle(started()) == [Interrupt(since_ms=0), UserSpeech(True)]
     conversation.handle(ev.SessionUpdated(session={}))
     assert conversation.handle(started()) == [UserSpeech(False)]
 
