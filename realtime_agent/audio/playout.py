@@ -157,12 +157,12 @@ class Playout:
         began, at = self._stretch
         return began + (self._position - at) / SAMPLE_RATE - self._lead_s
 
-    def take(self, now: float) -> bytes | None:
-        """The next frame if it is due. Call until `None`."""
+    def take(self, now: float, early_s: float = 0.0) -> bytes | None:
+        """The next frame if it is due, or will be in so many seconds. Call until `None`."""
         if len(self._waiting) < self._frame_bytes:
             return None
         heard = float("-inf") if self._stretch is None else self.due(self._position)
-        if heard - self._lead_s > now:
+        if heard - self._lead_s > now + early_s:
             return None
         # A new stretch begins at the start, and again after an underrun: what was late is not hurried after.
         if heard < now - self._frame_s:

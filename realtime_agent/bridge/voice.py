@@ -17,6 +17,9 @@ __all__ = ["Listener", "Voice"]
 
 logger = logging.getLogger(__name__)
 
+_EARLY_S = 0.021
+"""A frame, and a little: so much early one is given out together with another, which is half as often."""
+
 _SLACK_S = 0.02
 """How much of playout's lead may be lost: so much later than due a frame is given out without an occasion."""
 
@@ -64,6 +67,8 @@ class Voice:
         self._is_speaking = False
         self._speaking = Driven()
         self._timer: asyncio.TimerHandle | None = None
+        # When the next frame is, as far as is known; before that there is nothing to do.
+        self._due = float("-inf")
 
     @property
     def is_silent(self) -> bool:
@@ -119,6 +124,7 @@ class Voice:
             self._recorder.cut(self._playout.heard_position(self._clock()))
         heard = self._playout.flush(self._clock())
         self._channel.flush(self._playout.position)
+        self._set_timer(None)
         self._tell(False)
         return heard
 
@@ -133,10 +139,10 @@ class Voice:
 
     def speak(self) -> None:
         """Give out what is due. Call it whenever there is occasion; before `run`, nothing is."""
-        if self._is_held or not self._speaking.is_running:
-            return
         playout, now = self._playout, self._clock()
-        while (frame := playout.take(now)) is not None:
+        if now < self._due or self._is_held or not self._speaking.is_running:
+            return
+        while (frame := playout.take(now, _EARLY_S)) is not None:
             self._channel.push(frame)
             if self._recorder is not None:
                 start = playout.position - len(frame) // BYTES_PER_SAMPLE
@@ -165,6 +171,8 @@ class Voice:
         """Be woken for a frame that is due then; `None` is for none."""
         if self._timer is not None:
             self._timer.cancel()
-        delay = None if due is None else due + _SLACK_S - self._clock()
-        loop = asyncio.get_running_loop()
-        self._timer = None if delay is None else loop.call_later(delay, self._speaking.do, self.speak)
+        self._timer = None
+        self._due = float("-inf") if due is None else due
+        if due is not None:
+            delay = due + _SLACK_S - self._clock()
+            self._timer = asyncio.get_running_loop().call_later(delay, self._speaking.do, self.speak)

@@ -154,16 +154,30 @@ async def test_an_item_is_unheard_until_the_far_end_has_played_all_of_it() -> No
 async def test_frames_are_given_out_when_there_is_occasion_or_a_little_later() -> None:
     async with speaking() as (voice, heard):
         voice.add("i1", 0, HALF_A_SECOND)
-        # Those of the lead, at once.
-        assert heard.frames == 4
-        await asyncio.sleep(0.03)
-        assert heard.frames == 4
+        # Those of the lead, at once, and one more; the next is due 40 ms later.
+        assert heard.frames == 5
+        await asyncio.sleep(0.039)
         voice.speak()
         assert heard.frames == 5
-        await asyncio.sleep(0.029)
-        assert heard.frames == 5
         await asyncio.sleep(0.002)
+        voice.speak()
         assert heard.frames == 7
+        # There is no occasion: the next one, due at 80 ms, is given out 20 ms later, with those until then.
+        await asyncio.sleep(0.058)
+        assert heard.frames == 7
+        await asyncio.sleep(0.002)
+        assert heard.frames == 10
+
+
+@in_virtual_time
+async def test_what_is_said_behind_a_cut_is_said_at_once() -> None:
+    async with speaking() as (voice, heard):
+        voice.add("i1", 0, HALF_A_SECOND)
+        await asyncio.sleep(0.1)
+        voice.cut()
+        before = heard.frames
+        voice.add("i2", 0, HALF_A_SECOND)
+        assert heard.frames > before
 
 
 @in_virtual_time
@@ -175,11 +189,11 @@ async def test_what_came_before_it_runs_is_said_then() -> None:
     assert heard.frames == 0
     running = asyncio.create_task(voice.run())
     await asyncio.sleep(0.001)
-    assert heard.frames == 4
+    assert heard.frames == 5
     running.cancel()
     await asyncio.sleep(1)
     voice.speak()
-    assert heard.frames == 4
+    assert heard.frames == 5
 
 
 @in_virtual_time
