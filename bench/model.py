@@ -46,18 +46,22 @@ class Heard:
     """What a model got in a while.
 
     Attributes:
-        uplink_ns: From a frame's mark to its arrival, for each frame.
+        uplink_ns: For each agent from a frame's mark to its arrival, for each frame.
         appends: How many messages they came in.
         cuts: For each agent the (time in ns, id of the item) of each time that its user began to speak.
         truncated: For each agent the (id of the item, milliseconds) that it said were heard.
         cpu_s: What the model cost itself.
     """
 
-    uplink_ns: list[int] = field(default_factory=list)
+    uplink_ns: dict[str, list[int]] = field(default_factory=dict)
     appends: int = 0
     cuts: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     truncated: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     cpu_s: float = 0.0
+
+    def all_uplink_ns(self) -> list[int]:
+        """Those of all agents."""
+        return [ns for each in self.uplink_ns.values() for ns in each]
 
 
 class Model:
@@ -197,11 +201,12 @@ class _Session(WSListener):
     def _hear(self, message: bytes, arrived: int) -> None:
         heard = self._server.heard
         heard.appends += 1
+        uplink_ns = heard.uplink_ns.setdefault(self._name, [])
         start = message.find(b'"', message.find(b'"audio"') + 7) + 1
         for at in range(start, len(message) - 4, self._server.frame_ms * BYTES_PER_MS * 4 // 3):
             mark = marks.read_mark(base64.b64decode(message[at : at + marks.BASE64_LENGTH]))
             if mark is not None:
-                heard.uplink_ns.append(arrived - mark.sent_ns)
+                uplink_ns.append(arrived - mark.sent_ns)
 
     def _handle(self, event: dict[str, Any]) -> None:
         match event["type"]:

@@ -21,7 +21,7 @@ def talk(model: Model, kind: Kind, count: int, *, seconds: float, frame_ms: int 
     """Let them talk, the model half the time.
 
     Returns:
-        `cpu` seconds a minute and subject, and `uplink`, `downlink` and `first` in ms, p50 and p99.
+        `cpu` seconds a minute and subject, and `uplink`, `downlink` and `first` in ms as of `spread`.
     """
     model.speak("half", frame_ms)
     with running_subjects(kind, count, model.url, frame_ms=frame_ms) as subjects:
@@ -29,13 +29,14 @@ def talk(model: Model, kind: Kind, count: int, *, seconds: float, frame_ms: int 
         model.collect()
         noted = _measure(subjects, seconds)
         heard = model.collect()
+    uplink_ns = heard.all_uplink_ns()
     cpu = sum(each.cpu_s for each in noted) / count / seconds * 60
     return {
         "cpu": cpu,
         "model_cpu": heard.cpu_s / count / seconds * 60,
-        "frames": len(heard.uplink_ns) / count / seconds,
+        "frames": len(uplink_ns) / count / seconds,
         "appends": heard.appends / count / seconds,
-        **spread("uplink", heard.uplink_ns),
+        **spread("uplink", uplink_ns),
         **spread("downlink", [ns for each in noted for ns in each.downlink_ns]),
         **spread("first", [ns for each in noted for ns in each.first_ns]),
     }
@@ -86,11 +87,12 @@ def _collect(subjects: Sequence[Subject]) -> list[Noted]:
 
 
 def spread(name: str, values_ns: list[int]) -> Figures:
-    """The median and the 99th percentile of some times, in ms; nothing of none."""
+    """The median and the 99th percentile of some times, in ms, and how many there are; nothing of none."""
     if not values_ns:
         return {}
     ordered = sorted(values_ns)
     return {
         f"{name}_p50": ordered[len(ordered) // 2] / 1e6,
         f"{name}_p99": ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] / 1e6,
+        f"{name}_n": float(len(ordered)),
     }

@@ -51,12 +51,13 @@ async def _talk(model: Model, count: int, seconds: float, mode: Literal["half", 
         cuts = zip(names, noted, strict=True)
         pairs = [zip(heard.cuts.get(name, []), each.cuts, strict=False) for name, each in cuts]
         return spread("barge", [flushed - sent for each in pairs for (sent, _), (flushed, _) in each])
+    uplink_ns = heard.all_uplink_ns()
     return {
         "cpu": sum(took) / count / seconds * 60,
         "server_cpu": server_took / count / seconds * 60,
-        "frames": len(heard.uplink_ns) / count / seconds,
+        "frames": len(uplink_ns) / count / seconds,
         "pss": statistics.median(pss for pss, _ in memory),
         "uss": statistics.median(uss for _, uss in memory),
-        **spread("uplink", heard.uplink_ns),
+        **spread("uplink", uplink_ns),
         **spread("first", [ns for each in noted for ns in each.first_ns]),
     }
