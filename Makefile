@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NPM_READY := node_modules/.package-lock.json
 
-.PHONY: help demo setup agora-web test fuzz check bench-phrases lock pictures clean
+.PHONY: help demo setup agora-web test fuzz check bench bench-guard bench-phrases lock pictures clean
 
 help:                ## List the commands.
 	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ fuzz: setup          ## Run the random tests for longer: 2 million events, 1 mil
 
 check: setup         ## Lint and type-check.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: setup         ## Measure everything beside the floors (half an hour); ARGS=--quick tries it out.
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-guard: setup   ## Fail if an agent has become slower beside the fast floor; ARGS=--write accepts it.
+	@$(BIN)/python -m bench.guard $(ARGS)
 
 bench-phrases: setup ## Measure how well "Hey … Stop" and "Hey … Start" are heard.
 	@$(BIN)/python -m bench.phrases $(ARGS)

@@ -11,9 +11,10 @@ from typing import Any
 from bench.machine import Watch
 from bench.talk import Figures
 
-__all__ = ["Series", "take_turns"]
+__all__ = ["MAX_SPREAD", "Series", "take_turns"]
 
-_MAX_SPREAD = 0.25
+MAX_SPREAD = 0.25
+"""How far apart rounds may be, as a share of their median, to be judged by."""
 
 
 @dataclass
@@ -45,12 +46,15 @@ class Series:
 
     def is_judged(self, name: str) -> bool:
         """Whether the machine was quiet enough for this figure to say something."""
-        return self.quiet and self.spread(name) <= _MAX_SPREAD
+        return self.quiet and self.spread(name) <= MAX_SPREAD
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         names = {name: None for figures in self.rounds for name in figures}
-        return asdict(self) | {"median": {name: self.median(name) for name in names}}
+        return asdict(self) | {
+            "median": {name: self.median(name) for name in names},
+            "spread": {name: self.spread(name) for name in names},
+        }
 
 
 def take_turns(measurements: Sequence[tuple[Mapping[str, Any], Callable[[], Figures]]], rounds: int) -> list[Series]:

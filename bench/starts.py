@@ -37,7 +37,7 @@ from realtime_agent.fleet.link import Link
 from realtime_agent.fleet.worker import run_worker
 from realtime_agent.server.start_agent import StartAgent
 
-__all__ = ["main", "measure"]
+__all__ = ["main", "measure", "report"]
 
 _PAUSE_S = 0.6
 """Until the next worker waits."""
@@ -217,7 +217,8 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"p50": statistics.median(values), "p95": sorted(values)[int(0.95 * (len(values) - 1))]}
 
 
-def _table(figures: dict[str, Any]) -> str:
+def report(figures: dict[str, Any]) -> str:
+    """The figures as tables."""
     names = {
         "handshake": "the model's handshake, by a bare client",
         "first": "the service's first agent",
@@ -245,7 +246,7 @@ def main(arguments: Sequence[str]) -> None:
     figures = asyncio.run(measure(options.starts, options.agents))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    print(_table(figures))
+    print(report(figures))
 
 
 if __name__ == "__main__":
