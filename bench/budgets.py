@@ -48,12 +48,15 @@ class Budget:
     note: str = ""
 
 
-def judge(value: float, limit: float, least: float, most: float, *, is_quiet: bool) -> Verdict:
+def judge(value: float, limit: float, least: float, most: float, *, is_sure: bool) -> Verdict:
     """Whether a value is within its limit, given the least and the most that was found.
 
-    What all rounds agree on is sure, however far they are apart.
+    What all rounds agree on counts, however far they are apart.
+
+    Args:
+        is_sure: Whether the machine was quiet, and there was more than one round.
     """
-    if not is_quiet:
+    if not is_sure:
         return "not judged"
     if most <= limit:
         return "met"
@@ -87,8 +90,8 @@ def _beside_the_floor(results: Results, agents: int) -> Iterator[Budget]:
     for name, words in (("net", "CPU, net"), ("uplink_p99", "uplink p99"), ("first_p99", "first audio p99")):
         ratio = results.ratio(ours, name, FAST)
         if ours and floor and ratio:
-            is_quiet = ours.quiet and floor.quiet
-            verdict = judge(ratio.value, _MOST_TIMES, ratio.least, ratio.most, is_quiet=is_quiet)
+            is_sure = _is_sure(ours) and _is_sure(floor)
+            verdict = judge(ratio.value, _MOST_TIMES, ratio.least, ratio.most, is_sure=is_sure)
             note = _note(ratio.least, ratio.most, ratio.samples, ours, floor)
             words += f" beside the fast floor, {_count(agents)}"
             yield Budget(words, ratio.value, _MOST_TIMES, "x", verdict, note)
@@ -110,7 +113,7 @@ def _plain(results: Results, series: Series | None, name: str, words: str, limit
     values = results.values(series, name) if series else []
     value = results.median(series, name)
     if series and value is not None:
-        verdict = judge(value, limit, min(values), max(values), is_quiet=series.quiet)
+        verdict = judge(value, limit, min(values), max(values), is_sure=_is_sure(series))
         note = _note(min(values), max(values), samples(series, name), series)
         yield Budget(words, value, limit, " ms", verdict, note)
 
@@ -137,7 +140,7 @@ def _starts(starts: dict[str, Any] | None) -> Iterator[Budget]:
         ("first", "of a service just started", _COLD_MS),
     ):
         beyond = starts["beyond_handshake_ms"][key]
-        verdict = judge(beyond, limit, beyond, beyond, is_quiet=starts["quiet"])
+        verdict = judge(beyond, limit, beyond, beyond, is_sure=starts["quiet"])
         note = "p50" if starts["quiet"] else "p50; machine busy"
         yield Budget(f"start beyond the model's handshake, {words}", beyond, limit, " ms", verdict, note)
 
@@ -145,11 +148,15 @@ def _starts(starts: dict[str, Any] | None) -> Iterator[Budget]:
 def _memory(name: str, mib: float, limit_mb: float) -> Budget:
     """How busy the machine is does not matter to it."""
     mb = mib * _MB_PER_MIB
-    return Budget(name, mb, limit_mb, " MB", judge(mb, limit_mb, mb, mb, is_quiet=True))
+    return Budget(name, mb, limit_mb, " MB", judge(mb, limit_mb, mb, mb, is_sure=True))
+
+
+def _is_sure(series: Series) -> bool:
+    return series.quiet and len(series.rounds) > 1
 
 
 def _note(least: float, most: float, count: int | None, *series: Series) -> str:
-    words = [f"rounds {least:.2f}-{most:.2f}"]
+    words = [f"rounds {least:.2f}-{most:.2f}" if len(series[0].rounds) > 1 else "one round is not enough"]
     if count is not None:
         words.append(f"{count} samples, too few for a p99" if count < _FEW else f"{count} samples")
     if not all(each.quiet for each in series):

@@ -119,8 +119,10 @@ def saturate(model: Model, measured: Sequence[Series], plan: Plan) -> dict[str, 
 
 def overloaded(figures: Figures) -> str | None:
     """Why these are the figures of too many agents, if they are."""
-    if figures.get("frames", 0.0) < _FRAMES_S:
-        return f"{figures.get('frames', 0.0):.1f} frames a second of an agent arrived, of 50"
+    if not figures:
+        return "they did not answer in time"
+    if figures["frames"] < _FRAMES_S:
+        return f"{figures['frames']:.1f} frames a second of an agent arrived, of 50"
     if figures["uplink_p99"] > _LATE_MS:
         return f"the uplink's p99 was {figures['uplink_p99']:.1f} ms, more than a frame"
     return None

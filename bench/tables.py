@@ -79,6 +79,8 @@ def _saturation(found: dict[str, Any] | None) -> str:
             lines.append(_row([count, f"{figures['cpu']:.2f}", f"{figures['frames']:.1f}", late, f"{model_cores:.2f}"]))
     end = f"{found['fails']} agents were too many" if found["fails"] else "It was not reached"
     head = "| agents | CPU with frames, s/min | frames/s | uplink, ms | the model's cores |"
+    if found["model_cores"]:
+        end += f" (the model took {found['model_cores']:.2f} of its one core)"
     words = f"{found['holds']} agents were served in time. {end}: {found['why']}."
     return _table(head, lines, f"{words} Model, users and agents share the machine.")
 

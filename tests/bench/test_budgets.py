@@ -22,8 +22,8 @@ from tests.bench import made_up
 def test_rounds_that_disagree_are_judged_only_if_they_are_near(
     value: float, least: float, most: float, verdict: budgets.Verdict
 ) -> None:
-    assert budgets.judge(value, 2.0, least, most, is_quiet=True) == verdict
-    assert budgets.judge(value, 2.0, least, most, is_quiet=False) == "not judged"
+    assert budgets.judge(value, 2.0, least, most, is_sure=True) == verdict
+    assert budgets.judge(value, 2.0, least, most, is_sure=False) == "not judged"
 
 
 def test_what_is_dear_is_missed_and_what_is_cheap_met() -> None:
@@ -35,6 +35,23 @@ def test_what_is_dear_is_missed_and_what_is_cheap_met() -> None:
     assert found["barge-in p99, far end 150 ms late, 1 agent"].verdict == "missed"
     assert found["truncation off by at most, far end 150 ms late, 25 agents"].verdict == "met"
     assert "8 samples, too few for a p99" in found["barge-in p99, far end 150 ms late, 1 agent"].note
+
+
+def test_one_round_is_not_enough() -> None:
+    saved = [made_up.series("interrupt", "agent", 1, [{"barge_p50": 0.3, "barge_n": 4.0}], delay_ms=0)]
+    (found,) = budgets.judge_all(Results({"series": saved}))
+    assert found.verdict == "not judged"
+    assert found.note.startswith("one round is not enough")
+
+
+def test_what_a_busy_machine_said_is_not_judged() -> None:
+    busy = made_up.series("interrupt", "agent", 1, [{"barge_p50": 0.3}] * 3, delay_ms=0) | {
+        "quiet": False,
+        "others": 0.2,
+    }
+    (found,) = budgets.judge_all(Results({"series": [busy]}))
+    assert found.verdict == "not judged"
+    assert "machine busy: stolen 0%, others 20%" in found.note
 
 
 def test_memory_is_told_in_millions_of_bytes() -> None:

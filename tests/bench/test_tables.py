@@ -18,7 +18,10 @@ def test_figures_stand_beside_both_floors() -> None:
     assert "| 1 | agent | fast floor | 1.50x | 1.50x / 1.50x |" in report
     assert "| 1 | agent | floor | 0.30x | 0.75x / 0.75x |" in report
     assert "| 25 | agent | | 150" not in report
-    assert "100 agents were served in time. 150 agents were too many: it burns." in report
+    assert (
+        "100 agents were served in time. 150 agents were too many (the model took 0.90 of its one core): it burns."
+        in report
+    )
 
 
 def test_parts_that_were_not_measured_have_no_heading() -> None:
