@@ -15,6 +15,8 @@ __all__ = ["Figures", "interrupt", "spread", "talk"]
 Figures = dict[str, float]
 
 _SETTLE_S = 1.0
+_SETTLE_EACH_S = 0.02
+"""Until what waited while so many were started is worked off."""
 
 
 def talk(model: Model, kind: Kind, count: int, *, seconds: float, frame_ms: int = 20) -> Figures:
@@ -25,7 +27,7 @@ def talk(model: Model, kind: Kind, count: int, *, seconds: float, frame_ms: int 
     """
     model.speak("half", frame_ms)
     with running_subjects(kind, count, model.url, frame_ms=frame_ms) as subjects:
-        time.sleep(_SETTLE_S)
+        time.sleep(_SETTLE_S + _SETTLE_EACH_S * count)
         model.collect()
         noted = _measure(subjects, seconds)
         heard = model.collect()
@@ -50,7 +52,7 @@ def interrupt(model: Model, kind: Kind, count: int, *, seconds: float, delay_ms:
     """
     model.speak("barge")
     with running_subjects(kind, count, model.url, delay_ms=delay_ms) as subjects:
-        time.sleep(_SETTLE_S)
+        time.sleep(_SETTLE_S + _SETTLE_EACH_S * count)
         for subject in subjects:
             subject.reset()
         model.collect()
