@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         middle = {name: statistics.median(each[name] for each in found) for name in _NAMES}
         _FILE.write_text(json.dumps(middle, indent=2) + "\n", encoding="utf-8")
         return 0
-    written: Ratios = json.loads(_FILE.read_text("utf-8"))
+    written: Ratios = json.loads(_FILE.read_text("utf-8")) if _FILE.exists() else {}
     best: Ratios = {}
     for _ in range(_TIMES):
         best = {name: min(value, best.get(name, value)) for name, value in _measure().items()}
