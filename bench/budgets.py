@@ -92,7 +92,7 @@ def _beside_the_floor(results: Results, agents: int) -> Iterator[Budget]:
         if ours and floor and ratio:
             is_sure = _is_sure(ours) and _is_sure(floor)
             verdict = judge(ratio.value, _MOST_TIMES, ratio.least, ratio.most, is_sure=is_sure)
-            note = _note(ratio.least, ratio.most, ratio.samples, ours, floor)
+            note = _note(name, ratio.least, ratio.most, ours, floor)
             words += f" beside the fast floor, {_count(agents)}"
             yield Budget(words, ratio.value, _MOST_TIMES, "x", verdict, note)
 
@@ -114,7 +114,7 @@ def _plain(results: Results, series: Series | None, name: str, words: str, limit
     value = results.median(series, name)
     if series and value is not None:
         verdict = judge(value, limit, min(values), max(values), is_sure=_is_sure(series))
-        note = _note(min(values), max(values), samples(series, name), series)
+        note = _note(name, min(values), max(values), series)
         yield Budget(words, value, limit, " ms", verdict, note)
 
 
@@ -155,10 +155,13 @@ def _is_sure(series: Series) -> bool:
     return series.quiet and len(series.rounds) > 1
 
 
-def _note(least: float, most: float, count: int | None, *series: Series) -> str:
+def _note(name: str, least: float, most: float, *series: Series) -> str:
+    count = samples(series[0], name)
     words = [f"rounds {least:.2f}-{most:.2f}" if len(series[0].rounds) > 1 else "one round is not enough"]
     if count is not None:
-        words.append(f"{count} samples, too few for a p99" if count < _FEW else f"{count} samples")
+        words.append(
+            f"{count} samples, too few for a p99" if name.endswith("p99") and count < _FEW else f"{count} samples"
+        )
     if not all(each.quiet for each in series):
         stolen, others = max(each.stolen for each in series), max(each.others for each in series)
         words.append(f"machine busy: stolen {stolen:.0%}, others {others:.0%}")

@@ -50,7 +50,7 @@ def _beside(results: Results, frame_ms: int) -> str:
             for name in _TIMES:
                 both = [_ratio(results, series, f"{name}_{which}", floor) for which in ("p50", "p99")]
                 cells.append(" / ".join(both) if any(both) else "")
-            lines.append(_row(cells))
+            lines += [_row(cells)] if any(cells[3:]) else []
     return _table(head, lines, "p50 / p99. A p99 of fewer than 100 samples is but the longest of them.")
 
 

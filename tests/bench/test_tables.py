@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench import tables
+from bench.results import Results
 from tests.bench import made_up
 
 
@@ -29,3 +30,10 @@ def test_parts_that_were_not_measured_have_no_heading() -> None:
     assert "frames of 20 ms" in report
     assert "frames of 10 ms" not in report
     assert "Starts" not in report
+
+
+def test_without_floors_nothing_is_told_beside_them() -> None:
+    alone = Results(made_up.run().content | {"series": [made_up.talk("agent, web", 1, 1.2, 0.9, "web")]})
+    report = tables.report(alone)
+    assert "| 1 | agent, web | 1.20 |" in report
+    assert "Beside the floors" not in report
