@@ -196,7 +196,7 @@ async def test_a_proxy_that_does_not_lead_there_is_told_without_its_password(
         monkeypatch.setenv("https_proxy", f"http://user:s3cret@127.0.0.1:{proxy.port}")
         result = await open_websocket("wss://voice.example/v1", timeout=TIMEOUT_S)
     assert isinstance(result, Unanswered)
-    assert "the proxy" in result.text
+    assert "proxy" in result.text
     assert "s3cret" not in str(result)
 
 
@@ -223,5 +223,5 @@ async def test_a_proxy_that_can_t_be_used_is_told_without_its_password(
     monkeypatch.setenv("https_proxy", proxy)
     result = await open_websocket("wss://voice.example/v1", timeout=TIMEOUT_S)
     assert isinstance(result, Unanswered)
-    assert "the proxy" in result.text
+    assert "proxy" in result.text
     assert "s3cret" not in str(result)
