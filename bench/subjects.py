@@ -244,6 +244,7 @@ class _Agent:
             realtime_endpoint(settings, setup.name),
             Conversation(spec.session, user_present=False),
             Renewal(rotate_s=settings.session_rotate_s, reconnect_timeout_s=settings.reconnect_timeout_s),
+            frame_ms=settings.uplink_frame_ms,
             command_timeout_s=settings.control_timeout_s,
         )
         phrases = Phrases(settings.stop_phrases, settings.start_phrases)
